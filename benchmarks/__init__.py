@@ -1,0 +1,1 @@
+"""Timed commands: what Queen costs on one machine. Not part of the installed package."""

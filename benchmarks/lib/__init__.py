@@ -1,0 +1,1 @@
+"""The parts of the timed commands: load generator, meters, arithmetic, reports."""

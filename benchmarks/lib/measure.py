@@ -1,0 +1,185 @@
+"""One size measured: the generator runs its plan, and every meter is read at each edge it announces.
+
+It joins generator, server and database meters; it decides nothing about what the figures mean.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+
+from benchmarks.lib.cells import Reading, Window, make_window
+from benchmarks.lib.facts import REPOSITORY
+from benchmarks.lib.meters import cpu_s, read_machine, read_processes, tree
+from benchmarks.lib.options import Options
+from benchmarks.lib.plan import EVENTS, Counters, Edge, Event, Failed, Plan, StepDone, Verdict, steps_for
+from benchmarks.lib.postgres import PgCounters, PgMeter
+from benchmarks.lib.report import SizeTotals
+from benchmarks.lib.target import Target
+
+
+class SizeRun:
+    """What one size brought. `windows` are by stage; `postgres` holds the facts of its database."""
+
+    def __init__(self, size: int, stages: list[str]) -> None:
+        self.size = size
+        self.windows: dict[str, list[Window]] = {stage: [] for stage in stages}
+        self.verdict: Verdict | None = None
+        self.failure: Failed | None = None
+        self.totals: SizeTotals | None = None
+        self.postgres: dict[str, Any] | None = None
+
+    @property
+    def wrong(self) -> bool:
+        return self.verdict is not None and self.verdict.wrong
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.failure:
+            found.append(f"{self.size} a request: {self.failure.kind}: {self.failure.message}")
+        if self.verdict is None:
+            found.append(f"{self.size} a request: the generator ended without a verdict")
+        elif self.verdict.wrong:
+            found.append(f"{self.size} a request: the ledger is wrong: {describe(self.verdict)}")
+            found += self.verdict.examples
+        return found
+
+
+def describe(verdict: Verdict) -> str:
+    names = ("lost", "unacked", "duplicated", "reordered", "ghost", "corrupt", "refused")
+    counts = {name: getattr(verdict, name) for name in names}
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+
+
+class Meters:
+    """Reads everything at one moment. Figures of processes that are not on this machine are None."""
+
+    def __init__(self, target: Target, pg: PgMeter | None) -> None:
+        self._server = target.pid
+        self._pg = pg
+        self._postmaster = _postmaster(pg) if pg else None
+
+    def read(self, counters: Counters) -> Reading:
+        """Processor times first: they move fastest, and reading them costs little."""
+        machine = read_machine()
+        processes = read_processes()
+        server = postgres = None
+        if self._server is not None:
+            # An embedded PostgreSQL is a child of the server; it is counted on its own side.
+            server = cpu_s(tree(processes, self._server, without=self._postmaster))
+        if self._postmaster is not None:
+            postgres = cpu_s(tree(processes, self._postmaster))
+        return Reading(counters, server, postgres, machine, self._pg.read() if self._pg else None)
+
+
+def _postmaster(pg: PgMeter) -> int | None:
+    """Parent of our own session's backend; None when that backend is not a process of this machine."""
+    processes = read_processes()
+    backend = processes.get(pg.backend_pid())
+    if backend is None or not backend.name.startswith("postgres"):
+        return None
+    postmaster = processes.get(backend.parent)
+    return postmaster.pid if postmaster and postmaster.name.startswith("postgres") else None
+
+
+def measure_size(options: Options, size: int, target: Target) -> SizeRun:
+    """Raises psycopg.Error when the database of the server does not answer."""
+    run = SizeRun(size, options.stages)
+    with ExitStack() as stack:
+        pg = stack.enter_context(PgMeter(target.dsn, may_create=target.ours)) if target.dsn else None
+        run.postgres = pg.facts() if pg else None
+        before = pg.read() if pg else None
+        events = stack.enter_context(generator(make_plan(options, size, target)))
+        _follow(run, events, Meters(target, pg))
+        if pg and before and options.settle and run.verdict and not run.failure:
+            run.totals = _totals(size, run.verdict.acked, before, pg.read_settled(options.settle))
+    return run
+
+
+def make_plan(options: Options, size: int, target: Target) -> Plan:
+    run_id = secrets.token_hex(4)
+    return Plan(
+        host=target.host,
+        port=target.port,
+        run_id=run_id,
+        queue=f"hotpath-{run_id}-{size}",
+        group=options.group,
+        size=size,
+        spread=min(options.spread, size),
+        partitions=options.partitions,
+        connections=options.connections,
+        payload_bytes=options.payload_bytes,
+        backlog_max=options.backlog_batches * size,
+        messages_max=options.messages_max,
+        stall_s=options.stall,
+        seed=options.seed,
+        steps=steps_for(options.stages, options.repeat, options.warmup, options.seconds),
+    )
+
+
+@contextmanager
+def generator(plan: Plan) -> Iterator[Iterator[Event]]:
+    """The generator's process and its events, ended with the block whatever happens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.lib.load"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(msgspec.json.encode(plan))
+        process.stdin.close()
+        yield (EVENTS.decode(line) for line in process.stdout)
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _follow(run: SizeRun, events: Iterator[Event], meters: Meters) -> None:
+    edges: dict[str, Reading] = {}
+    for event in events:
+        match event:
+            case Edge(side=side, counters=counters):
+                edges[side] = meters.read(counters)
+            case StepDone(step=step, latency=latency):
+                window = make_window(step, edges["start"], edges["end"], latency, os.cpu_count() or 1)
+                run.windows[step.kind].append(window)
+                print(_progress(run.size, step.kind, window), file=sys.stderr, flush=True)
+            case Failed():
+                run.failure = event
+            case Verdict():
+                run.verdict = event
+
+
+def _progress(size: int, stage: str, window: Window) -> str:
+    total = "n/a" if window.total_us is None else f"{window.total_us:.1f}"
+    notes = f"  ({'; '.join(window.notes)})" if window.notes else ""
+    head = f"hotpath: {stage:5} {size:4} window {window.repeat + 1}: {window.msg_per_s:9,.0f} msg/s"
+    return f"{head}  {total} µs a message  {window.seconds:.1f} s{notes}"
+
+
+def _totals(size: int, messages: int, before: PgCounters, after: PgCounters) -> SizeTotals | None:
+    if not messages:
+        return None
+    statements = None
+    if before.statements is not None and after.statements is not None:
+        statements = (after.statements - before.statements) / messages
+    return SizeTotals(
+        size=size,
+        messages=messages,
+        wal_bytes=(after.wal_bytes - before.wal_bytes) / messages,
+        writes=(after.writes - before.writes) / messages,
+        commits=(after.commits - before.commits) / messages,
+        statements=statements,
+    )

@@ -1,0 +1,1 @@
+"""The commands. A command file parses, resolves settings, calls one function and prints."""

@@ -1,0 +1,138 @@
+"""Pushes a stream of messages: feeder → inbox → lane, several lanes side by side.
+
+Invariants
+- A partition belongs to one lane, and a lane has one push in flight: the order of a partition is the order of its
+  source, also across retries, which repeat the same batch under the same transaction ids.
+- Memory is bounded: a full inbox holds up the feeder, and so the source.
+- Every message taken from the source ends in one count: queued, duplicate, buffered, failed, unknown (sent, no answer)
+  or unsent (taken but not sent when the run was stopped).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from queen.cli.traffic.inbox import Inbox
+from queen.cli.traffic.pacer import Pacer
+from queen.cli.traffic.source import Chunk
+from queen.cli.traffic.stop import Stop, cancel, finish
+from queen.cli.traffic.tally import Tally
+from queen.client import Client, NewMessage, Pushed
+from queen.errors import QueenError
+
+GRACE_S = 10.0
+_ANSWERED = ("queued", "duplicate", "buffered", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast and how much: messages a request, lanes, messages a second, and where to end (None: no bound)."""
+
+    batch: int
+    concurrency: int
+    rate: float | None = None
+    count: int | None = None
+    duration_s: float | None = None
+    linger_s: float = 0.05
+
+
+class Producer:
+    """One run. `tally` holds the counts, `messages` among them: those that the server has taken."""
+
+    def __init__(self, client: Client, pace: Pace, tally: Tally, stop: Stop) -> None:
+        self._client = client
+        self._pace = pace
+        self._tally = tally
+        self._stop = stop
+        self._inboxes = [Inbox(pace.batch, pace.linger_s) for _ in range(pace.concurrency)]
+
+    async def run(self, source: AsyncIterator[Chunk]) -> None:
+        """Push until the source, the count or the time is used up, or the run is to end.
+
+        Raises what the source raised, after everything before it was pushed; the server's errors end up in `stop`."""
+        lanes = [asyncio.create_task(self._run_lane(inbox)) for inbox in self._inboxes]
+        source_error = None
+        try:
+            try:
+                await self._feed_bounded(source)
+            except QueenError as error:
+                source_error = error
+            self._close_inboxes()
+            await finish(lanes, self._stop, GRACE_S)
+        finally:
+            for lane in lanes:
+                await cancel(lane)
+            self._close_inboxes()
+        if source_error is not None:
+            raise source_error
+
+    async def _feed_bounded(self, source: AsyncIterator[Chunk]) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.duration_s):
+                await self._stop.race(self._feed(source))
+
+    async def _feed(self, source: AsyncIterator[Chunk]) -> None:
+        pacer, left = Pacer(self._pace.rate), self._pace.count
+        async for chunk in source:
+            wanted = chunk if left is None else chunk[:left]
+            await self._hand_out(wanted, pacer)
+            if left is not None and (left := left - len(wanted)) == 0:
+                return
+
+    async def _hand_out(self, chunk: Chunk, pacer: Pacer) -> None:
+        done = 0
+        try:
+            while done < len(chunk):
+                allowed = await pacer.allow(len(chunk) - done)
+                for lane, entry in chunk[done : done + allowed]:
+                    await self._inboxes[lane % len(self._inboxes)].put(entry)
+                    done += 1
+        finally:
+            self._tally.count("unsent", len(chunk) - done)
+
+    def _close_inboxes(self) -> None:
+        """After the last message: let the lanes drain, or, when the run is to end early, drop what is not sent."""
+        for inbox in self._inboxes:
+            if self._stop.requested:
+                self._tally.count("unsent", inbox.abandon())
+            else:
+                inbox.close()
+
+    async def _run_lane(self, inbox: Inbox) -> None:
+        while batch := await inbox.take():
+            await self._push(batch)
+            if self._stop.requested:
+                self._tally.count("unsent", inbox.abandon())
+
+    async def _push(self, batch: list[NewMessage]) -> None:
+        began_at = time.perf_counter()
+        self._tally.count("unknown", len(batch))
+        try:
+            results = await self._client.push(batch)
+        except QueenError as error:
+            self._refused(batch, error)
+            return
+        self._tally.count("unknown", -len(batch))
+        self._tally.requests["push"].record(began_at)
+        self._count(results)
+
+    def _refused(self, batch: list[NewMessage], error: QueenError) -> None:
+        """The whole push came to nothing: certainly so when it was refused, perhaps when no answer came."""
+        if not error.retryable:
+            self._tally.count("unknown", -len(batch))
+            self._tally.count("failed", len(batch))
+            self._tally.note_error(error.message)
+        self._stop.request("error", error=error)
+
+    def _count(self, results: list[Pushed]) -> None:
+        for result in results:
+            status = result.status if result.status in _ANSWERED else "failed"
+            self._tally.count(status)
+            if status == "failed":
+                self._tally.note_error(result.error or f"status {result.status!r}")
+            else:
+                self._tally.count("messages")

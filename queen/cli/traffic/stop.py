@@ -1,0 +1,98 @@
+"""Why and when a run ends before its work is done: a signal, a time limit, a lost server, a closed pipe.
+
+States: running → stopping (first reason wins; nothing new is begun, what is in flight may finish within a bound)
+→ cancelled (second signal, or the bound ran out). Knows nothing of messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Collection, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+class Stop:
+    """The wish to end, shared by all tasks of a run."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.reason: str | None = None
+        self.exit_code = 0
+        self.error: Exception | None = None
+
+    def request(self, reason: str, *, exit_code: int = 0, error: Exception | None = None) -> None:
+        """Ask the run to end. Only the first reason counts."""
+        if not self._event.is_set():
+            self.reason, self.exit_code, self.error = reason, exit_code, error
+            self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    async def race(self, work: Coroutine[Any, Any, _Result], grace_s: float = 0.0) -> _Result | None:
+        """The result of `work`, or None when the run is to end first: `work` is then cancelled, `grace_s` later."""
+        task, stopped = (
+            asyncio.ensure_future(work),
+            asyncio.ensure_future(self._event.wait()),
+        )
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if grace_s:
+                await asyncio.wait({task}, timeout=grace_s)
+            return task.result() if task.done() else None
+        finally:
+            stopped.cancel()
+            await cancel(task)
+
+
+async def finish(tasks: Collection[asyncio.Task[None]], stop: Stop, grace_s: float) -> None:
+    """Wait until all tasks are done. Once the run is to end they have `grace_s` seconds left, then are cancelled.
+
+    Raises the first exception that a task let out, after cancelling the others."""
+    try:
+        await stop.race(asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION))
+        if stop.requested:
+            await asyncio.wait(tasks, timeout=grace_s, return_when=asyncio.FIRST_EXCEPTION)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            await cancel(task)
+
+
+@contextmanager
+def signals(stop: Stop) -> Iterator[None]:
+    """While inside: the first Ctrl-C or SIGTERM asks the run to end, the second cancels the calling task at once."""
+    loop, current = asyncio.get_running_loop(), asyncio.current_task()
+
+    def handle(number: signal.Signals) -> None:
+        if stop.requested and current is not None:
+            current.cancel()
+        stop.request("interrupted", exit_code=_EXIT_CODES[number])
+
+    for number in _EXIT_CODES:
+        loop.add_signal_handler(number, handle, number)
+    try:
+        yield
+    finally:
+        for number in _EXIT_CODES:
+            loop.remove_signal_handler(number)
+
+
+async def cancel(task: asyncio.Future[Any]) -> None:
+    """Cancel and wait for the end, whatever it is: the caller has its own outcome already."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,204 @@
+"""What the engine knows by name: queues and partitions with their ids, kept so that a warm push looks nothing up.
+
+A cache over the store: it may be behind (another server may have created or deleted something), never wrong about
+what an id means, because ids are not used twice. Also the home of each queue's ready sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Hashable, Iterable
+from typing import Any
+
+from queen import errors, model
+from queen.engine.batcher import Batcher
+from queen.engine.ready import ReadySet
+from queen.store.base import QueueRow, Resolved, Store
+
+
+class Queue:
+    """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
+
+    __slots__ = ("groups", "id", "json_name", "name", "namespace", "options", "partitions", "task")
+
+    def __init__(self, queue_id: int, name: str) -> None:
+        self.id = queue_id
+        self.name = name
+        self.json_name = json.dumps(name, ensure_ascii=False).encode()
+        self.namespace = ""
+        self.task = ""
+        self.options: dict[str, Any] | None = None
+        self.partitions: dict[str, Partition] = {}
+        self.groups: dict[str, ReadySet] = {}
+
+    def take_options(self, row: QueueRow) -> None:
+        """Remember what the store says of this queue."""
+        self.namespace, self.task, self.options = row.namespace, row.task, dict(row.options)
+
+    @property
+    def lease_ms(self) -> int:
+        """Length of a lease whose pop names none."""
+        assert self.options is not None, "options are loaded before a pop"
+        return int(self.options["leaseTime"]) * 1000
+
+
+class Partition:
+    """A partition as this server knows it.
+
+    `head` is the offset after the newest message this server has heard of, `epoch` that of the newest message.
+    """
+
+    __slots__ = ("epoch", "head", "id", "id_prefix", "id_text", "json_name", "name", "queue")
+
+    def __init__(self, partition_id: int, queue: Queue, name: str, epoch: int) -> None:
+        self.id = partition_id
+        self.queue = queue
+        self.name = name
+        self.json_name = json.dumps(name, ensure_ascii=False).encode()
+        self.epoch = epoch
+        self.head = 0
+        self.id_text = model.encode_id(model.PARTITION, partition_id)
+        self.id_prefix = model.message_id_prefix(partition_id)
+
+    def stored(self, last_offset: int) -> None:
+        """A message was stored here: tell every group that reads the queue."""
+        if last_offset >= self.head:
+            self.head = last_offset + 1
+        for ready in self.queue.groups.values():
+            ready.offer(self)
+
+
+class _Lookup:
+    """One (queue, partition) pair that waits for its ids."""
+
+    __slots__ = ("future", "key", "pair", "size", "weight")
+
+    def __init__(self, key: tuple[str, str], future: asyncio.Future[Partition]) -> None:
+        self.pair = key
+        self.key: Hashable = key
+        self.weight = 1
+        self.size = 0
+        self.future = future
+
+    def fail(self, error: errors.QueenError) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Catalog:
+    """Names → ids, created on first use. Concurrent look-ups share a call."""
+
+    def __init__(self, store: Store, partitions_max: int) -> None:
+        self._store = store
+        self._partitions_max = partitions_max
+        self._queues: dict[str, Queue] = {}
+        self._by_id: dict[int, Partition] = {}
+        self._lookups: Batcher[_Lookup] = Batcher(
+            "resolve", self._resolve, flushes_max=1, weight_max=1000, bytes_max=1 << 30, merge=True
+        )
+
+    def queue(self, name: str) -> Queue | None:
+        """The queue if it is known here."""
+        return self._queues.get(name)
+
+    def queues(self) -> Iterable[Queue]:
+        """Every queue known here."""
+        return self._queues.values()
+
+    def partition(self, queue: str, name: str) -> Partition | None:
+        """The partition if it is known here. Costs two look-ups in memory."""
+        found = self._queues.get(queue)
+        return found.partitions.get(name) if found is not None else None
+
+    def by_id(self, partition_id: int) -> Partition | None:
+        """The partition if it is known here."""
+        return self._by_id.get(partition_id)
+
+    async def ensure_partition(self, queue: str, name: str) -> Partition:
+        """The partition, created in the database when it is not there."""
+        found = self.partition(queue, name)
+        if found is not None:
+            return found
+        future: asyncio.Future[Partition] = asyncio.get_running_loop().create_future()
+        self._lookups.submit(_Lookup((queue, name), future))
+        return await future
+
+    async def ensure_queue(self, name: str) -> Queue:
+        """The queue with its options, created in the database when it is not there."""
+        queue = self._queues.get(name)
+        if queue is None or queue.options is None:
+            queue = self.learn(await self._store.ensure_queue(name))
+        return queue
+
+    async def find_partitions(self, partition_ids: Collection[int]) -> None:
+        """Get to know partitions by id; those that do not exist stay unknown."""
+        unknown = [number for number in partition_ids if number not in self._by_id]
+        if unknown:
+            for row in await self._store.partition_names(unknown):
+                queue = self._known_queue(row.queue_id, row.queue)
+                self.add(queue, row.partition_id, row.partition, row.epoch)
+
+    async def matching(self, namespace: str | None, task: str | None) -> list[Queue]:
+        """The queues of a namespace and a task (None: any), from the store."""
+        return [self.learn(row) for row in await self._store.find_queues(namespace=namespace, task=task)]
+
+    def learn(self, row: QueueRow) -> Queue:
+        """Take over what the store says of a queue."""
+        queue = self._known_queue(row.queue_id, row.name)
+        queue.take_options(row)
+        return queue
+
+    def add(self, queue: Queue, partition_id: int, name: str, epoch: int) -> Partition:
+        """Remember a partition; the oldest known ones make room when there are too many."""
+        partition = self._by_id.get(partition_id)
+        if partition is None:
+            partition = Partition(partition_id, queue, name, epoch)
+            queue.partitions[name] = partition
+            self._by_id[partition_id] = partition
+            if len(self._by_id) > self._partitions_max:
+                self._forget_oldest()
+        return partition
+
+    def forget_partition(self, partition: Partition) -> None:
+        """The partition is gone, or its queue is another one now: look it up again next time."""
+        self._by_id.pop(partition.id, None)
+        partition.queue.partitions.pop(partition.name, None)
+        for ready in partition.queue.groups.values():
+            ready.forget(partition.id)
+
+    def forget_queue(self, name: str) -> None:
+        """The queue was deleted: nothing that was known of it holds, and whoever waits looks again."""
+        queue = self._queues.pop(name, None)
+        if queue is None:
+            return
+        for partition in queue.partitions.values():
+            self._by_id.pop(partition.id, None)
+        for ready in queue.groups.values():
+            ready.close()
+
+    def _known_queue(self, queue_id: int, name: str) -> Queue:
+        queue = self._queues.get(name)
+        if queue is not None and queue.id != queue_id:
+            self.forget_queue(name)
+            queue = None
+        if queue is None:
+            queue = self._queues[name] = Queue(queue_id, name)
+        return queue
+
+    def _forget_oldest(self) -> None:
+        for number in list(self._by_id)[: max(1, self._partitions_max // 10)]:
+            self.forget_partition(self._by_id[number])
+
+    async def _resolve(self, lookups: list[_Lookup]) -> Collection[Hashable]:
+        pairs = list(dict.fromkeys(lookup.pair for lookup in lookups))
+        rows = await self._store.resolve([q.encode() for q, _ in pairs], [p.encode() for _, p in pairs])
+        found = dict(zip(pairs, rows, strict=True))
+        for lookup in lookups:
+            if not lookup.future.done():
+                lookup.future.set_result(self._add_resolved(lookup.pair, found))
+        return ()
+
+    def _add_resolved(self, key: tuple[str, str], found: dict[tuple[str, str], Resolved]) -> Partition:
+        row = found[key]
+        return self.add(self._known_queue(row.queue_id, key[0]), row.partition_id, key[1], row.epoch)

@@ -1,0 +1,200 @@
+"""The engine's face: the verbs, the life cycle, and how the parts hang together.
+
+Every verb is a few lines that hand over to its own file. The engine is started in a running event loop and stopped in
+one; between the two it may be called from that loop only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from queen import errors, model
+from queen.engine.ack import Ack, AckResult
+from queen.engine.catalog import Catalog, Queue
+from queen.engine.extend import Extend, Extended
+from queen.engine.leases import Leases
+from queen.engine.limits import Limits
+from queen.engine.maintenance.housekeeping import Housekeeping
+from queen.engine.maintenance.loop import Loop
+from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
+from queen.engine.push import Push, PushRequest
+from queen.engine.ready import ReadySet
+from queen.engine.stats import Stats
+from queen.engine.sweep import Sweeper
+from queen.engine.timers import Timers
+from queen.model import AckItem, NewMessage
+from queen.settings import EngineSettings
+from queen.store.base import Store
+
+log = logging.getLogger(__name__)
+
+_FORGET_LEASES_EVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class PopQuery:
+    """What a pop asks for. Either `queue` (and perhaps `partition`), or `namespace` and/or `task`."""
+
+    queue: str | None
+    partition: str | None = None
+    namespace: str | None = None
+    task: str | None = None
+    group: str = model.QUEUE_MODE
+    batch: int = 1
+    partitions: int = 1
+    wait_ms: int = 0
+    lease_ms: int | None = None
+    auto_ack: bool = False
+    mode: str = "all"
+    start_at: str | None = None
+
+
+def _ignore(_: PopRequest) -> None:
+    """Nobody wants to know that a poll is parked."""
+
+
+class Engine:
+    """Queues, partitions, leases: everything between a request and the store."""
+
+    def __init__(self, store: Store, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.stats = Stats()
+        self.limits = Limits(settings)
+        self.store = store
+        self.catalog = Catalog(store, settings.cached_partitions_max)
+        self.leases = Leases(self.stats, settings.remembered_messages_max)
+        self._timers = Timers()
+        self._sweeper = Sweeper(store, self.catalog, self.leases)
+        self._push = Push(store, self.catalog, self.limits, self.stats, settings)
+        self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
+        self._pop = Pop(
+            store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
+        )
+        self._extend = Extend(store, self.leases, self.stats, settings)
+        house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
+        self._loops = [
+            Loop("sample", house.sample, 1.0),
+            Loop("sweep", house.sweep, settings.sweep_ms / 1000),
+            Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
+        ]
+        self.draining = False
+
+    def start(self) -> None:
+        """Begin the background loops."""
+        for loop in self._loops:
+            loop.start()
+
+    def drain(self) -> None:
+        """Take nothing new; parked polls are answered with "empty" at once."""
+        self.draining = True
+        for queue in list(self.catalog.queues()):
+            for ready in queue.groups.values():
+                ready.dismiss()
+
+    async def stop(self, timeout_s: float) -> None:
+        """Drain, finish what is in flight for up to `timeout_s`, and end."""
+        self.drain()
+        for loop in self._loops:
+            await loop.stop()
+        batchers = (self._push.batcher, self._ack.batcher, self._pop.batcher)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await asyncio.gather(*[batcher.drain() for batcher in batchers])
+        except TimeoutError:
+            log.warning("stopped with work in flight timeout_s=%s", timeout_s)
+            for batcher in batchers:
+                batcher.abandon(errors.ShuttingDown("the server is stopping"))
+        self.leases.close()
+
+    async def push(self, messages: list[NewMessage]) -> PushRequest:
+        """Store messages. See `Push.push`."""
+        self._check_open()
+        return await self._push.push(messages)
+
+    async def pop(self, request: PopRequest, wait_ms: int, on_park: Callable[[PopRequest], None] = _ignore) -> None:
+        """Lease messages into `request.spans`, waiting up to `wait_ms` for some. See `Pop.pop`."""
+        if self.draining:
+            wait_ms = 0
+        wait_until = asyncio.get_running_loop().time() + wait_ms / 1000 if wait_ms > 0 else None
+        await self._pop.pop(request, wait_until, on_park)
+
+    async def prepare_pop(self, query: PopQuery) -> PopRequest:
+        """Find the ready sets of a pop, at first contact with a registration and a sweep."""
+        self._check_open()
+        if query.queue is not None:
+            queue = self.catalog.queue(query.queue)
+            if queue is None or queue.options is None:
+                queue = await self.catalog.ensure_queue(query.queue)
+            queues = [queue]
+        else:
+            queues = await self.catalog.matching(query.namespace or None, query.task or None)
+        sets = [await self._ready_set(queue, query) for queue in queues]
+        only = None
+        if query.partition is not None and query.queue is not None:
+            partition = self.catalog.partition(query.queue, query.partition)
+            if partition is None:
+                partition = await self.catalog.ensure_partition(query.queue, query.partition)
+            only = partition.id
+        return PopRequest(
+            sets,
+            query.group,
+            batch=query.batch,
+            partitions=1 if only is not None else _partitions_max(query),
+            only=only,
+            lease_ms=query.lease_ms,
+            auto_ack=query.auto_ack,
+        )
+
+    async def ack(self, group: str, items: list[AckItem]) -> list[AckResult]:
+        """Settle messages. See `Ack.ack`."""
+        return await self._ack.ack(group, items)
+
+    async def extend(self, lease_id: str, seconds: int) -> Extended:
+        """Move the end of a lease."""
+        return await self._extend.extend(lease_id, seconds)
+
+    def leave(self, request: PopRequest) -> None:
+        """The client of a pop has gone."""
+        self._pop.leave(request)
+
+    def forget_group(self, group: str) -> None:
+        """The group was deleted: its next pop is a first contact again."""
+        for queue in list(self.catalog.queues()):
+            ready = queue.groups.pop(group, None)
+            if ready is not None:
+                ready.close()
+
+    async def _ready_set(self, queue: Queue, query: PopQuery) -> ReadySet:
+        ready = queue.groups.get(query.group)
+        if ready is None:
+            if query.group != model.QUEUE_MODE:
+                await self.store.subscribe(queue.id, query.group, query.mode, query.start_at)
+            ready = queue.groups.setdefault(query.group, ReadySet(queue, query.group))
+        ready.used_at = asyncio.get_running_loop().time()
+        if not ready.swept:
+            await self._sweeper.first_look(ready)
+        return ready
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise errors.ShuttingDown("the server is stopping", hint="send the request to another instance")
+
+    def sizes(self) -> dict[str, int]:
+        """What is held in memory just now."""
+        return {
+            "pending_push_bytes": self.limits.pending_bytes,
+            "parked_polls": self.limits.parked_polls,
+            "leases": len(self.leases),
+            "refused": self.limits.refused,
+            "push_flushes": self._push.batcher.flushes,
+            "pop_flushes": self._pop.batcher.flushes,
+            "ack_flushes": self._ack.batcher.flushes,
+        }
+
+
+def _partitions_max(query: PopQuery) -> int:
+    wanted = query.partitions if query.partitions > 0 else PARTITIONS_PER_CALL_MAX
+    return min(wanted, query.batch, PARTITIONS_PER_CALL_MAX)

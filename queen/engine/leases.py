@@ -1,0 +1,157 @@
+"""The leases this server handed out: which transaction ids stand where, and when each ends.
+
+Memory only, and only a help: an ack that finds its lease here needs no look-up, and a lease that runs out here makes
+its partitions ready again. A lease that was forgotten, or handed out by another server, is settled by the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import OrderedDict
+
+from queen.engine.catalog import Partition
+from queen.engine.ready import ReadySet
+from queen.engine.stats import Stats
+from queen.store.base import Span
+
+
+class LeasedSpan:
+    """What one partition contributed to a lease."""
+
+    __slots__ = ("_positions", "first_offset", "last_offset", "offsets", "partition", "ready", "transaction_ids")
+
+    def __init__(self, ready: ReadySet, partition: Partition, span: Span) -> None:
+        self.ready = ready
+        self.partition = partition
+        self.first_offset = span.first_offset
+        self.offsets = span.offsets
+        self.transaction_ids = span.transaction_ids
+        self.last_offset = span.offsets[-1] if span.offsets else span.first_offset + len(span.transaction_ids) - 1
+        self._positions: dict[bytes, int | list[int]] | None = None
+
+    def offset_of(self, transaction_id: bytes, nth: int = 0) -> int | None:
+        """Where a transaction id stands in this span; `nth` counts equal ids from 0."""
+        if self._positions is None:
+            self._positions = self._index()
+        found = self._positions.get(transaction_id)
+        if isinstance(found, list):
+            return found[nth] if nth < len(found) else found[-1]
+        return found
+
+    def _index(self) -> dict[bytes, int | list[int]]:
+        positions: dict[bytes, int | list[int]] = {}
+        offsets = self.offsets or itertools.count(self.first_offset)
+        for transaction_id, offset in zip(self.transaction_ids, offsets, strict=False):
+            before = positions.get(transaction_id)
+            if before is None:
+                positions[transaction_id] = offset
+            else:
+                positions[transaction_id] = [*(before if isinstance(before, list) else [before]), offset]
+        return positions
+
+
+class Lease:
+    """One lease id: its group, its spans by partition, and the end of it on this process's clock."""
+
+    __slots__ = ("group", "id", "messages", "spans", "until")
+
+    def __init__(self, lease_id: str, group: str, until: float) -> None:
+        self.id = lease_id
+        self.group = group
+        self.until = until
+        self.spans: dict[int, LeasedSpan] = {}
+        self.messages = 0
+
+
+class Leases:
+    """All leases of this server, bounded by the number of messages they cover."""
+
+    def __init__(self, stats: Stats, messages_max: int) -> None:
+        self._counters = stats.counters
+        self._messages_max = messages_max
+        self._messages = 0
+        self._leases: OrderedDict[str, Lease] = OrderedDict()
+        self._ends: list[tuple[float, int, Lease]] = []
+        self._held: list[tuple[float, int, ReadySet, Partition]] = []
+        self._sequence = itertools.count()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def get(self, lease_id: str) -> Lease | None:
+        """The lease, if this server handed it out and it is not settled."""
+        return self._leases.get(lease_id)
+
+    def add(self, lease: Lease) -> None:
+        """Remember a lease; the oldest ones make room when too many messages are covered."""
+        lease.messages = sum(len(span.transaction_ids) for span in lease.spans.values())
+        self._leases[lease.id] = lease
+        self._messages += lease.messages
+        heapq.heappush(self._ends, (lease.until, next(self._sequence), lease))
+        if len(self._ends) > 2 * len(self._leases) + 1000:
+            # Most leases are settled long before their end; without this the heap keeps them until then.
+            self._ends = [(own.until, next(self._sequence), own) for own in self._leases.values()]
+            heapq.heapify(self._ends)
+        self._arm()
+        while self._messages > self._messages_max and len(self._leases) > 1:
+            # Its partitions come back by the sweep after its end; its acks are looked up.
+            _, oldest = self._leases.popitem(last=False)
+            self._messages -= oldest.messages
+            for span in oldest.spans.values():
+                self.hold(span.ready, span.partition, oldest.until - self._loop.time())
+
+    def settle(self, lease: Lease, partition_id: int) -> None:
+        """The lease is over for one partition."""
+        lease.spans.pop(partition_id, None)
+        if not lease.spans and self._leases.pop(lease.id, None) is not None:
+            self._messages -= lease.messages
+
+    def extended(self, lease_id: str, lease_ms: int) -> None:
+        """The database moved the end of this lease."""
+        lease = self._leases.get(lease_id)
+        if lease is not None:
+            lease.until = max(lease.until, self._loop.time() + lease_ms / 1000)
+
+    def hold(self, ready: ReadySet, partition: Partition, seconds: float) -> None:
+        """Nothing can be leased here before `seconds` have passed: somebody else's lease, or a retry delay."""
+        ready.held.add(partition.id)
+        heapq.heappush(self._held, (self._loop.time() + seconds, next(self._sequence), ready, partition))
+        self._arm()
+
+    def close(self) -> None:
+        """No timer rings any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        """One timer, at the earliest end."""
+        at = min(heap[0][0] for heap in (self._held, self._ends) if heap)
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        """Make ready again what ran out by now."""
+        now = self._loop.time()
+        while self._held and self._held[0][0] <= now:
+            _, _, ready, partition = heapq.heappop(self._held)
+            ready.free(partition, more=True)
+        while self._ends and self._ends[0][0] <= now:
+            _, _, lease = heapq.heappop(self._ends)
+            if self._leases.get(lease.id) is not lease:
+                continue
+            if lease.until > now:
+                heapq.heappush(self._ends, (lease.until, next(self._sequence), lease))
+                continue
+            self._counters.leases_expired += 1
+            for span in list(lease.spans.values()):
+                self.settle(lease, span.partition.id)
+                span.ready.free(span.partition, more=True)
+        self._timer = None
+        if self._held or self._ends:
+            self._arm()

@@ -1,0 +1,43 @@
+"""The shape of a background loop: `tick` every so often until stopped; a failed tick is logged, the next one tried."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from queen import errors
+
+log = logging.getLogger(__name__)
+
+
+class Loop:
+    """Calls `tick` every `interval_s`, spread a little so that several servers do not march in step."""
+
+    def __init__(self, name: str, tick: Callable[[], Awaitable[None]], interval_s: float) -> None:
+        self.name = name
+        self._tick = tick
+        self._interval_s = interval_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin ticking."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"loop {self.name}")
+
+    async def stop(self) -> None:
+        """End, also in the middle of a tick."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            self._task = None
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s * random.uniform(0.9, 1.1))
+            try:
+                await self._tick()
+            except errors.QueenError as error:
+                log.warning("tick failed loop=%s error=%s", self.name, error)
+            except Exception:
+                log.exception("tick failed loop=%s", self.name)

@@ -1,0 +1,353 @@
+"""Pop: pick partitions that may have work, lease them in one call for many requests, wait when there is nothing.
+
+    request → candidates from the ready sets (PopRequest.take) → batcher → one store call → spans
+            → nothing there: examine why, look again while there are hints, then park until woken or the deadline
+
+States of a request: looking (in the batcher, or in a flush), parked (in `Waiter`s), done. A request whose client has
+left is never given a lease: it is asked before the call, and what a call brought for it nevertheless is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Hashable
+
+from queen import errors, model
+from queen.engine.batcher import Batcher
+from queen.engine.catalog import Catalog, Partition
+from queen.engine.leases import Lease, LeasedSpan, Leases
+from queen.engine.limits import Limits
+from queen.engine.ready import ReadySet, Waiter
+from queen.engine.stats import Stats
+from queen.engine.timers import Timers
+from queen.settings import EngineSettings
+from queen.store.base import PopBatch, Span, Store
+
+PARTITIONS_PER_CALL_MAX = 1000
+_LOOKS_MAX = 20
+_LOCKED_RETRY_S = 0.01
+_REQUESTS_PER_FLUSH_MAX = 512
+
+
+class PopRequest:
+    """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
+
+    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "partitions",
+                 "sets", "size", "spans", "waiter", "weight")  # fmt: skip
+
+    def __init__(
+        self,
+        sets: list[ReadySet],
+        group: str,
+        *,
+        batch: int,
+        partitions: int,
+        only: int | None,
+        lease_ms: int | None,
+        auto_ack: bool,
+    ) -> None:
+        self.sets = sets
+        self.group = group
+        self.batch = batch
+        self.partitions = partitions
+        self.only = only
+        self.lease_ms = lease_ms
+        self.auto_ack = auto_ack
+        self.key: Hashable = self
+        self.weight = 1
+        self.size = 0
+        self.gone = False
+        self.waiter: Waiter | None = None
+        self.lease_id = ""
+        self.spans: list[tuple[Partition, Span]] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def take(self) -> list[tuple[ReadySet, Partition]]:
+        """The candidates for one look; they are held in their ready sets."""
+        taken: list[tuple[ReadySet, Partition]] = []
+        for ready in self.sets:
+            taken += [(ready, partition) for partition in ready.take(self.partitions - len(taken), self.only)]
+            if len(taken) >= self.partitions:
+                break
+        return taken
+
+    def has_hints(self) -> bool:
+        """Would a look find a candidate?"""
+        if self.only is not None:
+            return any(self.only in ready.ready for ready in self.sets)
+        return any(ready.ready for ready in self.sets)
+
+    def settle(self) -> None:
+        """The look is over."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: errors.QueenError) -> None:
+        """The look failed."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Candidate:
+    """One partition that one request wants to lease."""
+
+    __slots__ = ("partition", "ready", "request")
+
+    def __init__(self, request: PopRequest, ready: ReadySet, partition: Partition) -> None:
+        self.request = request
+        self.ready = ready
+        self.partition = partition
+
+    @property
+    def epoch(self) -> int:
+        """Where its next message lies, as far as is known here."""
+        return self.ready.epochs.get(self.partition.id, self.partition.epoch)
+
+
+class Pop:
+    """The pop verb of the engine."""
+
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        leases: Leases,
+        limits: Limits,
+        stats: Stats,
+        timers: Timers,
+        settings: EngineSettings,
+        give_back: Callable[[PopRequest], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._leases = leases
+        self._limits = limits
+        self._counters = stats.counters
+        self._timers = timers
+        self._give_back = give_back
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.batcher: Batcher[PopRequest] = Batcher(
+            "pop",
+            self._flush,
+            flushes_max=settings.pop_flushes_max,
+            weight_max=_REQUESTS_PER_FLUSH_MAX,
+            bytes_max=settings.pop_batch_max,  # an entry's size is the number of messages it asks for
+            merge=False,
+        )
+
+    async def pop(self, request: PopRequest, wait_until: float | None, on_park: Callable[[PopRequest], None]) -> None:
+        """Look until there is something, or the time is up (loop time; None: do not wait).
+
+        Empty `spans` afterwards mean: nothing. `on_park` is told each time the request begins to wait. Raises what the
+        store raises, and Overloaded when too many wait.
+        """
+        self._counters.pop_requests += 1
+        request.size = request.batch
+        try:
+            while True:
+                await self._look(request)
+                if request.spans or wait_until is None or request.gone or self._loop.time() >= wait_until:
+                    break
+                on_park(request)
+                if not await self._park(request, wait_until) or any(ready.closed for ready in request.sets):
+                    break
+        except asyncio.CancelledError:
+            request.gone = True
+            await self._hand_back(request)
+            raise
+        self._count(request)
+
+    def leave(self, request: PopRequest) -> None:
+        """The client has gone: take no lease for this request any more."""
+        request.gone = True
+        if request.waiter is not None:
+            request.waiter.wake(False)
+
+    async def _look(self, request: PopRequest) -> None:
+        """Try while there are candidates; each try is at most one store call."""
+        for _ in range(_LOOKS_MAX):
+            if not request.has_hints() or request.gone:
+                return
+            request.done = self._loop.create_future()
+            self.batcher.submit(request)
+            await request.done
+            if request.spans:
+                return
+
+    async def _park(self, request: PopRequest, wait_until: float) -> bool:
+        """Wait; True: look again. False: the time is up, or the client has gone."""
+        self._limits.admit_poll()
+        waiter = request.waiter = Waiter(request.sets, request.only)
+        timer = self._timers.add(wait_until, waiter)
+        try:
+            return await waiter.future
+        finally:
+            self._timers.remove(timer, waiter)
+            waiter.leave()
+            request.waiter = None
+            self._limits.release_poll()
+            if request.gone:
+                for ready in request.sets:
+                    ready.nudge()
+
+    async def _hand_back(self, request: PopRequest) -> None:
+        """The caller was cancelled while a call was on its way: what it brings goes back at once."""
+        for ready in request.sets:
+            ready.nudge()
+        if request.spans and not request.auto_ack:
+            await asyncio.shield(self._give_back(request))
+
+    def _count(self, request: PopRequest) -> None:
+        messages = sum(len(span.payloads) for _, span in request.spans)
+        self._counters.pop_messages += messages
+        if not messages:
+            self._counters.pop_empty += 1
+
+    async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
+        candidates = self._candidates(requests)
+        try:
+            missed: list[_Candidate] = []
+            for epoch, group in _by_epoch(candidates).items():
+                missed += await self._lease(epoch, group)
+            if missed:
+                await self._sort_out(missed)
+        except BaseException:
+            for candidate in candidates:
+                candidate.ready.free(candidate.partition, more=True)
+            raise
+        for request in requests:
+            if request.spans and (request.gone or request.done.done()):
+                self._spawn(self._give_back(request))
+            request.settle()
+        for ready in {id(ready): ready for request in requests for ready in request.sets}.values():
+            ready.nudge()
+        return ()
+
+    def _candidates(self, requests: list[PopRequest]) -> list[_Candidate]:
+        found = []
+        for request in requests:
+            if request.gone or request.done.done():
+                continue
+            taken = request.take()
+            if taken and not request.auto_ack:
+                request.lease_id = model.new_lease_id(taken[0][1].id if len(taken) == 1 else 0)
+            found += [_Candidate(request, ready, partition) for ready, partition in taken]
+        return found
+
+    async def _lease(self, epoch: int, candidates: list[_Candidate]) -> list[_Candidate]:
+        """One store call; returns the candidates that got nothing."""
+        spans = await self._store.pop(epoch, _batch(candidates))
+        missed = set(range(len(candidates)))
+        leases: dict[str, Lease] = {}
+        for span in spans:
+            missed.discard(span.place - 1)
+            self._take_span(candidates[span.place - 1], span, leases)
+        for lease in leases.values():
+            self._leases.add(lease)
+        return [candidates[place] for place in sorted(missed)]
+
+    def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
+        request, ready, partition = candidate.request, candidate.ready, candidate.partition
+        request.spans.append((partition, span))
+        partition.head = max(partition.head, span.head)
+        leased = LeasedSpan(ready, partition, span)
+        if request.auto_ack:
+            ready.free(partition, more=leased.last_offset + 1 < partition.head)
+            return
+        lease = leases.get(request.lease_id)
+        if lease is None:
+            until = self._loop.time() + _lease_ms(candidate) / 1000
+            lease = leases[request.lease_id] = Lease(request.lease_id, request.group, until)
+        lease.spans[partition.id] = leased
+
+    async def _sort_out(self, missed: list[_Candidate]) -> None:
+        """Find out why candidates got nothing, and put each hint where it belongs."""
+        ids = [candidate.partition.id for candidate in missed]
+        groups = [candidate.ready.group_bytes for candidate in missed]
+        standings = await self._store.examine(ids, groups)
+        unopened: list[_Candidate] = []
+        stuck: list[_Candidate] = []
+        for candidate, standing in zip(missed, standings, strict=True):
+            ready, partition = candidate.ready, candidate.partition
+            partition.head = max(partition.head, standing.head or 0)
+            if not standing.found:
+                self._catalog.forget_partition(partition)
+            elif standing.acked is None:
+                unopened.append(candidate)
+            elif standing.held_ms is not None:
+                self._leases.hold(ready, partition, standing.held_ms / 1000)
+            elif standing.acked + 1 >= partition.head:
+                ready.free(partition, more=False)
+            elif standing.epoch is not None and standing.epoch != candidate.epoch:
+                ready.epochs[partition.id] = standing.epoch
+                ready.free(partition, more=True)
+            elif standing.epoch is not None and standing.epoch < partition.epoch:
+                stuck.append(candidate)
+            elif candidate.request.spans:
+                # The request's limit was used up by its other candidates.
+                ready.free(partition, more=True)
+            else:
+                # Locked by another call a moment ago.
+                self._leases.hold(ready, partition, _LOCKED_RETRY_S)
+        await self._open(unopened)
+        await self._move_on(stuck)
+
+    async def _open(self, candidates: list[_Candidate]) -> None:
+        if candidates:
+            await self._store.open_cursors(
+                [c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates]
+            )
+            for candidate in candidates:
+                candidate.ready.free(candidate.partition, more=True)
+
+    async def _move_on(self, candidates: list[_Candidate]) -> None:
+        """Their epoch holds nothing more for them: go on in the next one."""
+        if candidates:
+            await self._store.next_epoch(
+                [c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates]
+            )
+            for candidate in candidates:
+                candidate.ready.epochs.pop(candidate.partition.id, None)
+                candidate.ready.free(candidate.partition, more=True)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _lease_ms(candidate: _Candidate) -> int:
+    own = candidate.request.lease_ms
+    return own if own is not None else candidate.partition.queue.lease_ms
+
+
+def _by_epoch(candidates: list[_Candidate]) -> dict[int, list[_Candidate]]:
+    groups: dict[int, list[_Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.epoch, []).append(candidate)
+    return groups
+
+
+def _batch(candidates: list[_Candidate]) -> PopBatch:
+    lease_ids: list[bytes | None] = []
+    numbers: list[int] = []
+    number = 0
+    for before, candidate in itertools.pairwise([None, *candidates]):
+        assert candidate is not None
+        if before is None or before.request is not candidate.request:
+            number += 1
+            own = None if candidate.request.auto_ack else uuid.UUID(candidate.request.lease_id).bytes
+        numbers.append(number)
+        lease_ids.append(own)
+    return PopBatch(
+        [candidate.partition.id for candidate in candidates],
+        [candidate.ready.group_bytes for candidate in candidates],
+        numbers,
+        [candidate.request.batch for candidate in candidates],
+        lease_ids,
+        [_lease_ms(candidate) for candidate in candidates],
+        number < len(candidates),
+    )

@@ -1,0 +1,309 @@
+"""Push: sort a request's messages by partition, gather them with those of other requests, store, report.
+
+    items → chunks, one per partition (PushChunk) → batcher, keyed by partition → one store call → outcomes
+
+A chunk is stored as a whole or not at all, and keeps its order. Messages of one partition never overtake each other:
+the batcher lets one flush at a time hold a partition. A partition whose row somebody else has locked leaves the
+common flush and waits in a call of its own, so that it delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Hashable
+from itertools import groupby
+from operator import attrgetter
+
+from queen import errors
+from queen.engine.batcher import Batcher
+from queen.engine.catalog import Catalog, Partition
+from queen.engine.limits import Limits
+from queen.engine.stats import Stats
+from queen.model import NewMessage
+from queen.settings import EngineSettings
+from queen.store.base import PushBatch, Store, Stored
+
+_ATTEMPTS_MAX = 4
+_BLOCKED_MAX = 4
+
+
+class PushChunk:
+    """The messages of one request for one partition, and after the flush what became of them.
+
+    `base` is the first offset when all were stored side by side; else `stored` says it one by one; else `error`.
+    """
+
+    __slots__ = ("base", "error", "key", "messages", "partition", "positions", "request", "retries", "size", "stored",
+                 "weight")  # fmt: skip
+
+    def __init__(self, partition: Partition, request: PushRequest) -> None:
+        self.partition = partition
+        self.key: Hashable = partition.id
+        self.request = request
+        self.messages: list[NewMessage] = []
+        self.positions: list[int] = []
+        self.weight = 0
+        self.size = 0
+        self.retries = 0
+        self.base = -1
+        self.stored: list[Stored] | None = None
+        self.error: errors.QueenError | None = None
+
+    def add(self, position: int, message: NewMessage) -> None:
+        """Append a message; `position` is its place in the request."""
+        self.messages.append(message)
+        self.positions.append(position)
+        self.weight += 1
+        self.size += len(message.payload) + len(message.transaction_id)
+
+    def store_from(self, base: int) -> None:
+        """All messages were stored, the first one at `base`."""
+        self.base = base
+        self.partition.stored(base + self.weight - 1)
+        self.request.chunk_done()
+
+    def store_each(self, stored: list[Stored]) -> None:
+        """The messages were stored, or found, one by one."""
+        self.stored = stored
+        fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None]
+        if fresh:
+            self.partition.stored(max(fresh))
+        self.request.chunk_done()
+
+    def fail(self, error: errors.QueenError) -> None:
+        """Nothing of this chunk was stored."""
+        self.error = error
+        self.request.chunk_done()
+
+
+class PushRequest:
+    """One push call: its chunks, and the moment when all of them are settled."""
+
+    __slots__ = ("chunks", "done", "left", "limits", "size")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.chunks: list[PushChunk] = []
+        self.left = 0
+        self.size = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def chunk_done(self) -> None:
+        """One more chunk is settled. The bytes are given back here, also when the caller has left meanwhile."""
+        self.left -= 1
+        if not self.left:
+            self.limits.release_push(self.size)
+            if not self.done.done():
+                self.done.set_result(None)
+
+
+class Push:
+    """The push verb of the engine."""
+
+    def __init__(self, store: Store, catalog: Catalog, limits: Limits, stats: Stats, settings: EngineSettings) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._limits = limits
+        self._counters = stats.counters
+        self._messages_max = settings.push_messages_max
+        self._blocked = asyncio.Semaphore(_BLOCKED_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.batcher: Batcher[PushChunk] = Batcher(
+            "push",
+            self._flush,
+            flushes_max=settings.push_flushes_max,
+            weight_max=settings.push_messages_max,
+            bytes_max=settings.push_bytes_max,
+            merge=True,
+        )
+
+    async def push(self, messages: list[NewMessage]) -> PushRequest:
+        """Store messages; returns when each chunk is settled. Raises what refuses the request as a whole."""
+        request = PushRequest(self._limits)
+        if not messages:
+            return request
+        await self._split(request, messages)
+        self._limits.admit_push(request.size)
+        request.left = len(request.chunks)
+        for chunk in request.chunks:
+            self.batcher.submit(chunk)
+        await request.done
+        self._count(request)
+        return request
+
+    async def _split(self, request: PushRequest, messages: list[NewMessage]) -> None:
+        chunks: dict[Partition, PushChunk] = {}
+        chunk: PushChunk | None = None
+        for position, message in enumerate(messages):
+            self._limits.check_payload(len(message.payload))
+            # Neighbours mostly share a partition: look it up again only when it changes.
+            if (
+                chunk is None
+                or message.partition != chunk.partition.name
+                or message.queue != chunk.partition.queue.name
+            ):
+                partition = self._catalog.partition(message.queue, message.partition)
+                if partition is None:
+                    partition = await self._catalog.ensure_partition(message.queue, message.partition)
+                chunk = chunks.get(partition)
+                if chunk is None:
+                    chunk = chunks[partition] = PushChunk(partition, request)
+            chunk.add(position, message)
+        request.chunks = list(chunks.values())
+        request.size = sum(chunk.size for chunk in request.chunks)
+
+    def _count(self, request: PushRequest) -> None:
+        counters = self._counters
+        counters.push_requests += 1
+        for chunk in request.chunks:
+            if chunk.error is not None:
+                counters.push_failed += chunk.weight
+            elif chunk.stored is None:
+                counters.push_messages += chunk.weight
+            else:
+                duplicates = sum(row.duplicate for row in chunk.stored)
+                counters.push_duplicates += duplicates
+                counters.push_messages += chunk.weight - duplicates
+
+    async def _flush(self, chunks: list[PushChunk]) -> Collection[Hashable]:
+        if chunks[0].weight > self._messages_max:
+            await self._flush_large(chunks[0])
+            return ()
+        chunks.sort(key=attrgetter("partition.id"))
+        batch, groups = _assemble(chunks)
+        for attempt in range(_ATTEMPTS_MAX):
+            try:
+                bases = await self._store.push(batch)
+                return self._settle(groups, bases)
+            except errors.DuplicateTransaction:
+                await self._flush_thoroughly(groups, batch)
+                return ()
+            except errors.Contention:
+                if attempt == _ATTEMPTS_MAX - 1:
+                    raise
+            except errors.InvalidRequest as error:
+                # One message that PostgreSQL cannot store fails alone, never with its neighbours.
+                await self._flush_apart(chunks, error)
+                return ()
+        return ()
+
+    def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
+        blocked = set()
+        for group, base in zip(groups, bases, strict=True):
+            if base < 0:
+                blocked.add(group[0].key)
+                self._spawn(group)
+                continue
+            for chunk in group:
+                chunk.store_from(base)
+                base += chunk.weight
+        return blocked
+
+    def _spawn(self, group: list[PushChunk]) -> None:
+        """Wait for a locked partition outside the common flushes; the partition stays kept meanwhile."""
+        task = asyncio.get_running_loop().create_task(self._flush_blocked(group))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _flush_blocked(self, group: list[PushChunk]) -> None:
+        try:
+            async with self._blocked:
+                batch, groups = _assemble(group)
+                await self._flush_thoroughly(groups, batch)
+        except errors.QueenError as error:
+            for chunk in group:
+                chunk.fail(error)
+        finally:
+            self.batcher.release(group[0].key)
+
+    async def _flush_thoroughly(self, groups: list[list[PushChunk]], batch: PushBatch) -> None:
+        """Store with a search for duplicates; chunks of partitions that are gone start over under new ids."""
+        stored = await self._store.push_deduplicating(batch)
+        position = 0
+        for group in groups:
+            for chunk in group:
+                rows = stored[position : position + chunk.weight]
+                position += chunk.weight
+                if rows[0].offset is None:
+                    self._start_over(chunk)
+                else:
+                    chunk.store_each(rows)
+
+    def _start_over(self, chunk: PushChunk) -> None:
+        self._catalog.forget_partition(chunk.partition)
+        chunk.retries += 1
+        if chunk.retries > _ATTEMPTS_MAX:
+            chunk.fail(errors.NotFound(f"partition {chunk.partition.name!r} vanishes as fast as it is created"))
+            return
+        task = asyncio.get_running_loop().create_task(self._resubmit(chunk))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resubmit(self, chunk: PushChunk) -> None:
+        try:
+            known = chunk.partition
+            # The queue may be a new one under the same name; ask for both again.
+            if self._catalog.queue(known.queue.name) is known.queue:
+                self._catalog.forget_queue(known.queue.name)
+            chunk.partition = await self._catalog.ensure_partition(known.queue.name, known.name)
+            chunk.key = chunk.partition.id
+        except errors.QueenError as error:
+            chunk.fail(error)
+            return
+        self.batcher.submit(chunk)
+
+    async def _flush_apart(self, chunks: list[PushChunk], error: errors.InvalidRequest) -> None:
+        if len(chunks) == 1:
+            chunks[0].fail(error)
+            return
+        for chunk in chunks:
+            batch, groups = _assemble([chunk])
+            try:
+                await self._flush_thoroughly(groups, batch)
+            except errors.QueenError as own:
+                chunk.fail(own)
+
+    async def _flush_large(self, chunk: PushChunk) -> None:
+        """More than one operation's worth for one partition: several operations in one transaction."""
+        size = self._messages_max
+        parts = [chunk.messages[start : start + size] for start in range(0, chunk.weight, size)]
+        batches = [_one_partition(chunk.partition.id, part) for part in parts]
+        results = await self._store.push_together(batches)
+        stored = [row for rows in results for row in rows]
+        if stored[0].offset is None:
+            self._start_over(chunk)
+        else:
+            chunk.store_each(stored)
+
+
+def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]]:
+    """Chunks, sorted by partition, as the arrays of one call; and the chunks of each partition."""
+    groups = [list(group) for _, group in groupby(chunks, key=attrgetter("partition.id"))]
+    messages: list[NewMessage] = []
+    counts: list[int] = []
+    places: list[int] = []
+    for place, group in enumerate(groups, 1):
+        before = len(messages)
+        for chunk in group:
+            messages += chunk.messages
+        counts.append(len(messages) - before)
+        places += [place] * counts[-1]
+    return _batch([group[0].partition.id for group in groups], counts, places, messages), groups
+
+
+def _one_partition(partition_id: int, messages: list[NewMessage]) -> PushBatch:
+    return _batch([partition_id], [len(messages)], [1] * len(messages), messages)
+
+
+def _batch(partition_ids: list[int], counts: list[int], places: list[int], messages: list[NewMessage]) -> PushBatch:
+    trace_ids = [message.trace_id for message in messages]
+    subs = [message.producer_sub for message in messages]
+    return PushBatch(
+        partition_ids,
+        counts,
+        places,
+        [message.transaction_id for message in messages],
+        [message.payload for message in messages],
+        trace_ids if any(trace_ids) else None,
+        subs if any(subs) else None,
+    )

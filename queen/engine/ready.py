@@ -1,0 +1,181 @@
+"""Which partitions have work for a group, and who waits for it. One `ReadySet` per (queue, group).
+
+A hint only ever means "look": a pop takes partitions from here, and the database decides. States of a partition in a
+ready set: ready (in `ready`), held (in `held`: a pop is looking at it, or it is leased, or held back), or neither
+(nothing known to be there). The transitions:
+
+    offer    a push, a sweep, a returned lease          neither → ready, and one waiter is woken
+    take     a pop picks it up                          ready → held
+    free     its lease ended, or the pop got nothing    held → ready if there is more, else neither
+
+Waiters are woken one per partition, first come first served, those who want that very partition before the others.
+A woken waiter looks again; if it has gone meanwhile, `nudge` passes its turn on. So a lost hint costs one sweep and
+never a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from queen import errors
+
+if TYPE_CHECKING:
+    from queen.engine.catalog import Partition, Queue
+
+
+class Waiter:
+    """A parked poll. It may stand in several ready sets; the first to wake it takes it out of all."""
+
+    __slots__ = ("future", "partition_id", "sets")
+
+    def __init__(self, sets: list[ReadySet], partition_id: int | None) -> None:
+        self.sets = sets
+        self.partition_id = partition_id
+        self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        for ready in sets:
+            ready.park(self)
+
+    def wake(self, look: bool) -> None:
+        """End the wait: `look` again, or the time is up."""
+        self.leave()
+        if not self.future.done():
+            self.future.set_result(look)
+
+    def leave(self) -> None:
+        """Stand in no line any more."""
+        for ready in self.sets:
+            ready.unpark(self)
+
+
+class ReadySet:
+    """The partitions of one queue with work for one group, and the polls that wait for it."""
+
+    __slots__ = (
+        "by_partition",
+        "closed",
+        "epochs",
+        "group",
+        "group_bytes",
+        "held",
+        "page",
+        "queue",
+        "ready",
+        "sweeping",
+        "swept",
+        "used_at",
+        "waiters",
+    )  # fmt: skip
+
+    def __init__(self, queue: Queue, group: str) -> None:
+        self.queue = queue
+        self.group = group
+        self.group_bytes = group.encode()
+        self.ready: dict[int, Partition] = {}
+        self.held: set[int] = set()
+        self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
+        self.swept = False
+        self.sweeping: asyncio.Task[None] | None = None
+        self.page: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.used_at = 0.0
+        self.closed = False
+
+    def offer(self, partition: Partition) -> None:
+        """There may be work in this partition."""
+        if partition.id in self.held or partition.id in self.ready:
+            return  # in ready: a waiter was woken for it already
+        self.ready[partition.id] = partition
+        self._wake_one(partition.id)
+
+    def take(self, count: int, only: int | None) -> list[Partition]:
+        """Up to `count` partitions, the longest waiting first, or just the one asked for. They are held afterwards."""
+        if only is not None:
+            partition = self.ready.pop(only, None)
+            taken = [partition] if partition is not None else []
+        else:
+            keys = [key for key, _ in zip(self.ready, range(count), strict=False)]
+            taken = [self.ready.pop(key) for key in keys]
+        self.held.update(partition.id for partition in taken)
+        return taken
+
+    def free(self, partition: Partition, *, more: bool) -> None:
+        """Nobody holds the partition any more; `more` says whether something is left in it."""
+        self.held.discard(partition.id)
+        if more:
+            self.offer(partition)
+
+    def forget(self, partition_id: int) -> None:
+        """The partition is gone."""
+        self.ready.pop(partition_id, None)
+        self.held.discard(partition_id)
+        self.epochs.pop(partition_id, None)
+
+    def nudge(self) -> None:
+        """Work and waiters may stand side by side after a woken one left: wake as many as there is work for."""
+        if not self.ready or not (self.waiters or self.by_partition):
+            return
+        for partition_id in list(self.ready):
+            self._wake_one(partition_id)
+
+    def close(self) -> None:
+        """The queue or the group is gone: everyone looks again."""
+        self.closed = True
+        self.ready.clear()
+        self.held.clear()
+        for waiter in list(self._all_waiters()):
+            waiter.wake(True)
+
+    def turn_page(self) -> None:
+        """A page of a sweep is through: whoever waits for it looks, and the next page has a future of its own."""
+        page, self.page = self.page, asyncio.get_running_loop().create_future()
+        if not page.done():
+            page.set_result(None)
+
+    def fail_page(self, error: errors.QueenError) -> None:
+        """The sweep broke off."""
+        page, self.page = self.page, asyncio.get_running_loop().create_future()
+        if not page.done():
+            page.set_exception(error)
+            page.exception()  # Nobody may be waiting; that is no reason to complain at the end.
+
+    def dismiss(self) -> None:
+        """The server stops: every parked poll ends empty."""
+        for waiter in list(self._all_waiters()):
+            waiter.wake(False)
+
+    def park(self, waiter: Waiter) -> None:
+        """Put a waiter at the end of its line."""
+        if waiter.partition_id is None:
+            self.waiters[waiter] = None
+        else:
+            self.by_partition.setdefault(waiter.partition_id, OrderedDict())[waiter] = None
+
+    def unpark(self, waiter: Waiter) -> None:
+        """Take a waiter out of its line."""
+        if waiter.partition_id is None:
+            self.waiters.pop(waiter, None)
+            return
+        line = self.by_partition.get(waiter.partition_id)
+        if line is not None:
+            line.pop(waiter, None)
+            if not line:
+                del self.by_partition[waiter.partition_id]
+
+    @property
+    def parked(self) -> int:
+        """How many polls wait here."""
+        return len(self.waiters) + sum(len(line) for line in self.by_partition.values())
+
+    def _wake_one(self, partition_id: int) -> None:
+        line = self.by_partition.get(partition_id) or self.waiters
+        if line:
+            next(iter(line)).wake(True)
+
+    def _all_waiters(self) -> Iterable[Waiter]:
+        yield from self.waiters
+        for line in self.by_partition.values():
+            yield from line

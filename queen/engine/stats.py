@@ -1,0 +1,62 @@
+"""Counters of the engine: plain integers, one snapshot call. Rates come from a short ring of samples."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+
+RATE_WINDOW_S = 10
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the start of this process."""
+
+    push_requests: int = 0
+    push_messages: int = 0
+    push_duplicates: int = 0
+    push_failed: int = 0
+    pop_requests: int = 0
+    pop_messages: int = 0
+    pop_empty: int = 0
+    ack_requests: int = 0
+    ack_messages: int = 0
+    ack_rejected: int = 0
+    dead_letters: int = 0
+    leases_extended: int = 0
+    leases_expired: int = 0
+    store_errors: int = 0
+
+
+class Stats:
+    """Counters, and rates over the last ten seconds from samples taken once a second."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.started_at = time.time()
+        self._samples: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW_S + 1)
+        self.sample()
+
+    def sample(self) -> None:
+        """Take one sample; the maintenance loop does it every second."""
+        counters = self.counters
+        self._samples.append((time.monotonic(), counters.push_messages, self.requests))
+
+    @property
+    def requests(self) -> int:
+        """Requests of the message plane, all verbs together."""
+        counters = self.counters
+        return counters.push_requests + counters.pop_requests + counters.ack_requests
+
+    def rates(self) -> tuple[float, float]:
+        """(messages pushed, requests) per second over the window."""
+        then, messages, requests = self._samples[0]
+        elapsed = time.monotonic() - then
+        if elapsed <= 0:
+            return 0.0, 0.0
+        return (self.counters.push_messages - messages) / elapsed, (self.requests - requests) / elapsed
+
+    def snapshot(self) -> dict[str, int]:
+        """All counters by name."""
+        return asdict(self.counters)

@@ -1,0 +1,134 @@
+"""Every exception that Queen raises on purpose.
+
+A shallow tree. Each class has a stable `code` (the word that clients, logs and tests branch on), says whether
+repeating the same call can help (`retryable`), and each instance may carry a `hint`: what to do about it.
+This module knows nothing of HTTP statuses and exit codes; `queen.server.errors` and `queen.cli.console` map them.
+"""
+
+from __future__ import annotations
+
+
+class QueenError(Exception):
+    """Base of all errors with a cause that the reader can act on."""
+
+    code = "queen_error"
+    retryable = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InvalidRequest(QueenError):
+    """The caller sent something that can never work; repeating it unchanged is useless."""
+
+    code = "bad_request"
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request body is above `server.body_bytes_max`."""
+
+    code = "body_too_large"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """One message's payload is above `engine.payload_bytes_max`."""
+
+    code = "payload_too_large"
+
+
+class NotFound(QueenError):
+    """The named queue, partition or group does not exist here."""
+
+    code = "not_found"
+
+
+class Overloaded(QueenError):
+    """A bound of this server was reached; `retry_after_ms` says when to come back."""
+
+    code = "overloaded"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_ms: int = 1000) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+
+
+class StoreUnavailable(QueenError):
+    """PostgreSQL is away, or did not answer in time. What was sent may or may not have been stored."""
+
+    code = "store_unavailable"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_ms: int = 1000) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+
+
+class PoolTimeout(StoreUnavailable):
+    """No database connection became free within `database.connection_timeout_ms`. Nothing was sent."""
+
+    code = "pool_timeout"
+
+
+class ShuttingDown(Overloaded):
+    """This server is draining; another instance, or this one after its restart, will take the request."""
+
+    code = "shutting_down"
+
+
+class AccessDenied(QueenError):
+    """PostgreSQL refused the credentials or the rights of the role."""
+
+    code = "access_denied"
+
+
+class SchemaMismatch(QueenError):
+    """The database holds a schema that this version cannot serve."""
+
+    code = "schema_mismatch"
+
+
+class SettingsError(QueenError):
+    """A setting is unknown, of the wrong type, or out of range. Stops the start."""
+
+    code = "bad_setting"
+
+
+class EmbeddedError(QueenError):
+    """The private PostgreSQL cannot be found, created, started or reached."""
+
+    code = "embedded_postgres"
+
+
+class PortInUse(QueenError):
+    """The address that the server should listen on is taken, or not ours to take."""
+
+    code = "port_in_use"
+
+
+class ServerUnreachable(QueenError):
+    """A client command could not reach a Queen server at the given URL."""
+
+    code = "server_unreachable"
+    retryable = True
+
+
+class ServerFailed(ServerUnreachable):
+    """The server was reached and failed on its own side (a 5xx that names no other cause). Repeating may help."""
+
+    code = "server_failed"
+
+
+class DuplicateTransaction(QueenError):
+    """A push met a transaction id that is stored already. Never leaves the engine, which then sorts it out."""
+
+    code = "duplicate_transaction"
+
+
+class Contention(QueenError):
+    """PostgreSQL gave up one of several calls that waited for each other. Nothing was stored; repeating is right."""
+
+    code = "contention"
+    retryable = True

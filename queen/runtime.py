@@ -1,0 +1,70 @@
+"""The composition root: settings → pool → store → engine, as one async context manager.
+
+The only place that knows all the parts. A server, a test or a tool opens a runtime and gets a running engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from queen import errors
+from queen.engine.engine import Engine
+from queen.settings import Settings
+from queen.store.admin import AdminStore
+from queen.store.migrate import MigrationReport, migrate
+from queen.store.pool import Pool
+from queen.store.postgres import PostgresStore
+
+log = logging.getLogger(__name__)
+
+_WAIT_FIRST_S = 0.2
+_WAIT_MAX_S = 5.0
+
+
+@dataclass(slots=True)
+class Runtime:
+    """A running engine with its stores."""
+
+    settings: Settings
+    engine: Engine
+    admin: AdminStore
+    pool: Pool
+    migration: MigrationReport
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = None) -> AsyncIterator[Runtime]:
+    """Connect (waiting for a database that is down), migrate, start the engine; at the end stop and close all.
+
+    `direct_dsn` is for migrations, where `dsn` goes through a transaction pooler. Raises AccessDenied, SchemaMismatch.
+    """
+    migration = await with_patience(lambda: migrate(direct_dsn or dsn, settings.database.schema))
+    pool = Pool(dsn, settings.database)
+    await pool.open()
+    try:
+        engine = Engine(PostgresStore(pool, settings.database.schema), settings.engine)
+        engine.start()
+        try:
+            yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)
+        finally:
+            await engine.stop(settings.server.shutdown_timeout_ms / 1000)
+    finally:
+        await pool.close()
+
+
+async def with_patience(connect: Callable[[], Awaitable[MigrationReport]]) -> MigrationReport:
+    """Try until the database is there: exponential back-off with full jitter, and a line in the log for each try."""
+    ceiling = _WAIT_FIRST_S
+    while True:
+        try:
+            return await connect()
+        except errors.StoreUnavailable as error:
+            wait_s = random.uniform(_WAIT_FIRST_S / 2, ceiling)
+            ceiling = min(_WAIT_MAX_S, ceiling * 2)
+            log.warning("waiting for the database error=%s next_try_s=%.1f", error.message, wait_s)
+            await asyncio.sleep(wait_s)

@@ -1,0 +1,169 @@
+"""The answers of the hot routes as ready bytes. What many messages share is formatted once."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+from queen.engine.ack import AckResult
+from queen.engine.catalog import Partition
+from queen.engine.pop import PopRequest
+from queen.engine.push import PushChunk, PushRequest
+from queen.model import NO_ID, AckItem
+from queen.store.base import Span
+from queen.wire import TimeTexts, encode, json_text
+
+_LOW = 0xFFFFFFFFFFFF
+_NO_ID = NO_ID.encode()
+
+
+def pushed(request: PushRequest, count: int) -> bytes:
+    """One object per item, in request order."""
+    parts = [b""] * count
+    for chunk in request.chunks:
+        if chunk.error is not None:
+            _failed(chunk, parts)
+        elif chunk.stored is None:
+            _queued(chunk, parts)
+        else:
+            _sorted_out(chunk, parts)
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _place(partition: Partition) -> bytes:
+    return b',"queueName":%b,"partition_id":"%b","status":' % (partition.queue.json_name, partition.id_text.encode())
+
+
+def _queued(chunk: PushChunk, parts: list[bytes]) -> None:
+    prefix = chunk.partition.id_prefix.encode()
+    tail = _place(chunk.partition) + b'"queued"}'
+    offsets = itertools.count(chunk.base)
+    for position, message, offset in zip(chunk.positions, chunk.messages, offsets, strict=False):
+        parts[position] = b'{"index":%d,"message_id":"%b%03x-%012x","transaction_id":%b%b' % (
+            position,
+            prefix,
+            offset >> 48,
+            offset & _LOW,
+            json_text(message.transaction_id),
+            tail,
+        )
+
+
+def _sorted_out(chunk: PushChunk, parts: list[bytes]) -> None:
+    assert chunk.stored is not None
+    prefix = chunk.partition.id_prefix.encode()
+    tail = _place(chunk.partition)
+    for position, message, stored in zip(chunk.positions, chunk.messages, chunk.stored, strict=True):
+        offset = stored.offset
+        message_id = b"%b%03x-%012x" % (prefix, offset >> 48, offset & _LOW) if offset is not None else _NO_ID
+        parts[position] = b'{"index":%d,"message_id":"%b","transaction_id":%b%b"%b"}' % (
+            position,
+            message_id,
+            json_text(message.transaction_id),
+            tail,
+            b"duplicate" if stored.duplicate else b"queued",
+        )
+
+
+def _failed(chunk: PushChunk, parts: list[bytes]) -> None:
+    assert chunk.error is not None
+    tail = _place(chunk.partition) + b'"failed","error":%b}' % encode(chunk.error.message)
+    for position, message in zip(chunk.positions, chunk.messages, strict=True):
+        parts[position] = b'{"index":%d,"message_id":"%b","transaction_id":%b%b' % (
+            position,
+            _NO_ID,
+            json_text(message.transaction_id),
+            tail,
+        )
+
+
+def popped(request: PopRequest, queue_name: bytes) -> bytes:
+    """The body of a pop that got something. `queue_name` is JSON text: that of the path, "" for a discovery pop."""
+    group = encode(request.group)
+    times = TimeTexts()
+    messages: list[bytes] = []
+    for partition, span in request.spans:
+        _messages(partition, span, request.lease_id, group, times, messages)
+    first = request.spans[0][0]
+    return (
+        b'{"success":true,"queue":%b,"partition":%b,"partitionId":"%b","leaseId":"%b","consumerGroup":%b,'
+        b'"partitionsClaimed":%d,"messages":[%b]}'
+        % (
+            queue_name,
+            first.json_name,
+            first.id_text.encode(),
+            request.lease_id.encode(),
+            group,
+            len(request.spans),
+            b",".join(messages),
+        )
+    )
+
+
+def _messages(
+    partition: Partition, span: Span, lease_id: str, group: bytes, times: TimeTexts, out: list[bytes]
+) -> None:
+    prefix = partition.id_prefix.encode()
+    tail = b'","queue":%b,"partition":%b,"partitionId":"%b","leaseId":"%b","consumerGroup":%b,"deliveryAttempt":%d}' % (
+        partition.queue.json_name,
+        partition.json_name,
+        partition.id_text.encode(),
+        lease_id.encode(),
+        group,
+        span.attempt,
+    )
+    offsets = span.offsets or itertools.count(span.first_offset)
+    extras = _extras(span)
+    for offset, transaction_id, payload, created_at in zip(
+        offsets, span.transaction_ids, span.payloads, span.created_ats, strict=False
+    ):
+        trace_id, producer_sub = extras.get(offset, _NO_EXTRAS) if extras else _NO_EXTRAS
+        out.append(
+            b'{"id":"%b%03x-%012x","transactionId":%b,"traceId":%b,"data":%b,"producerSub":%b,"createdAt":"%b%b'
+            % (
+                prefix,
+                offset >> 48,
+                offset & _LOW,
+                json_text(transaction_id),
+                trace_id,
+                payload,
+                producer_sub,
+                times.text(created_at),
+                tail,
+            )
+        )
+
+
+_NO_EXTRAS = (b"null", b"null")
+
+
+def _extras(span: Span) -> dict[int, tuple[bytes, bytes]]:
+    """Trace id and producer of the messages that have one, as JSON text by offset."""
+    if span.extras is None:
+        return {}
+    return {offset: (encode(trace_id), encode(sub)) for offset, trace_id, sub in json.loads(span.extras)}
+
+
+def acked(items: list[AckItem], results: list[AckResult]) -> bytes:
+    """One object per item, in request order."""
+    last: AckResult | None = None
+    tail = b""
+    parts = []
+    for index, (item, result) in enumerate(zip(items, results, strict=True)):
+        if result is not last:
+            last, tail = result, _ack_tail(result)
+        parts.append(b'{"index":%d,"transactionId":%b%b' % (index, json_text(item.transaction_id), tail))
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _ack_tail(result: AckResult) -> bytes:
+    partition = result.partition
+    return b',"success":%b,"error":%b,"leaseReleased":%b,"dlq":%b,"noop":%b,"queueName":%b,"partitionName":%b}' % (
+        b"true" if result.error is None else b"false",
+        encode(result.error),
+        encode(result.released),
+        encode(result.dead),
+        encode(result.noop),
+        partition.queue.json_name if partition else b"null",
+        partition.json_name if partition else b"null",
+    )

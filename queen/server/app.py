@@ -1,0 +1,129 @@
+"""The application: routes, errors, CORS and documentation around one engine; the shortcut in front.
+
+Shortcut ── hot route, no Origin header ──► Hot
+    └── everything else ──► segments kept apart ──► CORS ──► FastAPI (control plane; hot routes for web pages)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from queen import __version__, errors
+from queen.server import openapi
+from queen.server.context import SLASH, Context
+from queen.server.errors import Answer, body, respond
+from queen.server.hot import Shortcut, internal_error
+from queen.server.routes import dead_letters, groups, leases, ops, queues
+
+_DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
+_LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+
+
+def create_app(context: Context) -> ASGIApp:
+    """The ASGI application that serves this context."""
+    app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
+    app.state.context = context
+    for module in (queues, groups, dead_letters, leases, ops):
+        app.include_router(module.router)
+    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.settings.server.body_bytes_max)
+    app.router.routes += _hot_routes(shortcut)
+    openapi.describe_hot_routes(app)
+    _answer_errors(app)
+    _allow_origins(app, context.settings.server.cors_origins)
+    return shortcut
+
+
+def _hot_routes(shortcut: Shortcut) -> list[Route]:
+    """The hot coroutines as routes, for requests that need the middleware."""
+    routes = [
+        Route(path, _Endpoint(shortcut.poster(verb)), methods=["POST"], include_in_schema=False)
+        for path, verb in shortcut.posts.items()
+    ]
+    pop = _Endpoint(shortcut.get)
+    paths = ("/api/v1/pop", "/api/v1/pop/queue/{queue}", "/api/v1/pop/queue/{queue}/partition/{partition}")
+    return routes + [Route(path, pop, methods=["GET"], include_in_schema=False) for path in paths]
+
+
+class _Endpoint:
+    """An ASGI endpoint; Starlette treats an object as one, and a plain function as a view."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+class _Segments:
+    """Splits the raw path before it is decoded, so that an encoded slash stays inside its segment."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw: bytes = scope.get("raw_path", b"")
+        if b"%2f" in raw.lower():
+            segments = [unquote(segment, errors="replace").replace("/", SLASH) for segment in raw.decode().split("/")]
+            scope = {**scope, "path": "/".join(segments)}
+        await self._app(scope, receive, send)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    async def known(_: Request, error: Exception) -> Response:
+        assert isinstance(error, errors.QueenError)
+        return _response(respond(error))
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first.get("loc", ()))
+        return _response(respond(errors.InvalidRequest(f"bad request: {where}: {first.get('msg')}", hint="see /docs")))
+
+    async def unmatched(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        allowed = (error.headers or {}).get("Allow")
+        hint = f"this path takes {allowed}" if allowed else "GET /docs lists the routes"
+        headers = {"Allow": allowed} if allowed else None
+        # Clients detect a missing feature by this 404, a wrong method included.
+        return Response(body("Not Found", "no_such_route", hint), 404, headers, "application/json")
+
+    async def bug(_: Request, __: Exception) -> Response:
+        return _response(internal_error())
+
+    app.add_exception_handler(errors.QueenError, known)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, unmatched)
+    app.add_exception_handler(Exception, bug)
+
+
+def _response(answer: Answer) -> Response:
+    status, headers, content = answer
+    return Response(content, status, {name.decode(): value.decode() for name, value in headers})
+
+
+def _allow_origins(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Credentials go to named origins only: a page that any site can serve gets none."""
+    named = [origin for origin in origins if origin not in ("*", "localhost")]
+    options: dict[str, Any] = {
+        "allow_methods": ["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+        "allow_headers": ["Content-Type", "Authorization"],
+        "expose_headers": ["Retry-After", "Queen-Durability", "Queen-More"],
+        "max_age": 600,
+    }
+    if "*" in origins:
+        app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_credentials=False, **options)
+        return
+    patterns = [re.escape(origin) for origin in named] + ([_LOCALHOST] if "localhost" in origins else [])
+    app.add_middleware(
+        CORSMiddleware, allow_origin_regex="|".join(patterns) or r"(?!)", allow_credentials=bool(named), **options
+    )

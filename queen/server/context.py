@@ -1,0 +1,81 @@
+"""What every route can reach, and the parameter types that routes share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+from pydantic import AfterValidator, BeforeValidator
+
+from queen import errors, wire
+from queen.engine.engine import Engine
+from queen.server.hot import Hot
+from queen.settings import Settings
+from queen.store.admin import AdminStore
+
+SLASH = "\U0010ffff"
+"""Stands for a percent-encoded slash inside a path segment while the router splits the path; never a name's own."""
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts that routes use."""
+
+    settings: Settings
+    engine: Engine
+    admin: AdminStore
+    hot: Hot
+    mode: str = "safe"
+    mode_reason: str = ""
+    started_at: float = field(default_factory=time.time)
+    ready_check: asyncio.Future[bool] | None = None
+    ready_at: float = 0.0
+    draining: bool = False
+
+
+def context(request: Request) -> Context:
+    """The context of the application that serves this request."""
+    found = request.app.state.context
+    assert isinstance(found, Context)
+    return found
+
+
+def _name(what: str) -> AfterValidator:
+    return AfterValidator(lambda text: wire.check_name(what, text.replace(SLASH, "/"), "path"))
+
+
+QueueName = Annotated[str, Path(description="Name of the queue, percent-encoded."), _name("queue")]
+GroupName = Annotated[str, Path(description="Name of the consumer group, percent-encoded."), _name("consumerGroup")]
+
+_PAGE_MAX = 10_000
+
+
+def whole(default: int, high: int) -> BeforeValidator:
+    """Numbers on management routes: an unreadable one counts as absent, an absurd one is cut to the bound."""
+
+    def read(value: object) -> int:
+        try:
+            number = int(value) if isinstance(value, int) or (isinstance(value, str) and len(value) <= 18) else default
+        except ValueError:
+            number = default
+        return min(max(number, 0), high)
+
+    return BeforeValidator(read)
+
+
+Limit = Annotated[int, Query(description="Most entries of the page."), whole(1000, _PAGE_MAX)]
+Offset = Annotated[int, Query(description="Entries to skip."), whole(0, 10**9)]
+
+
+def read_time(text: str | None, name: str) -> datetime | None:
+    """A time parameter, None when absent. Raises InvalidRequest for an unreadable one."""
+    if not text:
+        return None
+    at = wire.parse_time(text)
+    if at is None:
+        raise errors.InvalidRequest(f"bad query: {name} must be a time", hint="for example 2026-01-31T12:00:00Z")
+    return at

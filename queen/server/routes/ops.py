@@ -1,0 +1,93 @@
+"""Health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from queen import __version__, errors
+from queen.server import metrics
+from queen.server.context import Context, context
+
+router = APIRouter(tags=["operations"])
+
+ENGINE = "queen-python"
+_HEALTH_TIMEOUT_S = 3.0
+_READY_CACHED_S = 1.0
+
+
+@router.get("/health", responses={503: {"description": "The database is away."}})
+async def health(request: Request) -> JSONResponse:
+    """The human summary: one round trip to the database, the mode and why, and basic statistics."""
+    here = context(request)
+    connected = await _database_answers(here)
+    counters = here.engine.stats.counters
+    content: dict[str, Any] = {
+        "status": "healthy" if connected else "unhealthy",
+        "database": "connected" if connected else "disconnected",
+        "engine": ENGINE,
+        "version": __version__,
+        "mode": here.mode,
+        "modeReason": here.mode_reason,
+        "uptime": int(time.time() - here.started_at),
+        "messages": {
+            "pushed": counters.push_messages,
+            "popped": counters.pop_messages,
+            "acked": counters.ack_messages,
+            "deadLettered": counters.dead_letters,
+        },
+        "parkedPolls": here.engine.limits.parked_polls,
+    }
+    return JSONResponse(content, 200 if connected else 503)
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """The process answers. No database involved."""
+    return {"status": "alive"}
+
+
+@router.get("/health/ready", responses={503: {"description": "Draining, or the database is away."}})
+async def ready(request: Request) -> JSONResponse:
+    """200 when requests can be served now. The database is asked once a second at most, however many ask."""
+    here = context(request)
+    if here.draining or here.engine.draining:
+        return JSONResponse({"status": "draining"}, 503)
+    if not await _recently_ready(here):
+        return JSONResponse({"status": "not ready", "database": "disconnected"}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+@router.get("/metrics")
+async def show_metrics(request: Request) -> Response:
+    """Numbers of this instance: JSON, or the Prometheus text format when `Accept` asks for it."""
+    if metrics.wants_text(request.headers.get("accept", "")):
+        return prometheus(request)
+    return JSONResponse(metrics.snapshot(context(request)))
+
+
+@router.get("/metrics/prometheus")
+def prometheus(request: Request) -> Response:
+    """The same numbers for a Prometheus scraper."""
+    body, content_type = metrics.exposition(context(request))
+    return Response(body, media_type=content_type, headers={"Cache-Control": "no-cache"})
+
+
+async def _database_answers(here: Context) -> bool:
+    try:
+        async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+            await here.admin.ping()
+    except (errors.QueenError, TimeoutError):
+        return False
+    return True
+
+
+async def _recently_ready(here: Context) -> bool:
+    if here.ready_check is None or time.monotonic() - here.ready_at > _READY_CACHED_S:
+        here.ready_at = time.monotonic()
+        here.ready_check = asyncio.ensure_future(_database_answers(here))
+    return await asyncio.shield(here.ready_check)

@@ -1,0 +1,93 @@
+-- create_pop(epoch) → void
+--
+-- Creates pop_<epoch>(), the pop that reads the child messages_<epoch>. One function per live epoch, because a read
+-- that names its child costs a fraction of one that goes through the parent and finds the child while it runs.
+--
+-- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several) → one row per candidate leased
+--   partition_ids, groups   the candidates, one per (partition, group), those of one request side by side
+--   requests                which request a candidate serves; `batches` is that request's limit over all its candidates
+--   lease_ids, lease_ms     fencing id and length of the lease; a null lease id means: ack at delivery, no lease
+--   several                 some lease id stands for several candidates, so it is written down for extend()
+-- Columns of a row
+--   place         the candidate, counted from 1. A candidate without a row got nothing; examine() says why
+--   first_offset  offset of the first message; `offsets` is null when the rest follow without a gap
+--   attempt       how often this span was handed out, this time included
+--   head          offset after the newest message of the partition
+--   transaction_ids, payloads, created_ats   the messages, in order
+--   extras        null, or [[offset, trace_id, producer_sub], …] of the messages that have one
+-- The lease ends at the last message handed out. Never waits: a cursor locked by another call is skipped.
+-- Tables written, in lock order: cursors, leases.
+create or replace function create_pop(p_epoch integer) returns void
+language plpgsql set search_path from current as $$
+begin
+    execute format($template$
+create or replace function pop_%1$s(
+    p_partition_ids bigint[], p_groups text[], p_requests integer[], p_batches integer[], p_lease_ids uuid[],
+    p_lease_ms bigint[], p_several boolean
+) returns table (
+    place integer, first_offset bigint, offsets bigint[], attempt integer, head bigint,
+    transaction_ids text[], payloads text[], created_ats timestamptz[], extras text
+) language plpgsql set search_path from current set enable_seqscan = off as $pop$
+#variable_conflict use_column
+begin
+    if p_several then
+        insert into leases (lease_id, partition_ids, created_at)
+        select u.lease_id, array_agg(u.partition_id), now()
+          from unnest(p_partition_ids, p_lease_ids) u (partition_id, lease_id)
+         where u.lease_id is not null
+         group by u.lease_id having count(*) > 1;
+    end if;
+    return query
+    with claimed as materialized (
+        select i.*, c.acked, c.deliveries, p.next_offset
+          from unnest(p_partition_ids, p_groups, p_requests, p_batches, p_lease_ids, p_lease_ms)
+               with ordinality i (partition_id, consumer_group, request, batch, lease_id, lease_ms, n)
+         cross join lateral (
+                select t.acked, t.deliveries, t.epoch from cursors t
+                 where t.partition_id = i.partition_id and t.consumer_group = i.consumer_group
+                   and (t.lease_until is null or t.lease_until <= now())
+                   for no key update skip locked) c
+          join partitions p on p.partition_id = i.partition_id
+         where c.acked + 1 < p.next_offset
+           and case when c.acked + 1 >= p.epoch_first_offset then p.epoch else c.epoch end = %1$s
+    ), bounded as (
+        select c.*, c.batch - coalesce(sum(least(c.next_offset - 1 - c.acked, c.batch)) over (
+                    partition by c.request order by c.n rows between unbounded preceding and 1 preceding), 0) as allowed
+          from claimed c
+    ), found as materialized (
+        select b.n, b.partition_id, b.consumer_group, b.lease_id, b.lease_ms, b.next_offset, b.deliveries, m.*
+          from bounded b
+         cross join lateral (
+                select min(r."offset") as first_offset, max(r."offset") as last_offset, count(*) as messages,
+                       array_agg(r."offset") as offsets, array_agg(r.transaction_id) as transaction_ids,
+                       array_agg(r.payload) as payloads, array_agg(r.created_at) as created_ats,
+                       json_agg(json_build_array(r."offset", r.trace_id, r.producer_sub))
+                            filter (where r.trace_id is not null or r.producer_sub is not null) as extras
+                  from (select m.* from messages_%1$s m
+                         where m.partition_id = b.partition_id and m."offset" > b.acked
+                         order by m.partition_id, m."offset" limit b.allowed) r) m
+         where b.allowed > 0
+    ), leased as (
+        update cursors c
+           set lease_id = f.lease_id,
+               lease_until = case when f.lease_id is null then null else now() + f.lease_ms * interval '1 millisecond' end,
+               lease_end = f.last_offset,
+               epoch = %1$s,
+               acked = case when f.lease_id is null then f.last_offset else c.acked end,
+               deliveries = case when f.lease_id is null then 0 else c.deliveries + 1 end,
+               retries = case when f.lease_id is null then 0 else c.retries end
+          from found f
+         where c.partition_id = f.partition_id and c.consumer_group = f.consumer_group and f.messages > 0
+    )
+    select f.n::integer, f.first_offset,
+           case when f.last_offset - f.first_offset + 1 = f.messages then null else f.offsets end,
+           case when f.lease_id is null then 1 else f.deliveries + 1 end, f.next_offset,
+           f.transaction_ids, f.payloads, f.created_ats, f.extras::text
+      from found f
+     where f.messages > 0
+     order by f.n;
+end
+$pop$
+$template$, p_epoch);
+end
+$$;

@@ -1,0 +1,67 @@
+-- push(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs) → bigint[]
+--
+-- Stores messages of many partitions in one call.
+--   partition_ids, counts      one entry per partition, ids ascending and distinct: how many messages it gets
+--   places                     one entry per message: which partition (1-based index into partition_ids); messages of
+--                              one partition stand together, partitions in the order of partition_ids
+--   transaction_ids, payloads  one entry per message
+--   trace_ids, producer_subs   one entry per message, or null when no message has one
+-- Returns one entry per partition: the offset of its first message (the rest follow without a gap), or -1: nothing was
+-- stored for this partition because its row is locked elsewhere or gone. push_deduplicating() tells the two apart.
+-- Raises unique_violation when a transaction id is already stored; nothing of the call is kept then, and
+-- push_deduplicating() sorts it out. Nothing here waits for a lock, so a blocked partition delays no other.
+-- Tables written, in lock order: partitions (by id), messages.
+create or replace function push(
+    p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
+    p_trace_ids uuid[], p_producer_subs text[]
+) returns bigint[]
+language plpgsql set search_path from current set enable_seqscan = off as $$
+declare
+    v_bases     bigint[];       -- per partition: first offset, or -1
+    v_shifts    bigint[];       -- per partition: what to add to a message's ordinal to get its offset
+    v_queues    integer[];
+    v_onces     boolean[];
+    v_epochs    integer[];
+    v_last      timestamptz;
+    v_newest    integer;
+    v_oldest    integer;
+    v_now       timestamptz;
+begin
+    select max(epoch), min(epoch) into v_newest, v_oldest from epochs;
+
+    -- The row lock is held to commit: commit order is offset order. One pass in id order, so two calls cannot deadlock.
+    select array_agg(coalesce(l.next_offset, -1)), array_agg(l.next_offset - l.preceding - 1),
+           array_agg(coalesce(l.queue_id, 0)), array_agg(coalesce(l.once, false)),
+           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at)
+      into v_bases, v_shifts, v_queues, v_onces, v_epochs, v_last
+      from (select p.*, i.preceding, q.dedup_window_s > 0 as once
+              from (select u.partition_id, u.n, sum(u.count) over (order by u.n) - u.count as preceding
+                      from unnest(p_partition_ids, p_counts) with ordinality u (partition_id, count, n)) i
+              left join lateral (
+                    select t.partition_id, t.next_offset, t.queue_id, t.epoch, t.last_write_at
+                      from partitions t where t.partition_id = i.partition_id
+                       for no key update skip locked) p on true
+              left join queues q on q.queue_id = p.queue_id
+             order by i.n) l;
+
+    -- Read after the locks are held, and never behind the partition's last message: created_at follows offset order.
+    v_now := greatest(clock_timestamp(), v_last);
+
+    update partitions p
+       set next_offset = p.next_offset + i.count, last_write_at = v_now, epoch = i.epoch,
+           epoch_first_offset = case when i.epoch > p.epoch then p.next_offset else p.epoch_first_offset end
+      from unnest(p_partition_ids, p_counts, v_bases, v_epochs) i (partition_id, count, base, epoch)
+     where p.partition_id = i.partition_id and i.base >= 0;
+
+    insert into messages (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload,
+                          trace_id, producer_sub)
+    select p_partition_ids[i.place], v_shifts[i.place] + i.n, v_now, v_queues[i.place], v_epochs[i.place],
+           nullif(v_onces[i.place], false), i.transaction_id, i.payload, i.trace_id, i.producer_sub
+      from unnest(p_places, p_transaction_ids, p_payloads, p_trace_ids, p_producer_subs)
+           with ordinality i (place, transaction_id, payload, trace_id, producer_sub, n)
+     where v_bases[i.place] >= 0
+     order by i.n;
+
+    return v_bases;
+end
+$$;

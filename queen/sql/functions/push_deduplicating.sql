@@ -1,0 +1,79 @@
+-- push_deduplicating(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs)
+--   → one row per message, in input order
+--
+-- The thorough form of push(), for a call in which push() met a stored transaction id or a locked partition. Same
+-- parameters. It waits for the partition locks, in id order, and finds out which messages are duplicates.
+-- Columns: n (counted from 1), "offset" (of the stored message; for a duplicate that of the first one; null when the
+-- partition is gone), duplicate. Within one call the first of equal ids wins.
+-- Tables written, in lock order: partitions (by id), messages.
+create or replace function push_deduplicating(
+    p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
+    p_trace_ids uuid[], p_producer_subs text[]
+) returns table (n bigint, "offset" bigint, duplicate boolean)
+language plpgsql set search_path from current set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    v_bases     bigint[];       -- per partition: its next offset, or null when it is gone
+    v_queues    integer[];
+    v_onces     boolean[];      -- per partition: does its queue deduplicate
+    v_epochs    integer[];
+    v_originals bigint[];       -- per message: ordinal of the first of this call with the same transaction id
+    v_stored    bigint[];       -- per message: offset of the message stored earlier under its transaction id, or null
+    v_offsets   bigint[];       -- per message: the offset it gets, or null
+    v_last      timestamptz;
+    v_now       timestamptz;
+begin
+    select array_agg(l.next_offset), array_agg(l.queue_id), array_agg(coalesce(l.once, false)),
+           array_agg(greatest(l.epoch, l.newest)), max(l.last_write_at)
+      into v_bases, v_queues, v_onces, v_epochs, v_last
+      from (select p.*, q.dedup_window_s > 0 as once, (select max(e.epoch) from epochs e) as newest
+              from unnest(p_partition_ids) with ordinality i (partition_id, n)
+              left join lateral (
+                    select t.next_offset, t.queue_id, t.epoch, t.last_write_at
+                      from partitions t where t.partition_id = i.partition_id for no key update) p on true
+              left join queues q on q.queue_id = p.queue_id
+             order by i.n) l;
+    v_now := greatest(clock_timestamp(), v_last);
+
+    -- A statement of its own, so with a snapshot that sees all that was committed before the locks were ours.
+    select array_agg(u.original order by u.n), array_agg(u.stored order by u.n) into v_originals, v_stored
+      from (select i.n,
+                   case when v_onces[i.place]
+                        then min(i.n) over (partition by i.place, i.transaction_id) else i.n end as original,
+                   case when v_onces[i.place] then (
+                        select min(m."offset") from messages m
+                         where m.transaction_id = i.transaction_id and m.partition_id = p_partition_ids[i.place]
+                           and m.once) end as stored
+              from unnest(p_places, p_transaction_ids) with ordinality i (place, transaction_id, n)) u;
+
+    select array_agg(u.fresh order by u.n) into v_offsets
+      from (select i.n,
+                   case when v_stored[i.n] is null and v_originals[i.n] = i.n
+                        then v_bases[i.place] - 1 + count(*) filter (
+                                 where v_stored[i.n] is null and v_originals[i.n] = i.n)
+                             over (partition by i.place order by i.n) end as fresh
+              from unnest(p_places) with ordinality i (place, n)) u;
+
+    update partitions p
+       set next_offset = p.next_offset + i.fresh, last_write_at = v_now, epoch = v_epochs[i.place],
+           epoch_first_offset = case when v_epochs[i.place] > p.epoch then p.next_offset else p.epoch_first_offset end
+      from (select u.place, count(u."offset") as fresh
+              from unnest(p_places, v_offsets) u (place, "offset") group by u.place having count(u."offset") > 0) i
+     where p.partition_id = p_partition_ids[i.place];
+
+    insert into messages (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload,
+                          trace_id, producer_sub)
+    select p_partition_ids[i.place], i."offset", v_now, v_queues[i.place], v_epochs[i.place],
+           nullif(v_onces[i.place], false), i.transaction_id, i.payload, i.trace_id, i.producer_sub
+      from unnest(p_places, p_transaction_ids, p_payloads, p_trace_ids, p_producer_subs, v_offsets)
+           with ordinality i (place, transaction_id, payload, trace_id, producer_sub, "offset", n)
+     where i."offset" is not null
+     order by i.n;
+
+    return query
+    select i.n, coalesce(v_stored[i.n], v_stored[v_originals[i.n]], v_offsets[v_originals[i.n]]),
+           v_stored[i.n] is not null or v_originals[i.n] <> i.n
+      from unnest(p_places) with ordinality i (place, n)
+     order by i.n;
+end
+$$;

@@ -1,0 +1,41 @@
+-- resolve(queues, partitions) → one row per (queue, partition) pair, in input order, created where missing
+-- Columns: queue_id, partition_id, epoch. A new queue takes namespace and task from its name: up to the first dot, and
+-- between the first and the second. Two callers that create the same thing both get the same ids.
+-- Tables written, in lock order: queues (by name), counters, partitions (by queue, name).
+create or replace function resolve(p_queues text[], p_partitions text[])
+returns table (queue_id integer, partition_id bigint, epoch integer)
+language plpgsql set search_path from current as $$
+#variable_conflict use_column
+declare
+    v_missing integer;
+begin
+    perform ensure_queue(u.name, null, null) from (select distinct unnest(p_queues) as name order by 1) u
+      where not exists (select from queues q where q.name = u.name);
+
+    -- Held to the end, so that a queue cannot be deleted while it gets a partition.
+    perform from queues q where q.name = any (p_queues) order by q.name for key share;
+
+    select count(distinct (q.queue_id, u.partition)) into v_missing
+      from unnest(p_queues, p_partitions) u (queue, partition) join queues q on q.name = u.queue
+     where not exists (select from partitions p where p.queue_id = q.queue_id and p.name = u.partition);
+
+    if v_missing > 0 then
+        insert into partitions (partition_id, queue_id, name, epoch)
+        select take.first + row_number() over (order by m.queue_id, m.partition) - 1, m.queue_id, m.partition,
+               (select max(epoch) from epochs)
+          from (select take_ids('partition', v_missing) as first) take,
+               (select distinct q.queue_id, u.partition
+                  from unnest(p_queues, p_partitions) u (queue, partition) join queues q on q.name = u.queue
+                 where not exists (select from partitions p where p.queue_id = q.queue_id and p.name = u.partition)) m
+         order by m.queue_id, m.partition
+        on conflict (queue_id, name) do nothing;
+    end if;
+
+    return query
+    select q.queue_id, p.partition_id, p.epoch
+      from unnest(p_queues, p_partitions) with ordinality u (queue, partition, n)
+      join queues q on q.name = u.queue
+      join partitions p on p.queue_id = q.queue_id and p.name = u.partition
+     order by u.n;
+end
+$$;

@@ -1,0 +1,217 @@
+"""What the engine asks of a store: the data plane as a protocol, and the plain shapes that go through it.
+
+A store carries one batch to the database in one round trip and brings the rows back. It decides nothing. Everything
+here is bytes, integers and lists, so that nothing is converted twice between the wire and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+
+@dataclass(slots=True)
+class PushBatch:
+    """Messages of several partitions; `queen/sql/functions/push.sql` states the order they stand in."""
+
+    partition_ids: list[int]
+    counts: list[int]
+    places: list[int]
+    transaction_ids: list[bytes]
+    payloads: list[bytes]
+    trace_ids: list[bytes | None] | None
+    producer_subs: list[bytes | None] | None
+
+
+class Stored(NamedTuple):
+    """One message of a thorough push: where it stands (None: its partition is gone), whether it was there before."""
+
+    offset: int | None
+    duplicate: bool
+
+
+@dataclass(slots=True)
+class PopBatch:
+    """Candidates to lease, those of one request side by side; `create_pop.sql` says what each column means."""
+
+    partition_ids: list[int]
+    groups: list[bytes]
+    requests: list[int]
+    batches: list[int]
+    lease_ids: list[bytes | None]
+    lease_ms: list[int]
+    several: bool
+
+
+class Span(NamedTuple):
+    """The messages one candidate got. Texts are UTF-8; created_ats are µs since 2000-01-01 UTC."""
+
+    place: int
+    first_offset: int
+    offsets: tuple[int, ...] | None
+    attempt: int
+    head: int
+    transaction_ids: list[bytes]
+    payloads: list[bytes]
+    created_ats: tuple[int, ...]
+    extras: str | None
+
+
+@dataclass(slots=True)
+class AckRow:
+    """What one call says about one cursor, reduced to its extremes; see `ack.sql` and `ack_failed.sql`."""
+
+    partition_id: int
+    group: bytes
+    lease_id: bytes | None
+    completed: int | None = None
+    retried: int | None = None
+    failed: int | None = None
+    dead: int | None = None
+    error: bytes | None = None
+
+    def lowest_signal(self) -> int | None:
+        """The lowest offset that is not completed, if any."""
+        return min((offset for offset in (self.retried, self.failed, self.dead) if offset is not None), default=None)
+
+
+class Acked(NamedTuple):
+    """What an ack did to its cursor. The last three are set by failures only."""
+
+    place: int
+    acked_was: int
+    acked: int
+    released: bool
+    dead_letter_id: int | None = None
+    dead_offset: int | None = None
+    held_ms: int | None = None
+
+
+class Standing(NamedTuple):
+    """What stands at a cursor; see `examine.sql`."""
+
+    found: bool
+    acked: int | None
+    head: int
+    epoch: int | None
+    lease_id: object
+    lease_end: int | None
+    held_ms: int | None
+
+
+class ReadyRow(NamedTuple):
+    """One partition of a sweep; see `ready_partitions.sql`. acked is None when the group has no cursor there."""
+
+    partition_id: int
+    name: str
+    epoch: int
+    head: int
+    acked: int | None
+    held_ms: int | None
+
+
+class Resolved(NamedTuple):
+    """Ids of a queue and a partition."""
+
+    queue_id: int
+    partition_id: int
+    epoch: int
+
+
+class QueueRow(NamedTuple):
+    """A queue with its effective options."""
+
+    queue_id: int
+    name: str
+    namespace: str
+    task: str
+    options: dict[str, object]
+    created_at: datetime | None
+
+
+class PartitionRow(NamedTuple):
+    """A partition's place by its id."""
+
+    partition_id: int
+    queue_id: int
+    queue: str
+    partition: str
+    epoch: int
+
+
+class Store(Protocol):
+    """The data plane. Every method is one round trip and, if it writes, one commit.
+
+    Raises StoreUnavailable, PoolTimeout, Overloaded, Contention, InvalidRequest (`queen.errors`).
+    """
+
+    async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        """First offset per partition, or -1: locked elsewhere, or gone. Raises DuplicateTransaction: nothing kept."""
+
+    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
+        """One result per message; waits for locks."""
+
+    async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
+        """Several batches in one transaction, stored together or not at all."""
+
+    async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
+        """Lease what can be leased of the candidates whose next message lies in this epoch."""
+
+    async def ack(self, rows: list[AckRow]) -> list[Acked]:
+        """Acks without failures; rows ascend by (partition, group)."""
+
+    async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
+        """Acks with failures; rows ascend by (partition, group)."""
+
+    async def extend(
+        self, lease_ids: list[bytes], partition_ids: list[int], lease_ms: list[int]
+    ) -> list[tuple[int, int]]:
+        """(entry, new end in µs since 2000) of each live lease."""
+
+    async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
+        """What stands at these cursors, in input order."""
+
+    async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        """Create missing cursors."""
+
+    async def next_epoch(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        """Move cursors on that found nothing where they looked."""
+
+    async def locate(
+        self, partition_ids: list[int], transaction_ids: list[bytes], low: list[int], high: list[int]
+    ) -> list[int | None]:
+        """Offsets of transaction ids, in input order."""
+
+    async def resolve(self, queues: list[bytes], partitions: list[bytes]) -> list[Resolved]:
+        """Ids of (queue, partition) pairs, created where missing, in input order."""
+
+    async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
+        """One page of a sweep."""
+
+    async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
+        """Places of partitions by id; unknown ones are left out."""
+
+    async def subscribe(self, queue_id: int, group: str, mode: str, start_at: str | None) -> None:
+        """Register a group on a queue, unless it is registered."""
+
+    async def ensure_queue(self, name: str) -> QueueRow:
+        """The queue, created with defaults when missing."""
+
+    async def find_queues(
+        self,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        task: str | None = None,
+        search: str | None = None,
+        limit: int = 1000,
+        offset: int = 0,
+    ) -> list[QueueRow]:
+        """Queues by name, or namespace and task."""
+
+    async def forget_leases(self, older_than_s: int) -> int:
+        """Remove what is left of dead leases over several partitions."""
+
+    def stats(self) -> dict[str, int]:
+        """Numbers of the pool: size, idle, waiting, …"""

@@ -1,0 +1,106 @@
+"""Single, synchronous connections: is a server there, and the few statements that must run before there is a pool.
+
+Used at start-up and by commands. It knows neither the pool nor Queen's schema; the data plane never comes here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from queen.errors import QueenError, SettingsError
+from queen.store.translate import translate
+
+_APPLICATION = "queen-admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What `queen db status` tells about a server."""
+
+    version: str
+    connections: int
+    """Open client connections, the one that asked not counted."""
+    connections_max: int
+    database_bytes: int
+
+
+def ping(dsn: str, timeout_s: float) -> str | None:
+    """Asks the server one question. None: it answered; else the reason in one line. Takes about `timeout_s` at most."""
+    try:
+        with _connect(dsn, timeout_s) as connection:
+            connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+@contextmanager
+def admin(dsn: str, timeout_s: float = 5.0) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode, closed at the end. No statement outlives `timeout_s`.
+
+    Raises StoreUnavailable, AccessDenied or another of Queen's errors, also for statements of the block.
+    """
+    try:
+        with _connect(dsn, timeout_s) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise (translate(error) or QueenError(str(error))) from error
+
+
+def create_database(dsn: str, name: str, *, timeout_s: float = 60.0) -> bool:
+    """Creates the database unless it is there. True when it was made. Raises like `admin`."""
+    with admin(dsn, timeout_s) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+        if found is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return found is None
+
+
+def facts(dsn: str, *, timeout_s: float = 5.0) -> ServerFacts:
+    """Version, size and load of the server behind `dsn`. Raises like `admin`."""
+    with admin(dsn, timeout_s) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version'), current_setting('max_connections')::int,"
+            " (SELECT count(*) FROM pg_stat_activity"
+            "   WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()),"
+            " pg_database_size(current_database())"
+        ).fetchone()
+    assert row is not None, "a query without FROM returns one row"
+    return ServerFacts(version=row[0], connections=row[2], connections_max=row[1], database_bytes=row[3])
+
+
+def split_password(dsn: str) -> tuple[str, str | None]:
+    """The DSN without its password, and the password: an argument list is readable by every user of a machine.
+
+    Raises SettingsError for a DSN that libpq cannot read.
+    """
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        # The driver's text may quote the DSN, and the password with it.
+        raise SettingsError("database.url cannot be read as a libpq URL or connection string") from error
+    password = parts.pop("password", None)
+    return make_conninfo("", **parts), None if password is None else str(password)
+
+
+@contextmanager
+def _connect(dsn: str, timeout_s: float) -> Iterator[psycopg.Connection]:
+    connection = psycopg.connect(
+        dsn,
+        autocommit=True,
+        connect_timeout=max(2, math.ceil(timeout_s)),
+        application_name=_APPLICATION,
+        options=f"-c statement_timeout={math.ceil(timeout_s * 1000)}",
+        prepare_threshold=None,
+    )
+    try:
+        yield connection
+    finally:
+        connection.close()

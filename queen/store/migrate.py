@@ -1,0 +1,115 @@
+"""Brings a schema to the version of this code: numbered steps once, functions anew when their text changed.
+
+One transaction under an advisory lock, so several servers may start at once and a killed one leaves nothing half done.
+A schema that is newer than the code is refused: the older code would not know the rules that its data follow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from queen import errors
+from queen import sql as files
+from queen.store.translate import translate
+
+log = logging.getLogger(__name__)
+
+Connection = AsyncConnection[tuple[object, ...]]
+
+_BOOKKEEPING = """
+create table if not exists schema_migrations (
+    version integer primary key, name text not null, applied_at timestamptz not null default now());
+create table if not exists schema_functions (digest text primary key, applied_at timestamptz not null default now());
+"""
+
+
+@dataclass(slots=True)
+class MigrationReport:
+    """What a migration did. `from_version` is 0 for a new schema."""
+
+    from_version: int
+    to_version: int
+    applied: list[str] = field(default_factory=list)
+    functions_changed: bool = False
+
+
+async def migrate(dsn: str, schema: str) -> MigrationReport:
+    """Create or upgrade the schema.
+
+    Raises SchemaMismatch (it is newer than this code), AccessDenied (the role may not create it), StoreUnavailable.
+    """
+    try:
+        async with await AsyncConnection.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            report = await check(connection, schema)
+            if report.to_version == report.from_version and not report.functions_changed:
+                return report
+            async with connection.transaction():
+                return await _migrate(connection, schema)
+    except psycopg.Error as error:
+        raise (translate(error) or errors.QueenError(str(error))) from error
+
+
+async def check(connection: Connection, schema: str) -> MigrationReport:
+    """What `migrate` would do, without doing it. Raises SchemaMismatch for a schema newer than this code."""
+    prefix = sql.Identifier(schema)
+    row = await _one(connection, sql.SQL("select to_regclass({})").format(sql.Literal(f'"{schema}".schema_migrations')))
+    if row is None:
+        return MigrationReport(0, files.schema_version(), functions_changed=True)
+    version = await _one(
+        connection, sql.SQL("select coalesce(max(version), 0) from {}.schema_migrations").format(prefix)
+    )
+    assert isinstance(version, int)
+    if version > files.schema_version():
+        raise errors.SchemaMismatch(
+            f"schema {schema!r} is at version {version}, newer than this program's {files.schema_version()}",
+            hint="start the newer version of queen, or use another schema (database.schema)",
+        )
+    digest = await _one(connection, sql.SQL("select max(digest) from {}.schema_functions").format(prefix))
+    return MigrationReport(version, files.schema_version(), functions_changed=digest != _digest())
+
+
+async def _migrate(connection: Connection, schema: str) -> MigrationReport:
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"queen migrate {schema}",))
+    await connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+    await connection.execute(sql.SQL("set local search_path to {}, pg_temp").format(sql.Identifier(schema)))
+    # Functions may call one another; their bodies are resolved when they first run.
+    await connection.execute("set local check_function_bodies to off")
+    await connection.execute(_BOOKKEEPING)
+    report = await check(connection, schema)
+    for step in files.migrations():
+        if step.version > report.from_version:
+            await connection.execute(step.text.encode())
+            await connection.execute(
+                "insert into schema_migrations (version, name) values (%s, %s)", (step.version, step.name)
+            )
+            report.applied.append(step.name)
+    await _create_functions(connection)
+    log.info("schema migrated schema=%s from=%d to=%d", schema, report.from_version, report.to_version)
+    return report
+
+
+async def _create_functions(connection: Connection) -> None:
+    for _, text in files.functions():
+        await connection.execute(text.encode())
+    # Opening an epoch that exists creates its pop function anew.
+    await connection.execute(
+        "select open_epoch(e.epoch) from (select epoch from epochs"
+        " union all select 1 where not exists (select from epochs)) e"
+    )
+    await connection.execute("delete from schema_functions")
+    await connection.execute("insert into schema_functions (digest) values (%s)", (_digest(),))
+
+
+def _digest() -> str:
+    """Changes when the text of any function changes."""
+    return hashlib.sha256("\n".join(text for _, text in files.functions()).encode()).hexdigest()
+
+
+async def _one(connection: Connection, statement: sql.Composed) -> object:
+    row = await (await connection.execute(statement)).fetchone()
+    return row[0] if row else None

@@ -1,0 +1,223 @@
+"""The data plane on PostgreSQL: one short method per function of `queen/sql/functions`.
+
+Bound to (pool, schema); several such stores may live in one process. It decides nothing: arrays in, rows out.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncRawCursor, sql
+
+from queen.store import arrays
+from queen.store.base import (
+    Acked,
+    AckRow,
+    PartitionRow,
+    PopBatch,
+    PushBatch,
+    QueueRow,
+    ReadyRow,
+    Resolved,
+    Span,
+    Standing,
+    Stored,
+)
+from queen.store.pool import Connection, Pool
+
+Row = tuple[Any, ...]
+
+
+class PostgresStore:
+    """Implements `queen.store.base.Store`."""
+
+    def __init__(self, pool: Pool, schema: str) -> None:
+        self._pool = pool
+        self._schema = schema
+        self._push = self._call("push", 7, "select")
+        self._push_deduplicating = self._call("push_deduplicating", 7)
+        self._ack = self._call("ack", 5)
+        self._ack_failed = self._call("ack_failed", 8)
+        self._extend = self._call("extend", 3)
+        self._examine = self._call("examine", 2)
+        self._open_cursors = self._call("open_cursors", 2, "select")
+        self._next_epoch = self._call("next_epoch", 2, "select")
+        self._locate = self._call("locate", 4)
+        self._resolve = self._call("resolve", 2)
+        self._subscribe = self._call("subscribe", 4, casts=("integer", "text", "text", "timestamptz"))
+        self._ensure_queue = self._call("ensure_queue", 1, "select", casts=("text",), tail=", null, null")
+        self._forget_leases = self._call("forget_leases", 1, "select", casts=("bigint",))
+        self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))
+        self._partition_names = self._call("partition_names", 1)
+        self._find_queues = self._call("find_queues", 6, casts=("text", "text", "text", "text", "integer", "integer"))
+        self._pops: dict[int, bytes] = {}
+
+    def _call(
+        self, function: str, arguments: int, verb: str = "select * from", casts: Sequence[str] = (), tail: str = ""
+    ) -> bytes:
+        """The one-line call of a function, its name qualified by the schema."""
+        marks = ", ".join(f"${n + 1}" + (f"::{casts[n]}" if casts else "") for n in range(arguments))
+        name = sql.Identifier(self._schema, function).as_string(None)
+        return f"{verb} {name}({marks}{tail})".encode()
+
+    async def _fetch(self, statement: bytes, parameters: Sequence[object]) -> list[Row]:
+        async with self._pool.connection() as connection:
+            return await _fetch(connection, statement, parameters)
+
+    async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        rows = await self._fetch(self._push, _push_parameters(batch))
+        return rows[0][0]  # type: ignore[no-any-return]
+
+    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
+        rows = await self._fetch(self._push_deduplicating, _push_parameters(batch))
+        return [Stored(row[1], row[2]) for row in rows]
+
+    async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
+        results = []
+        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+            cursors: list[AsyncRawCursor[Row]] = []
+            for batch in batches:
+                cursor: AsyncRawCursor[Row] = AsyncRawCursor(connection)
+                await cursor.execute(self._push_deduplicating, _push_parameters(batch), binary=True)
+                cursors.append(cursor)
+            for cursor in cursors:
+                results.append([Stored(row[1], row[2]) for row in await cursor.fetchall()])
+        return results
+
+    async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
+        statement = self._pops.get(epoch)
+        if statement is None:
+            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 7)
+        rows = await self._fetch(
+            statement,
+            (
+                arrays.bigints(batch.partition_ids),
+                arrays.texts(batch.groups),
+                arrays.ints(batch.requests),
+                arrays.ints(batch.batches),
+                arrays.uuids(batch.lease_ids),
+                arrays.bigints(batch.lease_ms),
+                batch.several,
+            ),
+        )
+        return [Span(*row) for row in rows]
+
+    async def ack(self, rows: list[AckRow]) -> list[Acked]:
+        found = await self._fetch(
+            self._ack,
+            (
+                arrays.bigints([row.partition_id for row in rows]),
+                arrays.texts([row.group for row in rows]),
+                arrays.uuids([row.lease_id for row in rows]),
+                arrays.bigints_or_null([row.completed for row in rows]),
+                arrays.bigints_or_null([row.retried for row in rows]),
+            ),
+        )
+        return [Acked(*row) for row in found]
+
+    async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
+        found = await self._fetch(
+            self._ack_failed,
+            (
+                arrays.bigints([row.partition_id for row in rows]),
+                arrays.texts([row.group for row in rows]),
+                arrays.uuids([row.lease_id for row in rows]),
+                arrays.bigints_or_null([row.completed for row in rows]),
+                arrays.bigints_or_null([row.retried for row in rows]),
+                arrays.bigints_or_null([row.failed for row in rows]),
+                arrays.bigints_or_null([row.dead for row in rows]),
+                arrays.texts([row.error for row in rows]),
+            ),
+        )
+        return [Acked(*row) for row in found]
+
+    async def extend(
+        self, lease_ids: list[bytes], partition_ids: list[int], lease_ms: list[int]
+    ) -> list[tuple[int, int]]:
+        rows = await self._fetch(
+            self._extend, (arrays.uuids(lease_ids), arrays.bigints(partition_ids), arrays.bigints(lease_ms))
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
+        rows = await self._fetch(self._examine, (arrays.bigints(partition_ids), arrays.texts(groups)))
+        return [Standing(*row) for row in rows]
+
+    async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        await self._fetch(self._open_cursors, (arrays.bigints(partition_ids), arrays.texts(groups)))
+
+    async def next_epoch(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        await self._fetch(self._next_epoch, (arrays.bigints(partition_ids), arrays.texts(groups)))
+
+    async def locate(
+        self, partition_ids: list[int], transaction_ids: list[bytes], low: list[int], high: list[int]
+    ) -> list[int | None]:
+        rows = await self._fetch(
+            self._locate,
+            (arrays.bigints(partition_ids), arrays.texts(transaction_ids), arrays.bigints(low), arrays.bigints(high)),
+        )
+        return [row[0] for row in rows]
+
+    async def resolve(self, queues: list[bytes], partitions: list[bytes]) -> list[Resolved]:
+        rows = await self._fetch(self._resolve, (arrays.texts(queues), arrays.texts(partitions)))
+        return [Resolved(*row) for row in rows]
+
+    async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
+        rows = await self._fetch(self._ready_partitions, (queue_id, group, after, limit))
+        return [ReadyRow(*row) for row in rows]
+
+    async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
+        rows = await self._fetch(self._partition_names, (arrays.bigints(partition_ids),))
+        return [PartitionRow(*row) for row in rows]
+
+    async def subscribe(self, queue_id: int, group: str, mode: str, start_at: str | None) -> None:
+        await self._fetch(self._subscribe, (queue_id, group, mode, start_at))
+
+    async def ensure_queue(self, name: str) -> QueueRow:
+        await self._fetch(self._ensure_queue, (name,))
+        return (await self.find_queues(name=name))[0]
+
+    async def find_queues(
+        self,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        task: str | None = None,
+        search: str | None = None,
+        limit: int = 1000,
+        offset: int = 0,
+    ) -> list[QueueRow]:
+        rows = await self._fetch(self._find_queues, (name, namespace, task, search, limit, offset))
+        return [QueueRow(*row) for row in rows]
+
+    async def forget_leases(self, older_than_s: int) -> int:
+        rows = await self._fetch(self._forget_leases, (older_than_s,))
+        return int(rows[0][0])
+
+    def stats(self) -> dict[str, int]:
+        return self._pool.stats()
+
+
+async def _fetch(connection: Connection, statement: bytes, parameters: Sequence[object]) -> list[Row]:
+    cursor = AsyncRawCursor(connection)
+    await cursor.execute(statement, parameters, prepare=True, binary=True)
+    return await cursor.fetchall() if cursor.description else []
+
+
+def _push_parameters(batch: PushBatch) -> tuple[object, ...]:
+    return (
+        arrays.bigints(batch.partition_ids),
+        arrays.ints(batch.counts),
+        arrays.ints(batch.places),
+        arrays.texts(batch.transaction_ids),
+        arrays.texts(batch.payloads),
+        arrays.uuids(batch.trace_ids) if batch.trace_ids is not None else None,
+        arrays.texts(batch.producer_subs) if batch.producer_subs is not None else None,
+    )
+
+
+def lease_bytes(lease_id: str) -> bytes:
+    """The 16 bytes of a lease id's text."""
+    return uuid.UUID(lease_id).bytes

@@ -1,0 +1,61 @@
+"""Turns driver errors into Queen's. The only place that knows SQLSTATEs and psycopg's classes by name."""
+
+from __future__ import annotations
+
+import psycopg
+import psycopg_pool
+
+from queen import errors
+
+_CONTENTION = frozenset({"40001", "40P01", "55P03"})
+_NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
+_READ_ONLY = "25006"
+_CANCELLED = "57014"
+
+
+def translate(error: BaseException) -> errors.QueenError | None:
+    """The Queen error that says the same, or None for what is no error of the database's."""
+    if isinstance(error, errors.QueenError):
+        return error
+    if isinstance(error, psycopg_pool.TooManyRequests):
+        return errors.Overloaded(
+            "too many requests are waiting for a database connection",
+            hint="raise database.pool_size (DB_POOL_SIZE), or database.pool_waiting_max for a longer line",
+        )
+    if isinstance(error, psycopg_pool.PoolTimeout | psycopg_pool.PoolClosed):
+        return errors.PoolTimeout(
+            f"timeout exceeded when trying to connect: {error}",
+            hint="raise DB_POOL_SIZE or DB_CONNECTION_TIMEOUT, or find out what keeps the database busy",
+        )
+    if isinstance(error, psycopg.Error):
+        return _by_state(error, error.sqlstate or "")
+    if isinstance(error, OSError | TimeoutError):
+        return errors.StoreUnavailable(f"the database did not answer: {error or type(error).__name__}")
+    return None
+
+
+def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
+    text = str(error).strip().split("\n")[0]
+    if state in _CONTENTION:
+        return errors.Contention(f"the database gave up this call: {text}")
+    if state == "23505":
+        return errors.DuplicateTransaction(text)
+    if state.startswith("28") or state == "42501":
+        return errors.AccessDenied(
+            text, hint="check user, password and rights of database.url (or PG_USER, PG_PASSWORD)"
+        )
+    if state in _NO_SCHEMA:
+        return errors.SchemaMismatch(
+            f"the database does not hold the schema that this version needs: {text}", hint="run: queen db migrate"
+        )
+    if state.startswith("22"):
+        return errors.InvalidRequest(f"PostgreSQL cannot store this: {text}")
+    if _is_away(error, state):
+        return errors.StoreUnavailable(f"the database is away: {text}")
+    return errors.QueenError(f"unexpected database error {state}: {text}")
+
+
+def _is_away(error: psycopg.Error, state: str) -> bool:
+    if state[:2] in ("08", "57", "53") or state in (_READ_ONLY, _CANCELLED):
+        return True
+    return not state and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

@@ -1,0 +1,252 @@
+"""The JSON dialect of the message plane as pure functions, bytes ⇄ plain values. Server and client share it.
+
+It knows the words of http-api.md §4 and neither sockets nor the engine. Payloads and transaction ids stay the bytes
+that came: they are checked, never decoded and encoded again. What cannot be kept byte for byte is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from queen import errors, model
+from queen.model import COMPLETED, DEAD, FAILED, RETRY, AckItem, NewMessage
+
+_EMPTY = msgspec.Raw()
+_NULL = b"null"
+_NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
+_EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
+_SHOWN_NAME_LENGTH = 60
+
+_STATUSES = {None: COMPLETED, "completed": COMPLETED, "success": COMPLETED, "acked": COMPLETED, "ok": COMPLETED,
+             "retry": RETRY, "dlq": DEAD}  # fmt: skip
+
+
+class PushItem(msgspec.Struct, gc=False):
+    """One item of a push body."""
+
+    queue: str
+    payload: msgspec.Raw
+    partition: str | None = None
+    transactionId: msgspec.Raw = _EMPTY
+    traceId: str | None = None
+    scheduledAt: str | None = None
+    delaySeconds: float | None = None
+
+
+class PushBody(msgspec.Struct, gc=False):
+    """The body of POST /api/v1/push."""
+
+    items: list[PushItem]
+
+
+class Ack(msgspec.Struct, gc=False):
+    """One acknowledgement; `consumerGroup` counts in the single form only."""
+
+    transactionId: msgspec.Raw = _EMPTY
+    partitionId: str | None = None
+    status: str | None = None
+    leaseId: str | None = None
+    error: str | None = None
+    consumerGroup: str | None = None
+
+
+class AckBatch(msgspec.Struct, gc=False):
+    """The body of POST /api/v1/ack/batch."""
+
+    acknowledgments: list[Ack]
+    consumerGroup: str | None = None
+
+
+class ExtendBody(msgspec.Struct, gc=False):
+    """The body of POST /api/v1/lease/{leaseId}/extend."""
+
+    seconds: int = 60
+
+
+_push_decoder = msgspec.json.Decoder(PushBody)
+_ack_decoder = msgspec.json.Decoder(Ack)
+_ack_batch_decoder = msgspec.json.Decoder(AckBatch)
+_extend_decoder = msgspec.json.Decoder(ExtendBody)
+_any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_text_decoder = msgspec.json.Decoder(str)
+encode = msgspec.json.encode
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """A typed body. Raises InvalidRequest for whatever is not such a body."""
+    try:
+        # msgspec leaves the text inside raw values unchecked; PostgreSQL would refuse it together with its neighbours.
+        if not body.isascii():
+            body.decode()
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidRequest(f"bad body: {error}", hint="see /docs for the fields and their types") from error
+    except RecursionError as error:
+        raise errors.InvalidRequest("bad body: nested too deeply", hint="flatten the payload") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.InvalidRequest(f"bad body: {error}", hint="the body must be valid JSON in UTF-8") from error
+
+
+def decode_push(body: bytes) -> list[NewMessage]:
+    """The messages of a push body, with transaction ids minted where none was given."""
+    return [_new_message(item, place) for place, item in enumerate(_decode(_push_decoder, body).items)]
+
+
+def _new_message(item: PushItem, place: int) -> NewMessage:
+    if item.scheduledAt is not None or item.delaySeconds is not None:
+        raise errors.InvalidRequest(
+            f"bad body: scheduledAt and delaySeconds are not supported by this version - at `$.items[{place}]`",
+            hint="leave them out; the message would be delivered at once",
+        )
+    queue, partition = item.queue, item.partition or model.DEFAULT_PARTITION
+    if (
+        not queue.isascii()
+        or not partition.isascii()
+        or len(queue) > 255
+        or len(partition) > 255
+        or ("\x00" in queue or "\x00" in partition)
+    ):
+        check_name("queue", queue, f"$.items[{place}].queue")
+        check_name("partition", partition, f"$.items[{place}].partition")
+    return NewMessage(
+        queue,
+        partition,
+        _transaction_id(item.transactionId, f"$.items[{place}].transactionId") or model.new_transaction_id().encode(),
+        bytes(item.payload),
+        _trace_id(item.traceId) if item.traceId is not None else None,
+    )
+
+
+def check_name(what: str, name: str, where: str) -> str:
+    """The name itself. Raises InvalidRequest for one that is too long or that PostgreSQL cannot hold."""
+    if len(name) > model.NAME_LENGTH_MAX:
+        shown = name[:_SHOWN_NAME_LENGTH]
+        raise errors.InvalidRequest(
+            f"bad {what}: {shown!r}… has {len(name)} characters, {model.NAME_LENGTH_MAX} is the most - at `{where}`",
+            hint=f"use a shorter {what} name",
+        )
+    if "\x00" in name:
+        raise errors.InvalidRequest(f"bad {what}: a NUL character cannot be stored - at `{where}`", hint="remove it")
+    return name
+
+
+def _transaction_id(raw: msgspec.Raw, where: str) -> bytes:
+    """The UTF-8 bytes of a raw JSON string, b"" for null or nothing. Raises InvalidRequest for anything else."""
+    text = bytes(raw)
+    if not text or text == _NULL:
+        return b""
+    if text[0] != 34:
+        raise errors.InvalidRequest(
+            f"bad body: Expected `str | null` - at `{where}`", hint="a transaction id is a string"
+        )
+    if b"\\" not in text and len(text) <= model.NAME_LENGTH_MAX + 2:
+        return text[1:-1]
+    return check_name("transactionId", _text_decoder.decode(text), where).encode()
+
+
+def _trace_id(text: str) -> bytes | None:
+    """16 bytes of a UUID; None for any other text, which is ignored as http-api.md §4.2 says."""
+    try:
+        return uuid.UUID(text).bytes
+    except ValueError:
+        return None
+
+
+def json_text(utf8: bytes) -> bytes:
+    """A JSON string literal of UTF-8 bytes."""
+    if _NEEDS_ESCAPE.search(utf8) is None:
+        return b'"%b"' % utf8
+    return encode(utf8.decode())
+
+
+def decode_ack(body: bytes) -> tuple[str, list[AckItem]]:
+    """(group, items) of a single acknowledgement."""
+    one: Ack = _decode(_ack_decoder, body)
+    return group_name(one.consumerGroup), [_ack_item(one, "$")]
+
+
+def decode_ack_batch(body: bytes) -> tuple[str, list[AckItem]]:
+    """(group, items) of a batch of acknowledgements."""
+    batch: AckBatch = _decode(_ack_batch_decoder, body)
+    items = [_ack_item(one, f"$.acknowledgments[{place}]") for place, one in enumerate(batch.acknowledgments)]
+    return group_name(batch.consumerGroup), items
+
+
+def _ack_item(one: Ack, where: str) -> AckItem:
+    partition_id = model.partition_number(one.partitionId) if one.partitionId else None
+    error = one.error
+    if error is not None and "\x00" in error:
+        error = error.replace("\x00", "�")
+    return AckItem(
+        _transaction_id(one.transactionId, where + ".transactionId"),
+        partition_id,
+        _STATUSES.get(one.status, FAILED),
+        one.leaseId or None,
+        error,
+    )
+
+
+def group_name(group: str | None) -> str:
+    """The consumer group that a request means."""
+    return check_name("consumerGroup", group, "consumerGroup") if group else model.QUEUE_MODE
+
+
+def decode_extend(body: bytes) -> int:
+    """Seconds to extend by; a broken or empty body means the default."""
+    try:
+        return max(1, _extend_decoder.decode(body).seconds) if body else ExtendBody().seconds
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ExtendBody().seconds
+
+
+def time_text(us_since_2000: int) -> str:
+    """A time of the wire: UTC with microseconds."""
+    return (_EPOCH_2000 + timedelta(microseconds=us_since_2000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def datetime_text(at: datetime) -> str:
+    """The same of a datetime with a zone."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class TimeTexts:
+    """`time_text` with a memory of the last value: neighbours mostly share theirs."""
+
+    __slots__ = ("_last", "_text")
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._text = b""
+
+    def text(self, us_since_2000: int) -> bytes:
+        """The time as JSON text, without quotes."""
+        if us_since_2000 != self._last or not self._text:
+            self._last, self._text = us_since_2000, time_text(us_since_2000).encode()
+        return self._text
+
+
+def parse_time(text: str) -> datetime | None:
+    """A time of a request: ISO 8601, UTC when it names no zone. None when it is not one."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def raw(payload: str) -> msgspec.Raw:
+    """Stored JSON text as a value that `encode` writes out as it is."""
+    return msgspec.Raw(payload.encode())
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """A JSON object of a management call. Raises InvalidRequest for anything else."""
+    found = _decode(_any_decoder, body)
+    if not isinstance(found, dict):
+        raise errors.InvalidRequest("bad body: expected an object", hint="send a JSON object")
+    return found

@@ -1,0 +1,5 @@
+"""Plugins of the test suite. Fixtures live in tests/support, one subject a file; markers are in pyproject.toml."""
+
+from __future__ import annotations
+
+pytest_plugins = ["tests.support.tiers"]
