@@ -6,8 +6,6 @@ functions, so that `queen --help` and shell completion need none of them.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -18,6 +16,7 @@ from queen import __version__
 from queen.cli import config, console, db
 from queen.cli.consume import consume
 from queen.cli.produce import produce
+from queen.cli.serve import serve
 from queen.cli.version import version
 from queen.errors import QueenError
 
@@ -48,8 +47,7 @@ def queen(
     console.set_debug(debug)
 
 
-if importlib.util.find_spec("queen.cli.serve"):  # for as long as serve.py is being written
-    app.command()(importlib.import_module("queen.cli.serve").serve)
+app.command()(serve)
 app.command()(produce)
 app.command()(consume)
 app.add_typer(db.app, name="db")

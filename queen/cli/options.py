@@ -29,7 +29,7 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Settings file to read instead of config/queen.yaml and the personal one.",
+        help="Settings file to read instead of config/queen.yaml and the personal one; also QUEEN_CONFIG.",
         show_default=False,
     ),
 ]

@@ -89,9 +89,7 @@ def read_note(home: Home) -> Note | None:
     try:
         with open(home.state, encoding="utf-8") as file:
             values = json.loads(file.read(_NOTE_BYTES_MAX))
-    except (FileNotFoundError, ValueError):
-        return None
-    except OSError:
+    except (OSError, ValueError, RecursionError):
         return None
     return _parse(values)
 

@@ -16,6 +16,9 @@ from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.store.base import Span
 
+_LOOK_AGAIN_S = 1.0
+_GRACE_S = 1.0
+
 
 class LeasedSpan:
     """What one partition contributed to a lease."""
@@ -88,6 +91,8 @@ class Leases:
 
     def add(self, lease: Lease) -> None:
         """Remember a lease; the oldest ones make room when too many messages are covered."""
+        for span in lease.spans.values():
+            span.ready.hold(span.partition.id, lease.until + _GRACE_S)
         lease.messages = sum(len(span.transaction_ids) for span in lease.spans.values())
         self._leases[lease.id] = lease
         self._messages += lease.messages
@@ -115,11 +120,21 @@ class Leases:
         lease = self._leases.get(lease_id)
         if lease is not None:
             lease.until = max(lease.until, self._loop.time() + lease_ms / 1000)
+            for span in lease.spans.values():
+                span.ready.hold(span.partition.id, lease.until + _GRACE_S)
+
+    def hold_elsewhere(self, ready: ReadySet, partition: Partition, held_ms: int) -> None:
+        """A read saw a lease that is not ours, or a retry delay. Look again soon: it may end early, unheard of here."""
+        if partition.id in ready.changed:
+            ready.free(partition, more=True)  # The read is older than what happened here.
+        else:
+            self.hold(ready, partition, min(held_ms / 1000, _LOOK_AGAIN_S))
 
     def hold(self, ready: ReadySet, partition: Partition, seconds: float) -> None:
-        """Nothing can be leased here before `seconds` have passed: somebody else's lease, or a retry delay."""
-        ready.held.add(partition.id)
-        heapq.heappush(self._held, (self._loop.time() + seconds, next(self._sequence), ready, partition))
+        """Nothing can be leased here before `seconds` have passed."""
+        until = self._loop.time() + seconds
+        ready.hold(partition.id, until + _GRACE_S)
+        heapq.heappush(self._held, (until, next(self._sequence), ready, partition))
         self._arm()
 
     def close(self) -> None:

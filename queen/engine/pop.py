@@ -23,7 +23,7 @@ from queen.engine.ready import ReadySet, Waiter
 from queen.engine.stats import Stats
 from queen.engine.timers import Timers
 from queen.settings import EngineSettings
-from queen.store.base import PopBatch, Span, Store
+from queen.store.base import PopBatch, Span, Standing, Store
 
 PARTITIONS_PER_CALL_MAX = 1000
 _LOOKS_MAX = 20
@@ -267,7 +267,15 @@ class Pop:
         """Find out why candidates got nothing, and put each hint where it belongs."""
         ids = [candidate.partition.id for candidate in missed]
         groups = [candidate.ready.group_bytes for candidate in missed]
-        standings = await self._store.examine(ids, groups)
+        for candidate in missed:
+            candidate.ready.begin_read()
+        try:
+            await self._place(missed, await self._store.examine(ids, groups))
+        finally:
+            for candidate in missed:
+                candidate.ready.end_read()
+
+    async def _place(self, missed: list[_Candidate], standings: list[Standing]) -> None:
         unopened: list[_Candidate] = []
         stuck: list[_Candidate] = []
         for candidate, standing in zip(missed, standings, strict=True):
@@ -278,7 +286,7 @@ class Pop:
             elif standing.acked is None:
                 unopened.append(candidate)
             elif standing.held_ms is not None:
-                self._leases.hold(ready, partition, standing.held_ms / 1000)
+                self._leases.hold_elsewhere(ready, partition, standing.held_ms)
             elif standing.acked + 1 >= partition.head:
                 ready.free(partition, more=False)
             elif standing.epoch is not None and standing.epoch != candidate.epoch:

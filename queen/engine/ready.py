@@ -6,11 +6,18 @@ ready set: ready (in `ready`), held (in `held`: a pop is looking at it, or it is
 
     offer    a push, a sweep, a returned lease          neither → ready, and one waiter is woken
     take     a pop picks it up                          ready → held
+    hold     it is leased, or held back                      → held, with a new end
     free     its lease ended, or the pop got nothing    held → ready if there is more, else neither
 
 Waiters are woken one per partition, first come first served, those who want that very partition before the others.
 A woken waiter looks again; if it has gone meanwhile, `nudge` passes its turn on. So a lost hint costs one sweep and
 never a message.
+
+A hold has an end after which it is not believed, so that no mishap can hide a partition for good.
+
+What a read of the database says of leases is old when it arrives: the partition may have been freed meanwhile. So
+reads are announced (`begin_read`, `end_read`), and what was freed in between stands in `changed`: there the read is not
+believed.
 """
 
 from __future__ import annotations
@@ -21,6 +28,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from queen import errors
+
+LOOK_TAKES_AT_MOST_S = 90.0
 
 if TYPE_CHECKING:
     from queen.engine.catalog import Partition, Queue
@@ -54,7 +63,9 @@ class ReadySet:
     """The partitions of one queue with work for one group, and the polls that wait for it."""
 
     __slots__ = (
+        "_reads",
         "by_partition",
+        "changed",
         "closed",
         "epochs",
         "group",
@@ -67,14 +78,14 @@ class ReadySet:
         "swept",
         "used_at",
         "waiters",
-    )  # fmt: skip
+    )
 
     def __init__(self, queue: Queue, group: str) -> None:
         self.queue = queue
         self.group = group
         self.group_bytes = group.encode()
         self.ready: dict[int, Partition] = {}
-        self.held: set[int] = set()
+        self.held: dict[int, float] = {}  # until when, on the loop's clock
         self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
@@ -83,13 +94,20 @@ class ReadySet:
         self.page: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.used_at = 0.0
         self.closed = False
+        self.changed: set[int] = set()
+        self._reads = 0
 
     def offer(self, partition: Partition) -> None:
         """There may be work in this partition."""
-        if partition.id in self.held or partition.id in self.ready:
+        if partition.id in self.ready or self.is_held(partition.id):
             return  # in ready: a waiter was woken for it already
         self.ready[partition.id] = partition
         self._wake_one(partition.id)
+
+    def is_held(self, partition_id: int) -> bool:
+        """Does somebody have the partition, as far as is known here?"""
+        until = self.held.get(partition_id)
+        return until is not None and until > asyncio.get_running_loop().time()
 
     def take(self, count: int, only: int | None) -> list[Partition]:
         """Up to `count` partitions, the longest waiting first, or just the one asked for. They are held afterwards."""
@@ -99,19 +117,39 @@ class ReadySet:
         else:
             keys = [key for key, _ in zip(self.ready, range(count), strict=False)]
             taken = [self.ready.pop(key) for key in keys]
-        self.held.update(partition.id for partition in taken)
+        if taken:
+            until = asyncio.get_running_loop().time() + LOOK_TAKES_AT_MOST_S
+            for partition in taken:
+                self.held[partition.id] = until
         return taken
 
     def free(self, partition: Partition, *, more: bool) -> None:
         """Nobody holds the partition any more; `more` says whether something is left in it."""
-        self.held.discard(partition.id)
+        if self._reads:
+            self.changed.add(partition.id)
+        self.held.pop(partition.id, None)
         if more:
             self.offer(partition)
+
+    def begin_read(self) -> None:
+        """A read of cursors begins whose answer will be applied to this set."""
+        self._reads += 1
+
+    def end_read(self) -> None:
+        """The answer was applied."""
+        self._reads -= 1
+        if not self._reads:
+            self.changed.clear()
+
+    def hold(self, partition_id: int, until: float) -> None:
+        """Nothing can be leased here until then."""
+        self.ready.pop(partition_id, None)
+        self.held[partition_id] = until
 
     def forget(self, partition_id: int) -> None:
         """The partition is gone."""
         self.ready.pop(partition_id, None)
-        self.held.discard(partition_id)
+        self.held.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
 
     def nudge(self) -> None:

@@ -46,7 +46,11 @@ class Sweeper:
         try:
             after = 0
             while after >= 0 and not ready.closed:
-                after = await self._page(ready, after)
+                ready.begin_read()
+                try:
+                    after = await self._page(ready, after)
+                finally:
+                    ready.end_read()
                 ready.turn_page()
             ready.swept = True
         except errors.QueenError as error:
@@ -75,6 +79,5 @@ class Sweeper:
         if row.held_ms is None:
             if row.head > 0:
                 ready.offer(partition)
-        elif partition.id not in ready.held:
-            ready.ready.pop(partition.id, None)
-            self._leases.hold(ready, partition, row.held_ms / 1000)
+        elif not ready.is_held(partition.id):
+            self._leases.hold_elsewhere(ready, partition, row.held_ms)

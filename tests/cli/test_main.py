@@ -61,7 +61,7 @@ def test_version_as_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_lists_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("produce", "consume", "db", "config", "version"):
+    for command in ("serve", "produce", "consume", "db", "config", "version"):
         assert f"\n  {command} " in text
     assert "Exit codes: 0 done" in text
 

@@ -73,15 +73,29 @@ def test_what_is_not_running_says_so(run: Run) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_foreground_until_told_to_end(run: Run, number: signal.Signals) -> None:
-    held = subprocess.Popen(command("start"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    assert held.stderr is not None
-    until(lambda: "Ctrl-C" in (held.stderr.readline() if held.stderr else ""), "it says how to end it")
-    report = json.loads(run("status", "--json").stdout)
-    held.send_signal(number)
-    _, rest = held.communicate(timeout=PATIENCE_S)
+    with subprocess.Popen(command("start"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as held:
+        try:
+            said = _read_until(held, "Ctrl-C")
+            assert "Ctrl-C" in said, said
+            report = json.loads(run("status", "--json").stdout)
+            held.send_signal(number)
+            _, rest = held.communicate(timeout=PATIENCE_S)
+        finally:
+            held.kill()
     assert held.returncode == 0
     assert "Traceback" not in rest
     until_gone(report["postmaster_pid"])
+
+
+def _read_until(process: subprocess.Popen[str], word: str) -> str:
+    """What the process says up to the line with the word, or all of it when it ends before."""
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if word in line:
+            break
+    return said
 
 
 def test_the_holder_brings_a_killed_server_back(run: Run) -> None:

@@ -73,11 +73,17 @@ async def finish(tasks: Collection[asyncio.Task[None]], stop: Stop, grace_s: flo
 
 @contextmanager
 def signals(stop: Stop) -> Iterator[None]:
-    """While inside: the first Ctrl-C or SIGTERM asks the run to end, the second cancels the calling task at once."""
-    loop, current = asyncio.get_running_loop(), asyncio.current_task()
+    """While inside: the first Ctrl-C or SIGTERM asks the run to end, the second cancels the calling task at once.
+
+    A run that was interrupted stays deaf to more of them afterwards: what is left is to sum up and to exit, and a
+    third Ctrl-C would turn the documented exit code and the summary into a death by signal."""
+    loop, current, cancelled = asyncio.get_running_loop(), asyncio.current_task(), False
 
     def handle(number: signal.Signals) -> None:
-        if stop.requested and current is not None:
+        nonlocal cancelled
+        if stop.requested and current is not None and not cancelled:
+            # Once only: a second cancellation would hit the clean-up of the first.
+            cancelled = True
             current.cancel()
         stop.request("interrupted", exit_code=_EXIT_CODES[number])
 
@@ -88,6 +94,8 @@ def signals(stop: Stop) -> Iterator[None]:
     finally:
         for number in _EXIT_CODES:
             loop.remove_signal_handler(number)
+            if stop.exit_code:
+                signal.signal(number, signal.SIG_IGN)
 
 
 async def cancel(task: asyncio.Future[Any]) -> None:
