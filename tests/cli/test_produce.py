@@ -291,11 +291,12 @@ def test_a_signal_lets_what_is_in_flight_finish(
     assert summary["messages"] == len(queen.all_payloads("q")) > 0
 
 
-def test_a_second_signal_ends_at_once(queen: FakeQueen, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every_s", [0.3, 0.003])
+def test_a_second_signal_ends_at_once_however_many_follow(queen: FakeQueen, tmp_path: Path, every_s: float) -> None:
     queen.hold()
     process = start_queen(tmp_path, "produce", "--queue", "q", "--url", queen.url, "--json")
     assert queen.reached.wait(120)
-    signal_until_gone(process, signal.SIGINT)
+    signal_until_gone(process, signal.SIGINT, every_s)
     done = end(process)
     assert done.code == 130
     assert done.json()["unknown"] > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
@@ -18,7 +19,7 @@ from queen.cli.traffic.lines import read_lines
 from queen.cli.traffic.pacer import Pacer
 from queen.cli.traffic.producer import Pace, Producer
 from queen.cli.traffic.source import Chunk
-from queen.cli.traffic.stop import Stop
+from queen.cli.traffic.stop import Stop, signals
 from queen.cli.traffic.tally import Tally
 from queen.client import Client, NewMessage, Pushed
 from queen.errors import InvalidRequest
@@ -229,6 +230,25 @@ def test_a_budget_is_never_exceeded_and_unused_parts_come_back() -> None:
         assert await budget.reserve(8) == 0
 
     asyncio.run(main())
+
+
+def test_a_signal_cuts_short_a_run_that_was_ending_for_another_reason() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    async def main() -> Stop:
+        stop = Stop()
+        with signals(stop), pytest.raises(asyncio.CancelledError):
+            stop.request("duration")
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.wait_for(asyncio.Event().wait(), 60)
+        return stop
+
+    try:
+        stop = asyncio.run(main())
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert (stop.reason, stop.exit_code) == ("duration", 143)
 
 
 def test_the_histogram_merges_and_keeps_to_its_range() -> None:

@@ -71,13 +71,13 @@ def end(process: subprocess.Popen[bytes]) -> Done:
     return Done(process.returncode, out, err.decode())
 
 
-def signal_until_gone(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+def signal_until_gone(process: subprocess.Popen[bytes], number: signal.Signals, every_s: float = 0.3) -> None:
     """Send the signal again and again, like an impatient person, until the process has ended."""
     ends_at = time.monotonic() + TIMEOUT_S
     while process.poll() is None and time.monotonic() < ends_at:
         process.send_signal(number)
         try:
-            process.wait(0.3)
+            process.wait(every_s)
         except subprocess.TimeoutExpired:
             continue
 

@@ -81,11 +81,14 @@ def signals(stop: Stop) -> Iterator[None]:
 
     def handle(number: signal.Signals) -> None:
         nonlocal cancelled
-        if stop.requested and current is not None and not cancelled:
-            # Once only: a second cancellation would hit the clean-up of the first.
+        if not stop.requested:
+            stop.request("interrupted", exit_code=_EXIT_CODES[number])
+        elif current is not None and not cancelled:
+            # Once only: a second cancellation would hit the clean-up of the first. The run may have been ending for
+            # another reason so far; from here on the signal decides.
             cancelled = True
+            stop.exit_code = stop.exit_code or _EXIT_CODES[number]
             current.cancel()
-        stop.request("interrupted", exit_code=_EXIT_CODES[number])
 
     for number in _EXIT_CODES:
         loop.add_signal_handler(number, handle, number)

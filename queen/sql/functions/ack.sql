@@ -14,7 +14,7 @@
 create or replace function ack(
     p_partition_ids bigint[], p_groups text[], p_lease_ids uuid[], p_completed bigint[], p_retried bigint[]
 ) returns table (place integer, acked_was bigint, acked bigint, released boolean)
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query

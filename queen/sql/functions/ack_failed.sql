@@ -15,7 +15,7 @@ create or replace function ack_failed(
     p_failed bigint[], p_dead bigint[], p_errors text[]
 ) returns table (place integer, acked_was bigint, acked bigint, released boolean, dead_letter_id bigint,
                  dead_offset bigint, held_ms bigint)
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     r           record;

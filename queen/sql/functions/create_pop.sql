@@ -27,7 +27,7 @@ create or replace function pop_%1$s(
 ) returns table (
     place integer, first_offset bigint, offsets bigint[], attempt integer, head bigint,
     transaction_ids text[], payloads text[], created_ats timestamptz[], extras text
-) language plpgsql set search_path from current set enable_seqscan = off as $pop$
+) language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $pop$
 #variable_conflict use_column
 begin
     if p_several then
@@ -51,7 +51,7 @@ begin
          where c.acked + 1 < p.next_offset
            and case when c.acked + 1 >= p.epoch_first_offset then p.epoch else c.epoch end = %1$s
     ), bounded as (
-        select c.*, c.batch - coalesce(sum(least(c.next_offset - 1 - c.acked, c.batch)) over (
+        select c.*, c.batch - coalesce(sum(least(c.next_offset - 1 - c.acked, c.batch)::integer) over (
                     partition by c.request order by c.n rows between unbounded preceding and 1 preceding), 0) as allowed
           from claimed c
     ), found as materialized (

@@ -7,7 +7,7 @@
 --   lease_id, lease_end, held_ms   the live lease and how long it (or a retry delay) still holds; null when free
 create or replace function examine(p_partition_ids bigint[], p_groups text[])
 returns table (found boolean, acked bigint, head bigint, epoch integer, lease_id uuid, lease_end bigint, held_ms bigint)
-language plpgsql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query

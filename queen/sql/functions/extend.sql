@@ -6,7 +6,7 @@
 -- Tables written: cursors (by partition).
 create or replace function extend(p_lease_ids uuid[], p_partition_ids bigint[], p_lease_ms bigint[])
 returns table (place integer, lease_until timestamptz)
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query

@@ -7,7 +7,7 @@
 create or replace function locate(
     p_partition_ids bigint[], p_transaction_ids text[], p_from bigint[], p_to bigint[]
 ) returns table ("offset" bigint)
-language plpgsql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     return query

@@ -2,7 +2,7 @@
 -- if there is none, the oldest kept if all are younger.
 -- created_at never decreases along the offsets, so this halves the range by primary key: about 20 look-ups a million.
 create or replace function offset_at(p_partition_id bigint, p_at timestamptz) returns bigint
-language plpgsql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_low   bigint;     -- everything below it is older than p_at
     v_high  bigint;     -- everything from it on is not older

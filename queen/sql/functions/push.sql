@@ -15,7 +15,7 @@ create or replace function push(
     p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
     p_trace_ids uuid[], p_producer_subs text[]
 ) returns bigint[]
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_bases     bigint[];       -- per partition: first offset, or -1
     v_shifts    bigint[];       -- per partition: what to add to a message's ordinal to get its offset

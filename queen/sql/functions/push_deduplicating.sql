@@ -10,7 +10,7 @@ create or replace function push_deduplicating(
     p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
     p_trace_ids uuid[], p_producer_subs text[]
 ) returns table (n bigint, "offset" bigint, duplicate boolean)
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_bases     bigint[];       -- per partition: its next offset, or null when it is gone
