@@ -146,6 +146,7 @@ async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, sto
             lifespan="off",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             backlog=_BACKLOG,

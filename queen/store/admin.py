@@ -25,7 +25,7 @@ class PartitionStats(NamedTuple):
     pending: int
     processing: int
     dead_letters: int
-    newest: datetime
+    newest: datetime | None
 
 
 class QueueStats(NamedTuple):

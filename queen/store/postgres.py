@@ -40,13 +40,17 @@ class PostgresStore:
         self._push_deduplicating = self._call("push_deduplicating", 7)
         self._ack = self._call("ack", 5)
         self._ack_failed = self._call("ack_failed", 8)
-        self._extend = self._call("extend", 3)
+        self._extend = self._call(
+            "extend", 3, "select place, (extract(epoch from lease_until) * 1000000)::bigint - 946684800000000 from"
+        )
         self._examine = self._call("examine", 2)
         self._open_cursors = self._call("open_cursors", 2, "select")
         self._next_epoch = self._call("next_epoch", 2, "select")
         self._locate = self._call("locate", 4)
         self._resolve = self._call("resolve", 2)
-        self._subscribe = self._call("subscribe", 4, casts=("integer", "text", "text", "timestamptz"))
+        self._subscribe = self._call(
+            "subscribe", 4, "select created from", casts=("integer", "text", "text", "timestamptz")
+        )
         self._ensure_queue = self._call("ensure_queue", 1, "select", casts=("text",), tail=", null, null")
         self._forget_leases = self._call("forget_leases", 1, "select", casts=("bigint",))
         self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))

@@ -140,10 +140,10 @@ def _module_api(server: EmbeddedServer) -> Iterator[Api]:
 @pytest.fixture
 def api(server: EmbeddedServer, _module_api: Api) -> Iterator[Api]:
     """Calls to `server`. The server must have survived the test unharmed."""
-    pid = server.pid
+    pid, since = server.pid, server.log_size()
     yield _module_api
     assert server.pid == pid, "the server was restarted"
-    server.check_unharmed()
+    server.check_unharmed(since)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from queen.cli.traffic.source import ITEM_BYTES, Chunk
 from queen.client import NewMessage
 
 _CHUNK_MESSAGES = 100
+_CHUNK_BYTES = 1024 * 1024
 _PAD_STEP = 97
 
 
@@ -35,10 +36,12 @@ def payloads(size: int, seed: int = 1) -> Callable[[int], bytes]:
 async def generated(queue: str, partitions: int, size: int) -> AsyncIterator[Chunk]:
     """Messages without end. The lane follows the partition's number, so that lanes are equally loaded."""
     payload = payloads(size)
+    # Large payloads come in small chunks: what is made ahead of need counts in memory.
+    ahead = max(1, min(_CHUNK_MESSAGES, _CHUNK_BYTES // size))
     names = [f"p{index}" for index in range(partitions)]
-    for first in itertools.count(step=_CHUNK_MESSAGES):
+    for first in itertools.count(step=ahead):
         chunk: Chunk = []
-        for number in range(first, first + _CHUNK_MESSAGES):
+        for number in range(first, first + ahead):
             index = number % partitions
             message = NewMessage(queue, Raw(payload(number)), partition=names[index])
             chunk.append((index, (message, size + ITEM_BYTES)))

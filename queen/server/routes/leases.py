@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from queen import errors, wire
-from queen.server.context import context
+from queen.server.context import SLASH, context
 
 router = APIRouter(prefix="/api/v1", tags=["messages"])
 
@@ -30,6 +30,7 @@ async def extend_lease(request: Request, lease_id: str) -> ExtendedLease:
         seconds = wire.decode_extend(await request.body())
     except errors.InvalidRequest:
         seconds = wire.decode_extend(b"")
+    lease_id = lease_id.replace(SLASH, "/")
     extended = await context(request).engine.extend(lease_id, seconds)
     until = wire.time_text(extended.until_us) if extended.until_us is not None else None
     return ExtendedLease(

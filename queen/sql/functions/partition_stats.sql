@@ -5,7 +5,7 @@ returns table (partition_id bigint, name text, created_at timestamptz, total big
 language sql stable set search_path from current as $$
     select p.partition_id, p.name, p.created_at, p.next_offset - p.first_offset as total,
            p.next_offset - 1 - coalesce(c.slowest, p.first_offset - 1) as pending, coalesce(c.processing, 0) as processing,
-           d.dead_letters, p.last_write_at
+           d.dead_letters, nullif(p.last_write_at, '-infinity')
       from (select * from partitions where queue_id = p_queue_id order by name limit p_limit offset p_offset) p
       left join lateral (
             select greatest(min(t.acked), p.first_offset - 1) as slowest,

@@ -9,11 +9,15 @@ language plpgsql set search_path from current as $$
 declare
     v_missing integer;
 begin
-    perform ensure_queue(u.name, null, null) from (select distinct unnest(p_queues) as name order by 1) u
-      where not exists (select from queues q where q.name = u.name);
-
-    -- Held to the end, so that a queue cannot be deleted while it gets a partition.
-    perform from queues q where q.name = any (p_queues) order by q.name for key share;
+    -- A queue may be deleted between the look and the lock: then look again. Once locked it stays to the end, so that
+    -- it cannot be deleted while it gets a partition.
+    loop
+        perform ensure_queue(u.name, null, null) from (select distinct unnest(p_queues) as name order by 1) u
+          where not exists (select from queues q where q.name = u.name);
+        perform from queues q where q.name = any (p_queues) order by q.name for key share;
+        exit when not exists (select from unnest(p_queues) u (name)
+                               where not exists (select from queues q where q.name = u.name));
+    end loop;
 
     select count(distinct (q.queue_id, u.partition)) into v_missing
       from unnest(p_queues, p_partitions) u (queue, partition) join queues q on q.name = u.queue
