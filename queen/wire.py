@@ -21,6 +21,8 @@ _NULL = b"null"
 _NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
 _EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 _SHOWN_NAME_LENGTH = 60
+_PLAIN_MAX = model.NAME_LENGTH_MAX + 2
+_QUOTE = ord('"')
 
 _STATUSES = {None: COMPLETED, "completed": COMPLETED, "success": COMPLETED, "acked": COMPLETED, "ok": COMPLETED,
              "retry": RETRY, "dlq": DEAD}  # fmt: skip
@@ -94,31 +96,38 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 def decode_push(body: bytes) -> list[NewMessage]:
     """The messages of a push body, with transaction ids minted where none was given."""
-    return [_new_message(item, place) for place, item in enumerate(_decode(_push_decoder, body).items)]
-
-
-def _new_message(item: PushItem, place: int) -> NewMessage:
-    if item.scheduledAt is not None or item.delaySeconds is not None:
-        raise errors.InvalidRequest(
-            f"bad body: scheduledAt and delaySeconds are not supported by this version - at `$.items[{place}]`",
-            hint="leave them out; the message would be delivered at once",
+    messages = []
+    queue = partition = ""
+    given: str | None = None
+    for place, item in enumerate(_decode(_push_decoder, body).items):
+        # Neighbours mostly name the same place: check it once.
+        if item.queue != queue or item.partition != given or not partition:
+            given = item.partition
+            queue = check_name("queue", item.queue, f"$.items[{place}].queue")
+            partition = check_name("partition", given or model.DEFAULT_PARTITION, f"$.items[{place}].partition")
+        if item.scheduledAt is not None or item.delaySeconds is not None:
+            raise _not_scheduled(place)
+        transaction_id = bytes(item.transactionId)
+        if _is_plain(transaction_id):
+            transaction_id = transaction_id[1:-1]
+        else:
+            transaction_id = _transaction_id(transaction_id, f"$.items[{place}].transactionId")
+        messages.append(
+            NewMessage(
+                queue,
+                partition,
+                transaction_id or model.new_transaction_id().encode(),
+                bytes(item.payload),
+                _trace_id(item.traceId) if item.traceId is not None else None,
+            )
         )
-    queue, partition = item.queue, item.partition or model.DEFAULT_PARTITION
-    if (
-        not queue.isascii()
-        or not partition.isascii()
-        or len(queue) > 255
-        or len(partition) > 255
-        or ("\x00" in queue or "\x00" in partition)
-    ):
-        check_name("queue", queue, f"$.items[{place}].queue")
-        check_name("partition", partition, f"$.items[{place}].partition")
-    return NewMessage(
-        queue,
-        partition,
-        _transaction_id(item.transactionId, f"$.items[{place}].transactionId") or model.new_transaction_id().encode(),
-        bytes(item.payload),
-        _trace_id(item.traceId) if item.traceId is not None else None,
+    return messages
+
+
+def _not_scheduled(place: int) -> errors.InvalidRequest:
+    return errors.InvalidRequest(
+        f"bad body: scheduledAt and delaySeconds are not supported by this version - at `$.items[{place}]`",
+        hint="leave them out; the message would be delivered at once",
     )
 
 
@@ -135,17 +144,19 @@ def check_name(what: str, name: str, where: str) -> str:
     return name
 
 
-def _transaction_id(raw: msgspec.Raw, where: str) -> bytes:
+def _is_plain(text: bytes) -> bool:
+    """Is this raw JSON a short string without escapes, so that its bytes are the text itself?"""
+    return len(text) <= _PLAIN_MAX and text[:1] == b'"' and b"\\" not in text
+
+
+def _transaction_id(text: bytes, where: str) -> bytes:
     """The UTF-8 bytes of a raw JSON string, b"" for null or nothing. Raises InvalidRequest for anything else."""
-    text = bytes(raw)
     if not text or text == _NULL:
         return b""
-    if text[0] != 34:
+    if text[0] != _QUOTE:
         raise errors.InvalidRequest(
-            f"bad body: Expected `str | null` - at `{where}`", hint="a transaction id is a string"
+            f"bad body: Expected `str | null` - at `{where}`", hint="transaction ids are strings"
         )
-    if b"\\" not in text and len(text) <= model.NAME_LENGTH_MAX + 2:
-        return text[1:-1]
     return check_name("transactionId", _text_decoder.decode(text), where).encode()
 
 
@@ -155,6 +166,13 @@ def _trace_id(text: str) -> bytes | None:
         return uuid.UUID(text).bytes
     except ValueError:
         return None
+
+
+def json_texts(values: list[bytes]) -> list[bytes]:
+    """JSON string literals of UTF-8 bytes; one search covers them all."""
+    if _NEEDS_ESCAPE.search(b"".join(values)) is None:
+        return [b'"' + value + b'"' for value in values]
+    return [json_text(value) for value in values]
 
 
 def json_text(utf8: bytes) -> bytes:
@@ -167,28 +185,32 @@ def json_text(utf8: bytes) -> bytes:
 def decode_ack(body: bytes) -> tuple[str, list[AckItem]]:
     """(group, items) of a single acknowledgement."""
     one: Ack = _decode(_ack_decoder, body)
-    return group_name(one.consumerGroup), [_ack_item(one, "$")]
+    return group_name(one.consumerGroup), _ack_items([one])
 
 
 def decode_ack_batch(body: bytes) -> tuple[str, list[AckItem]]:
     """(group, items) of a batch of acknowledgements."""
     batch: AckBatch = _decode(_ack_batch_decoder, body)
-    items = [_ack_item(one, f"$.acknowledgments[{place}]") for place, one in enumerate(batch.acknowledgments)]
-    return group_name(batch.consumerGroup), items
+    return group_name(batch.consumerGroup), _ack_items(batch.acknowledgments)
 
 
-def _ack_item(one: Ack, where: str) -> AckItem:
-    partition_id = model.partition_number(one.partitionId) if one.partitionId else None
-    error = one.error
-    if error is not None and "\x00" in error:
-        error = error.replace("\x00", "�")
-    return AckItem(
-        _transaction_id(one.transactionId, where + ".transactionId"),
-        partition_id,
-        _STATUSES.get(one.status, FAILED),
-        one.leaseId or None,
-        error,
-    )
+def _ack_items(acks: list[Ack]) -> list[AckItem]:
+    items = []
+    partition_text = partition_id = None
+    for place, one in enumerate(acks):
+        # Neighbours mostly lie in the same partition: read its id once.
+        if one.partitionId != partition_text:
+            partition_text = one.partitionId
+            partition_id = model.partition_number(partition_text) if partition_text else None
+        transaction_id = bytes(one.transactionId)
+        if _is_plain(transaction_id):
+            transaction_id = transaction_id[1:-1]
+        else:
+            transaction_id = _transaction_id(transaction_id, f"$.acknowledgments[{place}].transactionId")
+        error = one.error.replace("\x00", "\ufffd") if one.error else None
+        kind = _STATUSES.get(one.status, FAILED)
+        items.append(AckItem(transaction_id, partition_id, kind, one.leaseId or None, error))
+    return items
 
 
 def group_name(group: str | None) -> str:

@@ -78,7 +78,7 @@ class AckGroup:
         """One result per item, in the order of `items`."""
         buried = outcome.dead_offset if outcome.dead_letter_id is not None else None
         plain = AckResult(None, outcome.released, partition=partition)
-        if outcome.acked_was < 0 and buried is None and None not in self.offsets:
+        if buried is None and all(offset is not None and offset > outcome.acked_was for offset in self.offsets):
             return [plain] * len(self.items)
         return [
             _result(item, offset, outcome, buried, plain) for item, offset in zip(self.items, self.offsets, strict=True)
@@ -149,11 +149,13 @@ class Ack:
         self._counters.ack_requests += 1
         results: list[AckResult] = [AckResult(INVALID_PARTITION)] * len(items)
         groups = self._split(group, items)
-        for acked, found in zip(
-            groups, await asyncio.gather(*[self._settle(group, one) for one in groups]), strict=True
-        ):
-            for position, result in zip(acked.positions, found, strict=True):
-                results[position] = result
+        if len(groups) == 1 and len(groups[0].items) == len(items):
+            results = await self._settle(group, groups[0])  # The common call: one lease on one partition.
+        else:
+            settled = await asyncio.gather(*[self._settle(group, one) for one in groups])
+            for acked, found in zip(groups, settled, strict=True):
+                for position, result in zip(acked.positions, found, strict=True):
+                    results[position] = result
         self._count(results)
         return results
 
@@ -216,11 +218,7 @@ class Ack:
         if lease is not None and lease.group == group and entry.partition_id in lease.spans:
             entry.lease = lease
             span = lease.spans[entry.partition_id]
-            seen: dict[bytes, int] = {}
-            for item in entry.items:
-                nth = seen.get(item.transaction_id, 0)
-                seen[item.transaction_id] = nth + 1
-                entry.offsets.append(span.offset_of(item.transaction_id, nth))
+            entry.offsets = span.offsets_of([item.transaction_id for item in entry.items])
             return None
         return await self._look_up(group, entry)
 

@@ -23,7 +23,16 @@ _GRACE_S = 1.0
 class LeasedSpan:
     """What one partition contributed to a lease."""
 
-    __slots__ = ("_positions", "first_offset", "last_offset", "offsets", "partition", "ready", "transaction_ids")
+    __slots__ = (
+        "_positions",
+        "_repeated",
+        "first_offset",
+        "last_offset",
+        "offsets",
+        "partition",
+        "ready",
+        "transaction_ids",
+    )
 
     def __init__(self, ready: ReadySet, partition: Partition, span: Span) -> None:
         self.ready = ready
@@ -32,27 +41,40 @@ class LeasedSpan:
         self.offsets = span.offsets
         self.transaction_ids = span.transaction_ids
         self.last_offset = span.offsets[-1] if span.offsets else span.first_offset + len(span.transaction_ids) - 1
-        self._positions: dict[bytes, int | list[int]] | None = None
+        self._positions: dict[bytes, int] | None = None
+        self._repeated: dict[bytes, list[int]] | None = None
 
-    def offset_of(self, transaction_id: bytes, nth: int = 0) -> int | None:
-        """Where a transaction id stands in this span; `nth` counts equal ids from 0."""
+    def offsets_of(self, transaction_ids: list[bytes]) -> list[int | None]:
+        """Where transaction ids stand in this span, None for those that do not.
+
+        An id that stands at several offsets (deduplication off) means the lowest, and repeated in one call the next.
+        """
         if self._positions is None:
             self._positions = self._index()
-        found = self._positions.get(transaction_id)
-        if isinstance(found, list):
-            return found[nth] if nth < len(found) else found[-1]
-        return found
+        if self._repeated is None:
+            return [self._positions.get(transaction_id) for transaction_id in transaction_ids]
+        return self._next_ones(transaction_ids, self._repeated)
 
-    def _index(self) -> dict[bytes, int | list[int]]:
-        positions: dict[bytes, int | list[int]] = {}
-        offsets = self.offsets or itertools.count(self.first_offset)
-        for transaction_id, offset in zip(self.transaction_ids, offsets, strict=False):
-            before = positions.get(transaction_id)
-            if before is None:
-                positions[transaction_id] = offset
-            else:
-                positions[transaction_id] = [*(before if isinstance(before, list) else [before]), offset]
+    def _index(self) -> dict[bytes, int]:
+        """The lowest offset of each id; `_repeated` gets all offsets when some id has several."""
+        count = len(self.transaction_ids)
+        offsets = self.offsets or range(self.first_offset, self.first_offset + count)
+        # Backwards, so that of equal ids the lowest offset is what stays.
+        positions = dict(zip(reversed(self.transaction_ids), reversed(offsets), strict=True))
+        if len(positions) < count:
+            self._repeated = {}
+            for transaction_id, offset in zip(self.transaction_ids, offsets, strict=True):
+                self._repeated.setdefault(transaction_id, []).append(offset)
         return positions
+
+    def _next_ones(self, transaction_ids: list[bytes], repeated: dict[bytes, list[int]]) -> list[int | None]:
+        seen: dict[bytes, int] = {}
+        found: list[int | None] = []
+        for transaction_id in transaction_ids:
+            offsets = repeated.get(transaction_id)
+            nth = seen[transaction_id] = seen.get(transaction_id, -1) + 1
+            found.append(offsets[min(nth, len(offsets) - 1)] if offsets else None)
+        return found
 
 
 class Lease:

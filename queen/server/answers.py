@@ -11,7 +11,7 @@ from queen.engine.pop import PopRequest
 from queen.engine.push import PushChunk, PushRequest
 from queen.model import NO_ID, AckItem
 from queen.store.base import Span
-from queen.wire import TimeTexts, encode, json_text
+from queen.wire import TimeTexts, encode, json_text, json_texts
 
 _LOW = 0xFFFFFFFFFFFF
 _NO_ID = NO_ID.encode()
@@ -38,13 +38,14 @@ def _queued(chunk: PushChunk, parts: list[bytes]) -> None:
     prefix = chunk.partition.id_prefix.encode()
     tail = _place(chunk.partition) + b'"queued"}'
     offsets = itertools.count(chunk.base)
-    for position, message, offset in zip(chunk.positions, chunk.messages, offsets, strict=False):
+    texts = json_texts([message.transaction_id for message in chunk.messages])
+    for position, text, offset in zip(chunk.positions, texts, offsets, strict=False):
         parts[position] = b'{"index":%d,"message_id":"%b%03x-%012x","transaction_id":%b%b' % (
             position,
             prefix,
             offset >> 48,
             offset & _LOW,
-            json_text(message.transaction_id),
+            text,
             tail,
         )
 
@@ -114,8 +115,8 @@ def _messages(
     )
     offsets = span.offsets or itertools.count(span.first_offset)
     extras = _extras(span)
-    for offset, transaction_id, payload, created_at in zip(
-        offsets, span.transaction_ids, span.payloads, span.created_ats, strict=False
+    for offset, text, payload, created_at in zip(
+        offsets, json_texts(span.transaction_ids), span.payloads, span.created_ats, strict=False
     ):
         trace_id, producer_sub = extras.get(offset, _NO_EXTRAS) if extras else _NO_EXTRAS
         out.append(
@@ -124,7 +125,7 @@ def _messages(
                 prefix,
                 offset >> 48,
                 offset & _LOW,
-                json_text(transaction_id),
+                text,
                 trace_id,
                 payload,
                 producer_sub,
@@ -149,10 +150,11 @@ def acked(items: list[AckItem], results: list[AckResult]) -> bytes:
     last: AckResult | None = None
     tail = b""
     parts = []
-    for index, (item, result) in enumerate(zip(items, results, strict=True)):
+    texts = json_texts([item.transaction_id for item in items])
+    for index, (text, result) in enumerate(zip(texts, results, strict=True)):
         if result is not last:
             last, tail = result, _ack_tail(result)
-        parts.append(b'{"index":%d,"transactionId":%b%b' % (index, json_text(item.transaction_id), tail))
+        parts.append(b'{"index":%d,"transactionId":%b%b' % (index, text, tail))
     return b"[" + b",".join(parts) + b"]"
 
 
