@@ -185,16 +185,16 @@ def json_text(utf8: bytes) -> bytes:
 def decode_ack(body: bytes) -> tuple[str, list[AckItem]]:
     """(group, items) of a single acknowledgement."""
     one: Ack = _decode(_ack_decoder, body)
-    return group_name(one.consumerGroup), _ack_items([one])
+    return group_name(one.consumerGroup), _ack_items([one], "$")
 
 
 def decode_ack_batch(body: bytes) -> tuple[str, list[AckItem]]:
     """(group, items) of a batch of acknowledgements."""
     batch: AckBatch = _decode(_ack_batch_decoder, body)
-    return group_name(batch.consumerGroup), _ack_items(batch.acknowledgments)
+    return group_name(batch.consumerGroup), _ack_items(batch.acknowledgments, "$.acknowledgments[{}]")
 
 
-def _ack_items(acks: list[Ack]) -> list[AckItem]:
+def _ack_items(acks: list[Ack], where: str) -> list[AckItem]:
     items = []
     partition_text = partition_id = None
     for place, one in enumerate(acks):
@@ -206,7 +206,7 @@ def _ack_items(acks: list[Ack]) -> list[AckItem]:
         if _is_plain(transaction_id):
             transaction_id = transaction_id[1:-1]
         else:
-            transaction_id = _transaction_id(transaction_id, f"$.acknowledgments[{place}].transactionId")
+            transaction_id = _transaction_id(transaction_id, where.format(place) + ".transactionId")
         error = one.error.replace("\x00", "\ufffd") if one.error else None
         kind = _STATUSES.get(one.status, FAILED)
         items.append(AckItem(transaction_id, partition_id, kind, one.leaseId or None, error))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Hashable
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from queen import errors
@@ -121,9 +122,10 @@ class Batcher(Generic[E]):
         self._scheduled = False
         while self._free > 0 and self._open:
             self._free -= 1
-            task = self._loop.create_task(self._run(self._take()))
+            batch = self._take()
+            task = self._loop.create_task(self._run(batch))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(partial(self._ended, batch))
 
     def _take(self) -> list[E]:
         batch: list[E] = []
@@ -166,15 +168,26 @@ class Batcher(Generic[E]):
             log.exception("flush failed batcher=%s entries=%d", self.name, len(batch))
             _fail(batch, errors.QueenError("internal error; the log of the server has the details"))
         finally:
-            self._free += 1
-            for key in keys:
-                if key not in kept:
-                    self._busy.discard(key)
-                    if key in self._lines:
-                        self._open[key] = None
-            if self._open:
-                self._schedule()
-            self._check_idle()
+            self._let_go(keys, kept)
+
+    def _let_go(self, keys: set[Hashable], kept: Collection[Hashable]) -> None:
+        """A flush is over: its keys are free, but for those it keeps."""
+        self._free += 1
+        for key in keys:
+            if key not in kept:
+                self._busy.discard(key)
+                if key in self._lines:
+                    self._open[key] = None
+        if self._open:
+            self._schedule()
+        self._check_idle()
+
+    def _ended(self, batch: list[E], task: asyncio.Task[None]) -> None:
+        """`_run` settles its entries also when it is cancelled, unless that happens before its first step."""
+        self._tasks.discard(task)
+        if task.cancelled():
+            _fail(batch, errors.ShuttingDown("the server is stopping"))
+            self._let_go({entry.key for entry in batch}, ())
 
     def _check_idle(self) -> None:
         if not self._lines and not self._busy:

@@ -124,6 +124,12 @@ class Catalog:
         self._lookups.submit(_Lookup((queue, name), future))
         return await future
 
+    async def ensure_partitions(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Get to know (queue, partition) pairs, all in one call; created in the database where they are not there."""
+        unknown = [pair for pair in dict.fromkeys(pairs) if self.partition(*pair) is None]
+        if unknown:
+            await asyncio.gather(*[self.ensure_partition(queue, name) for queue, name in unknown])
+
     async def ensure_queue(self, name: str) -> Queue:
         """The queue with its options, created in the database when it is not there."""
         queue = self._queues.get(name)

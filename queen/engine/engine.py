@@ -90,6 +90,7 @@ class Engine:
     def drain(self) -> None:
         """Take nothing new; parked polls are answered with "empty" at once."""
         self.draining = True
+        self._pop.drain()
         for queue in list(self.catalog.queues()):
             for ready in queue.groups.values():
                 ready.dismiss()
@@ -105,8 +106,8 @@ class Engine:
                 await asyncio.gather(*[batcher.drain() for batcher in batchers])
         except TimeoutError:
             log.warning("stopped with work in flight timeout_s=%s", timeout_s)
-            for batcher in batchers:
-                batcher.abandon(errors.ShuttingDown("the server is stopping"))
+            for part in (self._push, self._ack.batcher, self._pop.batcher):
+                part.abandon(errors.ShuttingDown("the server is stopping"))
         self.leases.close()
 
     async def push(self, messages: list[NewMessage]) -> PushRequest:
@@ -138,6 +139,9 @@ class Engine:
             if partition is None:
                 partition = await self.catalog.ensure_partition(query.queue, query.partition)
             only = partition.id
+            for ready in sets:
+                if not ready.swept:
+                    ready.offer(partition)  # The sweep may be far from it.
         return PopRequest(
             sets,
             query.group,

@@ -31,12 +31,21 @@ class Extend:
     async def extend(self, lease_id: str, seconds: int) -> Extended:
         """Extend every live lease under this id; an expired or unknown one stays as it is."""
         partition_id = model.lease_partition(lease_id)
-        if partition_id is None:
+        lease_bytes = _bytes(lease_id)
+        if partition_id is None or lease_bytes is None:
             return Extended(0, None)
         lease_ms = min(max(seconds, 1), self._seconds_max) * 1000
-        rows = await self._store.extend([uuid.UUID(lease_id).bytes], [partition_id], [lease_ms])
+        rows = await self._store.extend([lease_bytes], [partition_id], [lease_ms])
         if not rows:
             return Extended(0, None)
         self._leases.extended(lease_id, lease_ms)
         self._counters.leases_extended += len(rows)
         return Extended(len(rows), min(until for _, until in rows))
+
+
+def _bytes(lease_id: str) -> bytes | None:
+    """The 16 bytes of a lease id; None when the text is no UUID."""
+    try:
+        return uuid.UUID(lease_id).bytes
+    except ValueError:
+        return None

@@ -176,8 +176,9 @@ class Leases:
         """Make ready again what ran out by now."""
         now = self._loop.time()
         while self._held and self._held[0][0] <= now:
-            _, _, ready, partition = heapq.heappop(self._held)
-            ready.free(partition, more=True)
+            until, _, ready, partition = heapq.heappop(self._held)
+            if ready.held.get(partition.id) == until + _GRACE_S:  # Else something else holds it by now, or nothing.
+                ready.free(partition, more=True)
         while self._ends and self._ends[0][0] <= now:
             _, _, lease = heapq.heappop(self._ends)
             if self._leases.get(lease.id) is not lease:

@@ -93,9 +93,10 @@ class PopRequest:
 class _Candidate:
     """One partition that one request wants to lease."""
 
-    __slots__ = ("partition", "ready", "request")
+    __slots__ = ("leased", "partition", "ready", "request")
 
     def __init__(self, request: PopRequest, ready: ReadySet, partition: Partition) -> None:
+        self.leased = False
         self.request = request
         self.ready = ready
         self.partition = partition
@@ -127,6 +128,8 @@ class Pop:
         self._counters = stats.counters
         self._timers = timers
         self._give_back = give_back
+        self._bytes_max = settings.pop_bytes_max
+        self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.batcher: Batcher[PopRequest] = Batcher(
@@ -149,10 +152,13 @@ class Pop:
         try:
             while True:
                 await self._look(request)
-                if request.spans or wait_until is None or request.gone or self._loop.time() >= wait_until:
+                if request.spans or wait_until is None or self._is_over(request, wait_until):
                     break
+                if request.has_hints():
+                    await asyncio.sleep(_LOCKED_RETRY_S)  # There are more hints than one round of looks takes.
+                    continue
                 on_park(request)
-                if not await self._park(request, wait_until) or any(ready.closed for ready in request.sets):
+                if not await self._park(request, wait_until):
                     break
         except asyncio.CancelledError:
             request.gone = True
@@ -165,6 +171,15 @@ class Pop:
         request.gone = True
         if request.waiter is not None:
             request.waiter.wake(False)
+
+    def drain(self) -> None:
+        """The server stops: no poll begins to wait any more."""
+        self._draining = True
+
+    def _is_over(self, request: PopRequest, wait_until: float) -> bool:
+        """Is there no point in waiting for anything?"""
+        closed = any(ready.closed for ready in request.sets)
+        return closed or request.gone or self._draining or self._loop.time() >= wait_until
 
     async def _look(self, request: PopRequest) -> None:
         """Try while there are candidates; each try is at most one store call."""
@@ -216,30 +231,37 @@ class Pop:
                 await self._sort_out(missed)
         except BaseException:
             for candidate in candidates:
-                candidate.ready.free(candidate.partition, more=True)
+                if not candidate.leased:
+                    candidate.ready.free(candidate.partition, more=True)
+            # What was leased before the failure is delivered; the others fail.
+            self._conclude([request for request in requests if request.spans])
             raise
-        for request in requests:
-            if request.spans and (request.gone or request.done.done()):
-                self._spawn(self._give_back(request))
-            request.settle()
+        self._conclude(requests)
         for ready in {id(ready): ready for request in requests for ready in request.sets}.values():
             ready.nudge()
         return ()
+
+    def _conclude(self, requests: list[PopRequest]) -> None:
+        """End the look of these requests; what came for nobody goes back."""
+        for request in requests:
+            if request.spans and not request.auto_ack and (request.gone or request.done.done()):
+                self._spawn(self._give_back(request))
+            request.settle()
 
     def _candidates(self, requests: list[PopRequest]) -> list[_Candidate]:
         found = []
         for request in requests:
             if request.gone or request.done.done():
                 continue
-            taken = request.take()
+            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in request.take()])
             if taken and not request.auto_ack:
-                request.lease_id = model.new_lease_id(taken[0][1].id if len(taken) == 1 else 0)
-            found += [_Candidate(request, ready, partition) for ready, partition in taken]
+                request.lease_id = model.new_lease_id(taken[0].partition.id if len(taken) == 1 else 0)
+            found += taken
         return found
 
     async def _lease(self, epoch: int, candidates: list[_Candidate]) -> list[_Candidate]:
         """One store call; returns the candidates that got nothing."""
-        spans = await self._store.pop(epoch, _batch(candidates))
+        spans = await self._store.pop(epoch, _batch(candidates, self._bytes_max))
         missed = set(range(len(candidates)))
         leases: dict[str, Lease] = {}
         for span in spans:
@@ -251,6 +273,7 @@ class Pop:
 
     def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
         request, ready, partition = candidate.request, candidate.ready, candidate.partition
+        candidate.leased = True
         request.spans.append((partition, span))
         partition.head = max(partition.head, span.head)
         leased = LeasedSpan(ready, partition, span)
@@ -332,6 +355,16 @@ def _lease_ms(candidate: _Candidate) -> int:
     return own if own is not None else candidate.partition.queue.lease_ms
 
 
+def _of_one_epoch(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Those in the epoch of the first; a lease belongs to one call, so the others wait for a look of their own."""
+    kept = [candidate for candidate in candidates if candidate.epoch == candidates[0].epoch]
+    if len(kept) < len(candidates):
+        for candidate in candidates:
+            if candidate not in kept:
+                candidate.ready.free(candidate.partition, more=True)
+    return kept
+
+
 def _by_epoch(candidates: list[_Candidate]) -> dict[int, list[_Candidate]]:
     groups: dict[int, list[_Candidate]] = {}
     for candidate in candidates:
@@ -339,7 +372,7 @@ def _by_epoch(candidates: list[_Candidate]) -> dict[int, list[_Candidate]]:
     return groups
 
 
-def _batch(candidates: list[_Candidate]) -> PopBatch:
+def _batch(candidates: list[_Candidate], bytes_max: int) -> PopBatch:
     lease_ids: list[bytes | None] = []
     numbers: list[int] = []
     number = 0
@@ -358,4 +391,5 @@ def _batch(candidates: list[_Candidate]) -> PopBatch:
         lease_ids,
         [_lease_ms(candidate) for candidate in candidates],
         number < len(candidates),
+        max(1, bytes_max // len(candidates)),
     )

@@ -10,9 +10,14 @@ common flush and waits in a call of its own, so that it delays no other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Hashable
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import TypeVar
 
 from queen import errors
 from queen.engine.batcher import Batcher
@@ -23,8 +28,13 @@ from queen.model import NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import PushBatch, Store, Stored
 
+log = logging.getLogger(__name__)
+
 _ATTEMPTS_MAX = 4
-_BLOCKED_MAX = 4
+_ASIDE_MAX = 4
+_CONTENTION_PAUSE_S = 0.05
+
+T = TypeVar("T")
 
 
 class PushChunk:
@@ -33,8 +43,8 @@ class PushChunk:
     `base` is the first offset when all were stored side by side; else `stored` says it one by one; else `error`.
     """
 
-    __slots__ = ("base", "error", "key", "messages", "partition", "positions", "request", "retries", "size", "stored",
-                 "weight")  # fmt: skip
+    __slots__ = ("base", "error", "key", "messages", "partition", "positions", "request", "retries", "settled", "size",
+                 "stored", "weight")  # fmt: skip
 
     def __init__(self, partition: Partition, request: PushRequest) -> None:
         self.partition = partition
@@ -45,6 +55,7 @@ class PushChunk:
         self.weight = 0
         self.size = 0
         self.retries = 0
+        self.settled = False
         self.base = -1
         self.stored: list[Stored] | None = None
         self.error: errors.QueenError | None = None
@@ -60,7 +71,7 @@ class PushChunk:
         """All messages were stored, the first one at `base`."""
         self.base = base
         self.partition.stored(base + self.weight - 1)
-        self.request.chunk_done()
+        self._settle()
 
     def store_each(self, stored: list[Stored]) -> None:
         """The messages were stored, or found, one by one."""
@@ -68,12 +79,18 @@ class PushChunk:
         fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None]
         if fresh:
             self.partition.stored(max(fresh))
-        self.request.chunk_done()
+        self._settle()
 
     def fail(self, error: errors.QueenError) -> None:
-        """Nothing of this chunk was stored."""
-        self.error = error
-        self.request.chunk_done()
+        """Nothing of this chunk was stored, unless that is known already: a flush may break off in its middle."""
+        if not self.settled:
+            self.error = error
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self.settled:
+            self.settled = True
+            self.request.chunk_done()
 
 
 class PushRequest:
@@ -106,7 +123,8 @@ class Push:
         self._limits = limits
         self._counters = stats.counters
         self._messages_max = settings.push_messages_max
-        self._blocked = asyncio.Semaphore(_BLOCKED_MAX)
+        self._aside_slots = asyncio.Semaphore(_ASIDE_MAX)
+        self._asides: dict[asyncio.Task[None], list[PushChunk]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.batcher: Batcher[PushChunk] = Batcher(
             "push",
@@ -131,11 +149,19 @@ class Push:
         self._count(request)
         return request
 
+    def abandon(self, error: errors.QueenError) -> None:
+        """Fail what is in line, in flight and set aside; nobody waits for it any longer."""
+        self.batcher.abandon(error)
+        for task, chunks in self._asides.items():
+            _fail(chunks, error)
+            task.cancel()
+
     async def _split(self, request: PushRequest, messages: list[NewMessage]) -> None:
+        # First, so that nothing is created for a request that is refused.
+        self._limits.check_payload(max(len(message.payload) for message in messages))
         chunks: dict[Partition, PushChunk] = {}
         chunk: PushChunk | None = None
         for position, message in enumerate(messages):
-            self._limits.check_payload(len(message.payload))
             # Neighbours mostly share a partition: look it up again only when it changes.
             if (
                 chunk is None
@@ -144,6 +170,8 @@ class Push:
             ):
                 partition = self._catalog.partition(message.queue, message.partition)
                 if partition is None:
+                    # Where one is unknown more may follow: one call for all of them.
+                    await self._catalog.ensure_partitions((m.queue, m.partition) for m in messages[position:])
                     partition = await self._catalog.ensure_partition(message.queue, message.partition)
                 chunk = chunks.get(partition)
                 if chunk is None:
@@ -166,68 +194,81 @@ class Push:
                 counters.push_messages += chunk.weight - duplicates
 
     async def _flush(self, chunks: list[PushChunk]) -> Collection[Hashable]:
+        """The fast way, which waits for no lock. What needs more than it leaves the flush with its partitions."""
         if chunks[0].weight > self._messages_max:
-            await self._flush_large(chunks[0])
-            return ()
+            return self._set_aside(chunks, self._flush_large(chunks[0]))
         chunks.sort(key=attrgetter("partition.id"))
         batch, groups = _assemble(chunks)
-        for attempt in range(_ATTEMPTS_MAX):
-            try:
-                bases = await self._store.push(batch)
-                return self._settle(groups, bases)
-            except errors.DuplicateTransaction:
-                await self._flush_thoroughly(groups, batch)
-                return ()
-            except errors.Contention:
-                if attempt == _ATTEMPTS_MAX - 1:
-                    raise
-            except errors.InvalidRequest as error:
-                # One message that PostgreSQL cannot store fails alone, never with its neighbours.
-                await self._flush_apart(chunks, error)
-                return ()
-        return ()
+        try:
+            return self._settle(groups, await self._store.push(batch))
+        except (errors.DuplicateTransaction, errors.Contention):
+            return self._set_aside(chunks, self._flush_thoroughly(chunks))
+        except errors.InvalidRequest as error:
+            # One message that PostgreSQL cannot store fails alone, never with its neighbours.
+            return self._set_aside(chunks, self._flush_apart(chunks, error))
 
     def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
-        blocked = set()
+        kept: set[Hashable] = set()
         for group, base in zip(groups, bases, strict=True):
             if base < 0:
-                blocked.add(group[0].key)
-                self._spawn(group)
+                # Locked by somebody else, or gone.
+                kept.update(self._set_aside(group, self._flush_thoroughly(group)))
                 continue
             for chunk in group:
                 chunk.store_from(base)
                 base += chunk.weight
-        return blocked
+        return kept
 
-    def _spawn(self, group: list[PushChunk]) -> None:
-        """Wait for a locked partition outside the common flushes; the partition stays kept meanwhile."""
-        task = asyncio.get_running_loop().create_task(self._flush_blocked(group))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _set_aside(self, chunks: list[PushChunk], work: Coroutine[None, None, None]) -> Collection[Hashable]:
+        """Go on outside the common flushes, a few at a time; the partitions are kept until it is done."""
+        keys = {chunk.key for chunk in chunks}
+        task = asyncio.get_running_loop().create_task(self._aside(chunks, work))
+        self._asides[task] = chunks
+        task.add_done_callback(partial(self._aside_ended, keys, work))
+        return keys
 
-    async def _flush_blocked(self, group: list[PushChunk]) -> None:
+    async def _aside(self, chunks: list[PushChunk], work: Coroutine[None, None, None]) -> None:
         try:
-            async with self._blocked:
-                batch, groups = _assemble(group)
-                await self._flush_thoroughly(groups, batch)
+            async with self._aside_slots:
+                await work
         except errors.QueenError as error:
-            for chunk in group:
-                chunk.fail(error)
-        finally:
-            self.batcher.release(group[0].key)
+            _fail(chunks, error)
+        except Exception:
+            log.exception("flush failed entries=%d", len(chunks))
+            _fail(chunks, errors.QueenError("internal error; the log of the server has the details"))
 
-    async def _flush_thoroughly(self, groups: list[list[PushChunk]], batch: PushBatch) -> None:
+    def _aside_ended(
+        self, keys: Collection[Hashable], work: Coroutine[None, None, None], task: asyncio.Task[None]
+    ) -> None:
+        del self._asides[task]
+        work.close()  # A task that is cancelled early never awaits it.
+        for key in keys:
+            self.batcher.release(key)
+
+    async def _flush_thoroughly(self, chunks: list[PushChunk]) -> None:
         """Store with a search for duplicates; chunks of partitions that are gone start over under new ids."""
-        stored = await self._store.push_deduplicating(batch)
+        batch, groups = _assemble(chunks)
+        stored = await self._patiently(lambda: self._store.push_deduplicating(batch))
         position = 0
-        for group in groups:
-            for chunk in group:
-                rows = stored[position : position + chunk.weight]
-                position += chunk.weight
-                if rows[0].offset is None:
-                    self._start_over(chunk)
-                else:
-                    chunk.store_each(rows)
+        for chunk in itertools.chain.from_iterable(groups):
+            rows = stored[position : position + chunk.weight]
+            position += chunk.weight
+            self._settle_each(chunk, rows)
+
+    def _settle_each(self, chunk: PushChunk, rows: list[Stored]) -> None:
+        if rows[0].offset is None:
+            self._start_over(chunk)
+        else:
+            chunk.store_each(rows)
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call that PostgreSQL gave up because several waited for each other; nothing of it was kept."""
+        for _ in range(_ATTEMPTS_MAX - 1):
+            try:
+                return await call()
+            except errors.Contention:
+                await asyncio.sleep(random.uniform(0, _CONTENTION_PAUSE_S))
+        return await call()
 
     def _start_over(self, chunk: PushChunk) -> None:
         self._catalog.forget_partition(chunk.partition)
@@ -257,9 +298,8 @@ class Push:
             chunks[0].fail(error)
             return
         for chunk in chunks:
-            batch, groups = _assemble([chunk])
             try:
-                await self._flush_thoroughly(groups, batch)
+                await self._flush_thoroughly([chunk])
             except errors.QueenError as own:
                 chunk.fail(own)
 
@@ -268,12 +308,13 @@ class Push:
         size = self._messages_max
         parts = [chunk.messages[start : start + size] for start in range(0, chunk.weight, size)]
         batches = [_one_partition(chunk.partition.id, part) for part in parts]
-        results = await self._store.push_together(batches)
-        stored = [row for rows in results for row in rows]
-        if stored[0].offset is None:
-            self._start_over(chunk)
-        else:
-            chunk.store_each(stored)
+        results = await self._patiently(lambda: self._store.push_together(batches))
+        self._settle_each(chunk, list(itertools.chain.from_iterable(results)))
+
+
+def _fail(chunks: list[PushChunk], error: errors.QueenError) -> None:
+    for chunk in chunks:
+        chunk.fail(error)
 
 
 def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]]:

@@ -56,6 +56,9 @@ class Sweeper:
         except errors.QueenError as error:
             log.warning("sweep failed queue=%s group=%s error=%s", ready.queue.name, ready.group, error)
             ready.fail_page(error)
+        except Exception:
+            log.exception("sweep failed queue=%s group=%s", ready.queue.name, ready.group)
+            ready.fail_page(errors.QueenError("internal error; the log of the server has the details"))
         finally:
             ready.sweeping = None
             ready.turn_page()

@@ -10,10 +10,11 @@ from typing import Annotated
 
 from fastapi import Path, Query, Request
 from pydantic import AfterValidator, BeforeValidator
+from starlette.requests import ClientDisconnect
 
 from queen import errors, wire
 from queen.engine.engine import Engine
-from queen.server.hot import Hot
+from queen.server.hot import Hot, read_body
 from queen.settings import Settings
 from queen.store.admin import AdminStore
 
@@ -44,12 +45,28 @@ def context(request: Request) -> Context:
     return found
 
 
+async def body_of(request: Request) -> bytes:
+    """The whole body, bounded as on the hot routes. Raises BodyTooLarge, and ClientDisconnect for half a body."""
+    body = await read_body(request.scope, request.receive, context(request).settings.server.body_bytes_max)
+    if body is None:
+        raise ClientDisconnect
+    return body
+
+
 def _name(what: str) -> AfterValidator:
     return AfterValidator(lambda text: wire.check_name(what, text.replace(SLASH, "/"), "path"))
 
 
 QueueName = Annotated[str, Path(description="Name of the queue, percent-encoded."), _name("queue")]
 GroupName = Annotated[str, Path(description="Name of the consumer group, percent-encoded."), _name("consumerGroup")]
+
+
+def _filter(text: str | None) -> str | None:
+    return wire.check_name("query", text, "query") if text else None
+
+
+Filter = Annotated[str | None, Query(), AfterValidator(_filter)]
+"""A name or a part of one to select by; an empty text counts as absent."""
 
 _PAGE_MAX = 10_000
 

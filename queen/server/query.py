@@ -50,7 +50,8 @@ def pop_query(queue: str | None, partition: str | None, raw: bytes, settings: En
     lease_s = min(_integer(given, "leaseSeconds", 0), settings.lease_seconds_max)
     query.lease_ms = lease_s * 1000 if lease_s > 0 else None
     if queue is None:
-        query.namespace, query.task = given.get("namespace"), given.get("task")
+        query.namespace = wire.check_name("namespace", given.get("namespace", ""), "query")
+        query.task = wire.check_name("task", given.get("task", ""), "query")
     query.mode, query.start_at = _subscription(given, settings.subscription_mode_default)
     return query
 

@@ -23,6 +23,7 @@ from queen.runtime import Runtime, open_runtime
 from queen.server.app import create_app
 from queen.server.context import Context
 from queen.server.hot import Hot
+from queen.server.protocol import Protocol
 from queen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,7 @@ async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, sto
     server = _Server(
         uvicorn.Config(
             create_app(context),
+            http=Protocol,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -141,8 +141,12 @@ class EngineSettings:
     push_bytes_max: int = setting(
         8 * _MIB, "Most payload in one database operation.", unit="bytes", low=_KIB, high=_GIB
     )
-    push_flushes_max: int = setting(2, "Pushes to the database in flight at once.", low=1, high=64)
-    pop_flushes_max: int = setting(2, "Pops from the database in flight at once.", low=1, high=64)
+    push_flushes_max: int = setting(
+        1, "Pushes to the database in flight at once; one gathers most, more help when it is far away.", low=1, high=64
+    )
+    pop_flushes_max: int = setting(
+        1, "Pops from the database in flight at once; one gathers most, more help when it is far away.", low=1, high=64
+    )
     ack_flushes_max: int = setting(2, "Acks to the database in flight at once.", low=1, high=64)
     payload_bytes_max: int = setting(16 * _MIB, "Largest payload of one message.", unit="bytes", low=_KIB, high=_GIB)
     pending_bytes_max: int = setting(

@@ -42,6 +42,7 @@ class PopBatch:
     lease_ids: list[bytes | None]
     lease_ms: list[int]
     several: bool
+    bytes_max: int = 32 << 20
 
 
 class Span(NamedTuple):

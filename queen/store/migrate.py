@@ -57,7 +57,8 @@ async def migrate(dsn: str, schema: str) -> MigrationReport:
 async def check(connection: Connection, schema: str) -> MigrationReport:
     """What `migrate` would do, without doing it. Raises SchemaMismatch for a schema newer than this code."""
     prefix = sql.Identifier(schema)
-    row = await _one(connection, sql.SQL("select to_regclass({})").format(sql.Literal(f'"{schema}".schema_migrations')))
+    steps = sql.Identifier(schema, "schema_migrations").as_string(None)
+    row = await _one(connection, sql.SQL("select to_regclass({})").format(sql.Literal(steps)))
     if row is None:
         return MigrationReport(0, files.schema_version(), functions_changed=True)
     version = await _one(

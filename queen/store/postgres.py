@@ -93,7 +93,7 @@ class PostgresStore:
     async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
         statement = self._pops.get(epoch)
         if statement is None:
-            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 7)
+            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 8)
         rows = await self._fetch(
             statement,
             (
@@ -104,6 +104,7 @@ class PostgresStore:
                 arrays.uuids(batch.lease_ids),
                 arrays.bigints(batch.lease_ms),
                 batch.several,
+                batch.bytes_max,
             ),
         )
         return [Span(*row) for row in rows]

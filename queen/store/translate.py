@@ -11,6 +11,13 @@ _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
 _READ_ONLY = "25006"
 _CANCELLED = "57014"
+# A failed connection attempt carries no SQLSTATE. In other languages than English such a refusal counts as "away".
+_REFUSALS = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "permission denied for database",
+)
 
 
 def translate(error: BaseException) -> errors.QueenError | None:
@@ -36,11 +43,11 @@ def translate(error: BaseException) -> errors.QueenError | None:
 
 def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     text = str(error).strip().split("\n")[0]
-    if state in _CONTENTION:
+    if state in _CONTENTION or _met_a_new_epoch(error, state):
         return errors.Contention(f"the database gave up this call: {text}")
     if state == "23505":
         return errors.DuplicateTransaction(text)
-    if state.startswith("28") or state == "42501":
+    if state.startswith("28") or state == "42501" or (not state and any(words in text for words in _REFUSALS)):
         return errors.AccessDenied(
             text, hint="check user, password and rights of database.url (or PG_USER, PG_PASSWORD)"
         )
@@ -53,6 +60,11 @@ def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     if _is_away(error, state):
         return errors.StoreUnavailable(f"the database is away: {text}")
     return errors.QueenError(f"unexpected database error {state}: {text}")
+
+
+def _met_a_new_epoch(error: psycopg.Error, state: str) -> bool:
+    """A transaction of several pushes chose an epoch that was opened after it had begun, and does not see its child."""
+    return state == "23514" and error.diag.constraint_name is None
 
 
 def _is_away(error: psycopg.Error, state: str) -> bool:

@@ -28,7 +28,14 @@ def test_an_ack_answers_each_item(api: Api, queue: str) -> None:
     api.push_to(queue, range(3), "depot")
     batch = _pop(api, queue, consumerGroup="billing")
     first, second, third = batch["messages"]
-    expected = {"success": True, "error": None, "dlq": False, "noop": False, "queueName": queue, "partitionName": "depot"}
+    expected = {
+        "success": True,
+        "error": None,
+        "dlq": False,
+        "noop": False,
+        "queueName": queue,
+        "partitionName": "depot",
+    }
     results = api.ack([first, second])
     assert results == [
         {"index": index, "transactionId": f"t{index}", "leaseReleased": False, **expected} for index in range(2)
@@ -139,7 +146,9 @@ def test_a_lease_is_extended_only_while_it_lives(api: Api, queue: str) -> None:
     assert gone["error"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b'{"seconds": null}', b'{"seconds": "x"}', b"{", b"\xff", b'{"seconds": 1e99}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"seconds": null}', b'{"seconds": "x"}', b"{", b"\xff", b'{"seconds": 1e99}']
+)
 def test_an_odd_body_extends_by_the_default(api: Api, queue: str, body: bytes) -> None:
     api.push_to(queue, [1])
     batch = _pop(api, queue, leaseSeconds=5)

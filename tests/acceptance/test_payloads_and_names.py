@@ -93,7 +93,7 @@ NAMES = {
     "emoji": "😀 größe",
     "query signs": "a?b=c&d#e",
     "plus": "a+b",
-    "quotes": "\"it's\" \\ {x} $1 %s ;--",
+    "quotes": '"it\'s" \\ {x} $1 %s ;--',
     "dots": "..",
     "control characters": "tab\tnewline\nbell\x07",
     "255 emoji": "🐝" * 255,
@@ -107,9 +107,7 @@ def test_names_work_in_paths_and_bodies(api: Api, name: str) -> None:
     [result] = api.push([item])
     assert (result["status"], result["queueName"], result["transaction_id"]) == ("queued", queue, queue)
     assert api.push([item])[0]["status"] == "duplicate"
-    batch = api.pop_at(
-        f"/api/v1/pop/queue/{_encoded(queue)}/partition/{_encoded(partition)}", consumerGroup=group
-    )
+    batch = api.pop_at(f"/api/v1/pop/queue/{_encoded(queue)}/partition/{_encoded(partition)}", consumerGroup=group)
     assert batch is not None
     assert (batch["queue"], batch["partition"], batch["consumerGroup"]) == (queue, partition, group)
     [message] = batch["messages"]
@@ -131,8 +129,6 @@ def test_names_work_in_paths_and_bodies(api: Api, name: str) -> None:
 def _encoded(name: str) -> str:
     """A segment in which even the dots are encoded, where the name is nothing but dots: a client would drop those."""
     return name.replace(".", "%2E") if set(name) == {"."} else segment(name)
-
-
 
 
 def test_an_empty_queue_name_is_legal_in_a_body(api: Api) -> None:

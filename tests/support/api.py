@@ -148,7 +148,9 @@ class Api:
         return dict(self.get(f"/api/v1/resources/queues/{segment(queue)}")["totals"])
 
 
-def acknowledgment(message: dict[str, Any], status: str | None = "completed", error: str | None = None) -> dict[str, Any]:
+def acknowledgment(
+    message: dict[str, Any], status: str | None = "completed", error: str | None = None
+) -> dict[str, Any]:
     """The acknowledgement of a popped message."""
     return {
         "transactionId": message["transactionId"],

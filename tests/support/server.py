@@ -203,7 +203,7 @@ class EmbeddedServer(Server):
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the server's database."""
         with psycopg.connect(self.dsn, autocommit=True, options="-c search_path=queen") as connection:
-            cursor = connection.execute(text.encode(), values)
+            cursor = connection.execute(text.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
 
     def end(self) -> None:

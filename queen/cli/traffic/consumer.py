@@ -61,6 +61,7 @@ class Consumer:
         self._budget = Budget(intake.count)
         self._writing = asyncio.Lock()
         self._busy = 0
+        self._handled = 0
         self._freed = Pulse()
 
     async def run(self) -> None:
@@ -91,17 +92,21 @@ class Consumer:
 
     async def _step(self, wanted: int) -> int:
         """One pop and all that follows; returns how many messages were written out."""
+        handled = self._handled
         self._busy += 1
         try:
             batch = await self._take(wanted)
             if batch is None:
                 return 0
             if batch.messages:
-                return await self._handle(batch)
+                try:
+                    return await self._handle(batch)
+                finally:
+                    self._handled += 1
         finally:
             self._busy -= 1
             self._freed.fire()
-        await self._found_nothing()
+        await self._found_nothing(handled)
         return 0
 
     async def _take(self, wanted: int) -> LeasedBatch | None:
@@ -127,13 +132,14 @@ class Consumer:
             subscription_mode=intake.subscription_mode,
         )
 
-    async def _found_nothing(self) -> None:
-        """With --until-empty the run is over, unless another worker is still at it: its partitions may have more."""
+    async def _found_nothing(self, handled: int) -> None:
+        """With --until-empty the run is over, unless another worker is still at it: its partitions may have more.
+        The same holds when one has finished since this worker's pop began, with `handled` batches done by then."""
         if not self._intake.until_empty:
             return
         if self._busy:
             await self._stop.race(self._freed.wait())
-        else:
+        elif self._handled == handled:
             self._stop.request("empty")
 
     async def _handle(self, batch: LeasedBatch) -> int:

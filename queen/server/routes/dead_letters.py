@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from queen import model, wire
-from queen.server.context import Offset, context, read_time, whole
+from queen.server.context import Filter, Offset, context, read_time, whole
 
 router = APIRouter(prefix="/api/v1", tags=["dead letters"])
 
@@ -20,9 +20,9 @@ _To = Annotated[str | None, Query(description="Failed at or before this time.")]
 async def list_dead_letters(
     request: Request,
     response: Response,
-    queue: str | None = None,
-    consumerGroup: str | None = None,
-    partition: str | None = None,
+    queue: Filter = None,
+    consumerGroup: Filter = None,
+    partition: Filter = None,
     failed_from: _From = None,
     to: _To = None,
     limit: _Limit = 100,
@@ -30,9 +30,9 @@ async def list_dead_letters(
 ) -> Response:
     """Messages that were set aside, newest first."""
     rows = await context(request).admin.find_dead_letters(
-        queue=queue or None,
-        group=consumerGroup or None,
-        partition=partition or None,
+        queue=queue,
+        group=consumerGroup,
+        partition=partition,
         failed_from=read_time(failed_from, "from"),
         failed_to=read_time(to, "to"),
         limit=limit,

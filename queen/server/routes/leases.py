@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from queen import errors, wire
-from queen.server.context import SLASH, context
+from queen import wire
+from queen.server.context import SLASH, body_of, context
 
 router = APIRouter(prefix="/api/v1", tags=["messages"])
 
@@ -26,10 +26,7 @@ class ExtendedLease(BaseModel):
 @router.post("/lease/{lease_id}/extend")
 async def extend_lease(request: Request, lease_id: str) -> ExtendedLease:
     """Extend a live lease: the later of its end and now + `seconds` (body, optional: `{"seconds": 60}`)."""
-    try:
-        seconds = wire.decode_extend(await request.body())
-    except errors.InvalidRequest:
-        seconds = wire.decode_extend(b"")
+    seconds = wire.decode_extend(await body_of(request))
     lease_id = lease_id.replace(SLASH, "/")
     extended = await context(request).engine.extend(lease_id, seconds)
     until = wire.time_text(extended.until_us) if extended.until_us is not None else None

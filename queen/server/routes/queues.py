@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from queen import errors, model, wire
 from queen.server import options
-from queen.server.context import Limit, Offset, QueueName, context
+from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
 from queen.store.admin import PartitionStats, QueueStats
 from queen.store.base import QueueRow
 
@@ -21,7 +21,7 @@ async def configure(request: Request) -> dict[str, Any]:
 
     An absent option keeps its value, null restores the default; `"mode": "replace"` resets all that is not named.
     """
-    asked = options.read(wire.decode_object(await request.body()))
+    asked = options.read(wire.decode_object(await body_of(request)))
     here = context(request)
     done = await here.admin.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
@@ -43,14 +43,14 @@ async def list_queues(
     response: Response,
     limit: Limit = 1000,
     offset: Offset = 0,
-    search: Annotated[str | None, Query(description="Part of the name, any case.")] = None,
-    namespace: str | None = None,
-    task: str | None = None,
+    search: Annotated[Filter, Query(description="Part of the name, any case.")] = None,
+    namespace: Filter = None,
+    task: Filter = None,
 ) -> dict[str, Any]:
     """The queues with their totals, by name."""
     here = context(request)
     rows = await here.engine.store.find_queues(
-        namespace=namespace or None, task=task or None, search=search or None, limit=limit + 1, offset=offset
+        namespace=namespace, task=task, search=search, limit=limit + 1, offset=offset
     )
     if len(rows) > limit:
         response.headers["Queen-More"] = "true"

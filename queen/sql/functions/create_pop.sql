@@ -3,11 +3,13 @@
 -- Creates pop_<epoch>(), the pop that reads the child messages_<epoch>. One function per live epoch, because a read
 -- that names its child costs a fraction of one that goes through the parent and finds the child while it runs.
 --
--- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several) → one row per candidate leased
+-- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several, bytes_max)
+--   → one row per candidate leased
 --   partition_ids, groups   the candidates, one per (partition, group), those of one request side by side
 --   requests                which request a candidate serves; `batches` is that request's limit over all its candidates
 --   lease_ids, lease_ms     fencing id and length of the lease; a null lease id means: ack at delivery, no lease
 --   several                 some lease id stands for several candidates, so it is written down for extend()
+--   bytes_max               a candidate gets no further message once its payloads have reached this many bytes
 -- Columns of a row
 --   place         the candidate, counted from 1. A candidate without a row got nothing; examine() says why
 --   first_offset  offset of the first message; `offsets` is null when the rest follow without a gap
@@ -23,7 +25,7 @@ begin
     execute format($template$
 create or replace function pop_%1$s(
     p_partition_ids bigint[], p_groups text[], p_requests integer[], p_batches integer[], p_lease_ids uuid[],
-    p_lease_ms bigint[], p_several boolean
+    p_lease_ms bigint[], p_several boolean, p_bytes_max bigint default 33554432
 ) returns table (
     place integer, first_offset bigint, offsets bigint[], attempt integer, head bigint,
     transaction_ids text[], payloads text[], created_ats timestamptz[], extras text
@@ -63,9 +65,13 @@ begin
                        array_agg(r.payload) as payloads, array_agg(r.created_at) as created_ats,
                        json_agg(json_build_array(r."offset", r.trace_id, r.producer_sub))
                             filter (where r.trace_id is not null or r.producer_sub is not null) as extras
-                  from (select m.* from messages_%1$s m
+                  from (select m.*, sum(octet_length(m.payload)) over (
+                                   order by m.partition_id, m."offset"
+                                   rows between unbounded preceding and 1 preceding) as bytes_before
+                          from messages_%1$s m
                          where m.partition_id = b.partition_id and m."offset" > b.acked
-                         order by m.partition_id, m."offset" limit b.allowed) r) m
+                         order by m.partition_id, m."offset" limit b.allowed) r
+                 where coalesce(r.bytes_before, 0) < p_bytes_max) m
          where b.allowed > 0
     ), leased as (
         update cursors c

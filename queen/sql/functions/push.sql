@@ -25,6 +25,7 @@ declare
     v_last      timestamptz;
     v_newest    integer;
     v_oldest    integer;
+    v_highest   integer;        -- of the epochs that get messages; above v_newest when one was opened meanwhile
     v_now       timestamptz;
 begin
     select max(epoch), min(epoch) into v_newest, v_oldest from epochs;
@@ -32,8 +33,8 @@ begin
     -- The row lock is held to commit: commit order is offset order. One pass in id order, so two calls cannot deadlock.
     select array_agg(coalesce(l.next_offset, -1)), array_agg(l.next_offset - l.preceding - 1),
            array_agg(coalesce(l.queue_id, 0)), array_agg(coalesce(l.once, false)),
-           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at)
-      into v_bases, v_shifts, v_queues, v_onces, v_epochs, v_last
+           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at), greatest(max(l.epoch), v_newest)
+      into v_bases, v_shifts, v_queues, v_onces, v_epochs, v_last, v_highest
       from (select p.*, i.preceding, q.dedup_window_s > 0 as once
               from (select u.partition_id, u.n, sum(u.count) over (order by u.n) - u.count as preceding
                       from unnest(p_partition_ids, p_counts) with ordinality u (partition_id, count, n)) i
@@ -46,6 +47,12 @@ begin
 
     -- Read after the locks are held, and never behind the partition's last message: created_at follows offset order.
     v_now := greatest(clock_timestamp(), v_last);
+
+    -- The unique index sees one child. What older ones may still hold inside the window is looked for here.
+    if v_oldest < v_highest and stored_earlier(v_highest, v_queues, p_partition_ids, v_onces, p_places, p_transaction_ids)
+    then
+        raise unique_violation using message = 'a transaction id is already stored in an older epoch';
+    end if;
 
     update partitions p
        set next_offset = p.next_offset + i.count, last_write_at = v_now, epoch = i.epoch,

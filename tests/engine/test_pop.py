@@ -1,0 +1,618 @@
+"""Pop: what is delivered, who waits and wakes, and that no lease is left with nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from queen import errors
+from queen.engine.engine import Engine, PopQuery
+from queen.engine.pop import PopRequest
+from queen.model import lease_partition
+from tests.support.builders import ack, ids_of, message, open_engine, pop, push
+from tests.support.fake_clock import in_virtual_time, settle
+from tests.support.memory_store import MemoryStore
+
+HOUR_MS = 3_600_000
+
+
+def live_leases(store: MemoryStore) -> int:
+    """How many cursors are leased."""
+    now = store.now()
+    return sum(cursor.lease_id is not None and cursor.held(now) for cursor in store.cursors.values())
+
+
+def now() -> float:
+    """The loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+async def parked(engine: Engine, count: int) -> None:
+    """Let everything run; so many polls are parked then."""
+    await settle()
+    assert engine.limits.parked_polls == count
+
+
+# What is delivered.
+
+
+@in_virtual_time
+async def test_a_pop_returns_what_was_pushed_in_order() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a", "b", "c")
+        request = await pop(engine, batch=2)
+        assert ids_of(request) == ["a", "b"]
+        assert lease_partition(request.lease_id) == request.spans[0][0].id
+        assert ids_of(await pop(engine)) == [], "one lease at a time"
+        assert live_leases(store) == 1
+        counters = engine.stats.counters
+        assert (counters.pop_requests, counters.pop_messages, counters.pop_empty) == (2, 2, 1)
+
+
+@in_virtual_time
+async def test_a_warm_pop_is_one_call() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine))
+        await push(engine, "b")
+        store.trouble.calls.clear()
+        assert ids_of(await pop(engine)) == ["b"]
+        assert store.trouble.calls == {"pop": 1}
+
+
+@in_virtual_time
+async def test_an_idle_pop_is_no_call() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine))
+        store.trouble.calls.clear()
+        assert ids_of(await pop(engine)) == []
+        assert not store.trouble.calls
+
+
+@in_virtual_time
+async def test_a_pop_on_an_unknown_queue_creates_it() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        assert ids_of(await pop(engine, queue="new.one", group="g")) == []
+        assert store.queues["new.one"].namespace == "new"
+        assert list(store.subscriptions) == [(store.queues["new.one"].id, "g")]
+
+
+@in_virtual_time
+async def test_first_contact_finds_by_a_sweep_what_others_stored() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as writer:
+        for n in range(5):
+            await push(writer, f"m{n}", partition=str(n))
+    async with open_engine(store) as engine:
+        assert sorted(ids_of(await pop(engine, partitions=10))) == [f"m{n}" for n in range(5)]
+
+
+@in_virtual_time
+async def test_a_sweep_goes_on_after_a_full_page() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as writer:
+        await writer.push([message(str(n), partition=str(n)) for n in range(1100)])
+    async with open_engine(store) as engine:
+        got: list[str] = []
+        while True:
+            request = await pop(engine, batch=1000, partitions=1000, auto_ack=True)
+            if not request.spans:
+                break
+            got += ids_of(request)
+            await settle()
+        assert sorted(got, key=int) == [str(n) for n in range(1100)]
+        assert store.trouble.calls["ready_partitions"] == 4, "two pages, each read again after its cursors were opened"
+
+
+@in_virtual_time
+async def test_a_named_partition_is_found_before_the_first_sweep_reached_it() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as writer:
+        await writer.push([message(str(n), partition=str(n)) for n in range(1100)])
+    async with open_engine(store) as engine:
+        gate = store.trouble.block("ready_partitions", skip=2)
+        assert ids_of(await pop(engine, partition="1099")) == ["1099"]
+        gate.open()
+
+
+@in_virtual_time
+async def test_a_group_that_starts_at_new_sees_only_what_comes_after() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "old")
+        assert ids_of(await pop(engine, group="g", mode="new")) == []
+        await push(engine, "new")
+        await push(engine, "other", partition="us")
+        got = [ids_of(await pop(engine, group="g")) for _ in range(3)]
+        assert sorted(got) == [[], ["new"], ["other"]]
+
+
+@in_virtual_time
+async def test_groups_do_not_disturb_each_other() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        await push(engine, "a")
+        assert [ids_of(await pop(engine, group=name)) for name in ("one", "two", "one")] == [["a"], ["a"], []]
+
+
+@in_virtual_time
+async def test_a_missing_cursor_is_opened_on_the_way() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        assert ids_of(await pop(engine)) == []
+        await push(engine, "a")
+        assert ids_of(await pop(engine)) == ["a"]
+        assert store.trouble.calls["open_cursors"] == 1
+
+
+@in_virtual_time
+async def test_several_partitions_share_a_lease_up_to_the_cap() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        for n in range(5):
+            await push(engine, f"{n}a", f"{n}b", partition=str(n))
+        request = await pop(engine, batch=100, partitions=3)
+        assert ids_of(request) == ["0a", "0b", "1a", "1b", "2a", "2b"]
+        assert lease_partition(request.lease_id) == 0
+        assert list(store.leases)
+        assert ids_of(await pop(engine, batch=100, partitions=0)) == ["3a", "3b", "4a", "4b"]
+
+
+@in_virtual_time
+async def test_a_batch_smaller_than_its_partitions_leaves_the_rest_to_others() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        for n in range(3):
+            await push(engine, f"{n}a", f"{n}b", partition=str(n))
+        assert ids_of(await pop(engine, batch=3, partitions=3)) == ["0a", "0b", "1a"]
+        assert ids_of(await pop(engine, batch=3, partitions=3)) == ["2a", "2b"]
+
+
+@in_virtual_time
+async def test_partitions_take_turns() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        for n in range(3):
+            await push(engine, f"{n}a", f"{n}b", partition=str(n))
+        got = []
+        for _ in range(6):
+            request = await pop(engine, batch=1)
+            got += ids_of(request)
+            await ack(engine, request)
+        assert got == ["0a", "1a", "2a", "0b", "1b", "2b"]
+
+
+@in_virtual_time
+async def test_only_the_partition_that_was_asked_for() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        await push(engine, "a", partition="eu")
+        await push(engine, "b", partition="us")
+        assert ids_of(await pop(engine, partition="us", partitions=5)) == ["b"]
+        assert ids_of(await pop(engine, partition="us")) == []
+        assert ids_of(await pop(engine)) == ["a"]
+
+
+@in_virtual_time
+async def test_auto_ack_moves_the_cursor_at_delivery() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a", "b", "c")
+        first = await pop(engine, batch=2, auto_ack=True)
+        assert (ids_of(first), first.lease_id) == (["a", "b"], "")
+        assert ids_of(await pop(engine, batch=2, auto_ack=True)) == ["c"]
+        assert (live_leases(store), len(engine.leases)) == (0, 0)
+
+
+@in_virtual_time
+async def test_discovery_takes_from_every_queue_that_matches() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        for name in ("shop.mail", "shop.print", "other.mail"):
+            await push(engine, name, queue=name)
+        by_namespace = await pop(engine, queue=None, namespace="shop", group="a", partitions=9)
+        by_both = await pop(engine, queue=None, namespace="shop", task="mail", group="b", partitions=9)
+        assert ids_of(by_namespace) == ["shop.mail", "shop.print"]
+        assert ids_of(by_both) == ["shop.mail"]
+        assert ids_of(await pop(engine, queue=None, namespace="nothing")) == []
+
+
+@in_virtual_time
+async def test_the_lease_lasts_as_long_as_the_queue_or_the_pop_says() -> None:
+    store = MemoryStore()
+    store.configure("orders", leaseTime=100)
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        for lease_ms, seconds in ((None, 100), (5000, 5)):
+            start = now()
+            await pop(engine, lease_ms=lease_ms)
+            again = await pop(engine, wait_ms=HOUR_MS, lease_ms=1)
+            assert seconds <= now() - start < seconds + 3
+            await ack(engine, again, {"a": "retry"})
+
+
+# Waiting.
+
+
+@in_virtual_time
+async def test_a_parked_poll_is_woken_by_a_push() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine))
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        before = now()
+        await push(engine, "b")
+        assert ids_of(await poll) == ["b"]
+        assert now() == before, "at once"
+        await parked(engine, 0)
+
+
+@in_virtual_time
+async def test_each_push_wakes_one_poll_and_they_take_turns() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        for n in "12":
+            await push(engine, f"first {n}", partition=n)
+            await pop(engine, auto_ack=True)
+        polls = []
+        for _ in range(4):
+            polls.append(asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS)))
+            await settle()
+        await push(engine, "a", partition="1")
+        await push(engine, "b", partition="2")
+        await parked(engine, 2)
+        assert [ids_of(poll.result()) for poll in polls[:2]] == [["a"], ["b"]]
+
+
+@in_virtual_time
+async def test_a_poll_ends_empty_at_its_deadline() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        start = now()
+        assert ids_of(await pop(engine, wait_ms=2000)) == []
+        assert 2.0 <= now() - start <= 2.1
+        assert engine.limits.parked_polls == 0
+
+
+@in_virtual_time
+async def test_a_poll_gets_what_becomes_free() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        await push(engine, "a")
+        held = await pop(engine)
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        before = now()
+        await ack(engine, held, {"a": "retry"})
+        assert ids_of(await poll) == ["a"]
+        assert now() == before
+
+
+@in_virtual_time
+async def test_a_poll_gets_what_a_lease_leaves_behind_when_it_ends() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        await push(engine, "a")
+        await pop(engine, lease_ms=30_000)
+        start = now()
+        again = await pop(engine, wait_ms=HOUR_MS)
+        assert (ids_of(again), again.spans[0][1].attempt) == (["a"], 2)
+        assert 30 <= now() - start < 33
+        assert engine.stats.counters.leases_expired == 1
+
+
+@in_virtual_time
+async def test_a_poll_notices_that_another_server_gave_its_lease_back() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as other, open_engine(store) as engine:
+        await push(other, "a")
+        held = await pop(other)
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        await ack(other, held, {"a": "retry"})
+        start = now()
+        assert ids_of(await poll) == ["a"]
+        assert now() - start < 5
+
+
+@in_virtual_time
+async def test_a_poll_waits_out_a_retry_delay() -> None:
+    store = MemoryStore()
+    store.configure("orders", retryDelay=20_000)
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine), {"a": "failed"})
+        start = now()
+        assert ids_of(await pop(engine, wait_ms=HOUR_MS)) == ["a"]
+        assert 20 <= now() - start < 23
+
+
+@in_virtual_time
+async def test_a_cursor_locked_for_a_moment_is_looked_at_again() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        number = (await push(engine, "a")).chunks[0].partition.id
+        await pop(engine, group="warm-up")
+        await pop(engine, batch=1, auto_ack=True)
+        await push(engine, "b")
+        place = (number, b"__QUEUE_MODE__")
+        store.locked_cursors.add(place)
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        store.locked_cursors.discard(place)
+        start = now()
+        assert ids_of(await poll) == ["b"]
+        assert now() - start < 1
+
+
+@in_virtual_time
+async def test_stale_hints_in_any_number_do_not_hide_real_work() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine, open_engine(store) as other:
+        await pop(engine)
+        await engine.push([message(str(n), partition=f"{n:03}") for n in range(60)])
+        while ids_of(await pop(other, partitions=59, batch=59, auto_ack=True)):
+            pass
+        await push(engine, "real", partition="zz")
+        start = now()
+        assert ids_of(await pop(engine, wait_ms=HOUR_MS)) == ["real"]
+        assert now() - start < 1
+
+
+@in_virtual_time
+async def test_too_many_parked_polls_are_refused() -> None:
+    async with open_engine(MemoryStore(), parked_polls_max=1) as engine:
+        poll = asyncio.ensure_future(pop(engine, wait_ms=1000))
+        await parked(engine, 1)
+        with pytest.raises(errors.Overloaded):
+            await pop(engine, wait_ms=1000)
+        assert ids_of(await pop(engine)) == [], "one that does not wait is served"
+        await poll
+        assert (engine.limits.parked_polls, engine.limits.refused) == (0, 1)
+
+
+@in_virtual_time
+async def test_a_poll_ends_when_its_queue_is_deleted() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine))
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        start = now()
+        store.delete_queue("orders")
+        engine.catalog.forget_queue("orders")
+        assert ids_of(await poll) == []
+        assert now() == start
+        await push(engine, "b")
+        assert ids_of(await pop(engine)) == ["b"]
+
+
+@in_virtual_time
+async def test_a_queue_deleted_between_the_look_and_the_wait_ends_the_poll() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        request = await engine.prepare_pop(PopQuery("orders", wait_ms=HOUR_MS))
+        engine.catalog.forget_queue("orders")
+        start = now()
+        await engine.pop(request, HOUR_MS)
+        assert now() == start
+
+
+@in_virtual_time
+async def test_a_poll_ends_when_its_group_is_deleted() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine, group="g"))
+        poll = asyncio.ensure_future(pop(engine, group="g", wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        store.delete_group("g")
+        engine.forget_group("g")
+        assert ids_of(await poll) == []
+        assert ids_of(await pop(engine, group="g")) == ["a"], "a first contact again"
+
+
+# Clients that leave, and calls that fail.
+
+
+async def start_poll(engine: Engine, wait_ms: int = HOUR_MS, **query: object) -> tuple[PopRequest, asyncio.Task[None]]:
+    """A poll on its way, with its request at hand."""
+    request = await engine.prepare_pop(PopQuery("orders", batch=10, wait_ms=wait_ms, **query))  # type: ignore[arg-type]
+    return request, asyncio.ensure_future(engine.pop(request, wait_ms))
+
+
+@in_virtual_time
+async def test_a_client_that_left_while_parked_gets_no_lease() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        request, poll = await start_poll(engine)
+        await parked(engine, 1)
+        engine.leave(request)
+        await poll
+        await push(engine, "a")
+        await settle()
+        assert (live_leases(store), engine.limits.parked_polls) == (0, 0)
+        assert ids_of(await pop(engine)) == ["a"]
+
+
+@in_virtual_time
+async def test_a_turn_that_a_leaving_client_was_given_passes_on() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        request, first = await start_poll(engine)
+        await settle()
+        _, second = await start_poll(engine)
+        await parked(engine, 2)
+        pushed = asyncio.ensure_future(push(engine, "a"))
+        while not request.waiter or not request.waiter.future.done():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        engine.leave(request)  # Woken, and gone before it could look.
+        await asyncio.wait_for(second, 10)
+        await asyncio.gather(first, pushed)
+        assert live_leases(store) == 1
+
+
+@pytest.mark.parametrize("how", ["leave", "cancel"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the work", "after the work"])
+def test_what_a_call_brings_for_nobody_is_given_back_at_once(how: str, after: bool) -> None:
+    @in_virtual_time
+    async def whole() -> None:
+        store = MemoryStore()
+        async with open_engine(store) as engine:
+            await push(engine, "a", "b")
+            await ack(engine, await pop(engine, batch=1))
+            gate = store.trouble.block("pop", after=after)
+            request, poll = await start_poll(engine)
+            await gate.reached()
+            if how == "cancel":
+                poll.cancel()
+            else:
+                engine.leave(request)
+            await settle()
+            gate.open()
+            await asyncio.wait({poll})
+            await settle()
+            assert live_leases(store) == 0
+            start = now()
+            again = await pop(engine, wait_ms=HOUR_MS)
+            assert ids_of(again) == ["b"]
+            assert now() == start
+
+    whole()
+
+
+@in_virtual_time
+async def test_a_client_that_leaves_an_auto_ack_pop_breaks_nothing() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        gate = store.trouble.block("pop")
+        request, poll = await start_poll(engine, auto_ack=True)
+        await gate.reached()
+        engine.leave(request)
+        gate.open()
+        await poll
+        await push(engine, "b")
+        assert "b" in ids_of(await pop(engine))
+
+
+@in_virtual_time
+async def test_a_request_that_left_before_the_call_is_not_in_it() -> None:
+    store = MemoryStore()
+    async with open_engine(store, pop_flushes_max=1) as engine:
+        await push(engine, "a")
+        await push(engine, "b", partition="us")
+        await engine.prepare_pop(PopQuery("orders"))
+        gate = store.trouble.block("pop")
+        _, first = await start_poll(engine)
+        await gate.reached()
+        leaving, second = await start_poll(engine)
+        await settle()
+        engine.leave(leaving)
+        gate.open()
+        await asyncio.gather(first, second)
+        assert (store.trouble.calls["pop"], live_leases(store)) == (1, 1)
+        assert ids_of(await pop(engine)) == ["b"]
+
+
+@in_virtual_time
+async def test_a_failed_call_fails_the_pop_and_hides_nothing() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        store.trouble.fail("pop", errors.StoreUnavailable("away"))
+        with pytest.raises(errors.StoreUnavailable):
+            await pop(engine)
+        assert ids_of(await pop(engine)) == ["a"]
+
+
+@in_virtual_time
+async def test_a_failed_look_after_the_call_keeps_what_the_call_brought() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a", partition="eu")
+        await push(engine, "b", partition="us")
+        held = await pop(engine, partition="us")
+        await ack(engine, held, {"b": "retry"})
+        store.locked_cursors.add((held.spans[0][0].id, b"__QUEUE_MODE__"))
+        store.trouble.fail("examine", errors.StoreUnavailable("away"))
+        lucky = asyncio.ensure_future(pop(engine, partition="eu"))
+        unlucky = asyncio.ensure_future(pop(engine, partition="us"))
+        await asyncio.wait({lucky, unlucky})
+        assert ids_of(lucky.result()) == ["a"], "it is leased, so it is delivered"
+        assert isinstance(unlucky.exception(), errors.StoreUnavailable)
+
+
+@in_virtual_time
+async def test_a_failed_sweep_fails_the_first_pop_and_the_next_one_tries_again() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as writer:
+        await push(writer, "a")
+    async with open_engine(store) as engine:
+        store.trouble.fail("ready_partitions", errors.StoreUnavailable("away"), KeyError("bug"))
+        with pytest.raises(errors.StoreUnavailable):
+            await pop(engine)
+        with pytest.raises(errors.QueenError, match="internal error"):
+            await pop(engine)
+        assert ids_of(await pop(engine)) == ["a"]
+
+
+@in_virtual_time
+async def test_candidates_of_several_epochs_never_share_a_lease_id() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await pop(engine)
+        for n in range(4):
+            await push(engine, str(n), partition=str(n))
+        ready = engine.catalog.queue("orders").groups["__QUEUE_MODE__"]  # type: ignore[union-attr]
+        for n in (1, 3):
+            number = engine.catalog.partition("orders", str(n)).id  # type: ignore[union-attr]
+            ready.epochs[number] = 2  # A belief that the database will put right.
+        got: list[str] = []
+        for _ in range(4):
+            request = await pop(engine, partitions=4)
+            got += ids_of(request)
+            numbers, _ = store.leases.get(_lease_bytes(request), ([request.spans[0][0].id], 0))
+            assert numbers == [partition.id for partition, _ in request.spans], "extend() must find them all"
+            if len(got) == 4:
+                break
+        assert sorted(got) == ["0", "1", "2", "3"]
+
+
+def _lease_bytes(request: PopRequest) -> bytes:
+    return bytes.fromhex(request.lease_id.replace("-", ""))
+
+
+# Stopping.
+
+
+@in_virtual_time
+async def test_draining_ends_parked_polls_and_takes_no_new_ones() -> None:
+    async with open_engine(MemoryStore()) as engine:
+        poll = asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS))
+        await parked(engine, 1)
+        start = now()
+        engine.drain()
+        assert ids_of(await poll) == []
+        assert now() == start
+        with pytest.raises(errors.ShuttingDown):
+            await pop(engine)
+
+
+@in_virtual_time
+async def test_a_poll_that_looks_while_draining_begins_does_not_park_afterwards() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await pop(engine)
+        await push(engine, "b")
+        engine.catalog.queue("orders").groups["__QUEUE_MODE__"].held.clear()  # type: ignore[union-attr]
+        await push(engine, "c")  # A hint that leads to nothing: the lease is live.
+        gate = store.trouble.block("pop")
+        _, poll = await start_poll(engine)
+        await gate.reached()
+        engine.drain()
+        start = now()
+        gate.open()
+        await poll
+        assert now() == start

@@ -1,0 +1,72 @@
+"""The store on PostgreSQL keeps the contract of a store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from queen.settings import DatabaseSettings
+from queen.store.admin import AdminStore
+from queen.store.base import Store
+from queen.store.pool import Pool
+from queen.store.postgres import PostgresStore
+from tests.store.bench import Bench, OpenBench
+from tests.store.contract import StoreContract
+
+TABLES = ("queues", "partitions", "cursors", "subscriptions", "leases", "dead_letters", "messages")
+
+
+class PostgresBench(Bench):
+    """The real store, with a session of its own beside the pool."""
+
+    def __init__(self, pool: Pool, session: psycopg.AsyncConnection, schema: str) -> None:
+        self.store: Store = PostgresStore(pool, schema)
+        self._admin = AdminStore(pool, schema)
+        self._session = session
+
+    async def expire(self) -> None:
+        await self._session.execute(
+            "update cursors set lease_until = now() - interval '1 second' where lease_until is not null"
+        )
+
+    async def configure(self, queue: str, **options: object) -> None:
+        await self._admin.configure(queue, None, None, False, options)
+
+    async def delete_queue(self, queue: str) -> None:
+        assert await self._admin.delete_queue(queue)
+
+    async def remove(self, partition_id: int, offset: int) -> None:
+        await self._session.execute(
+            'delete from messages where partition_id = %s and "offset" = %s', (partition_id, offset)
+        )
+
+    async def dead_letters(self) -> list[tuple[int, bytes, bytes, int]]:
+        cursor = await self._session.execute(
+            'select "offset", transaction_id, error, retries from dead_letters order by dead_letter_id'
+        )
+        return [(row[0], row[1].encode(), row[2].encode(), row[3]) for row in await cursor.fetchall()]
+
+
+@asynccontextmanager
+async def _open(dsn: str, schema: str) -> AsyncIterator[Bench]:
+    """A bench on a database of this file, emptied first: cheaper than a database for each test."""
+    pool = Pool(dsn, DatabaseSettings(pool_size=4))
+    await pool.open()
+    try:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as session:
+            await session.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
+            await session.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, TABLES))))
+            yield PostgresBench(pool, session, schema)
+    finally:
+        await pool.close()
+
+
+class TestPostgresStore(StoreContract):
+    @pytest.fixture
+    def open_bench(self, module_dsn: str, schema: str) -> OpenBench:
+        return partial(_open, module_dsn, schema)

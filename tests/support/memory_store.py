@@ -1,0 +1,550 @@
+"""The store in memory, faithful to the functions in queen/sql, for tests of the engine.
+
+The contract suite (tests/store/contract.py) runs against it and against PostgreSQL, so that a test of the engine may
+trust it. It also checks its callers: batches must stand in the order that the SQL functions ask for. `trouble` makes
+calls wait, fail or take time; `locked` holds partitions that another session has locked.
+
+The database clock is the event loop's, shifted by `advance`, and moves by 1 µs with every look at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import json
+import uuid
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from queen import errors
+from queen.store.base import (
+    Acked,
+    AckRow,
+    PartitionRow,
+    PopBatch,
+    PushBatch,
+    QueueRow,
+    ReadyRow,
+    Resolved,
+    Span,
+    Standing,
+    Stored,
+)
+from tests.support.gates import Trouble
+from tests.support.memory_rows import (
+    EPOCH_2000,
+    START_US,
+    CursorState,
+    DeadLetter,
+    MessageState,
+    PartitionState,
+    QueueState,
+    start_us,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Place = tuple[int, bytes]
+
+
+def _call(
+    method: Callable[Concatenate[MemoryStore, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[MemoryStore, P], Coroutine[Any, Any, R]]:
+    """A store method: trouble first, then its work in one step, as a transaction would do it."""
+    name = method.__name__
+
+    @functools.wraps(method)
+    async def call(self: MemoryStore, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        await self.trouble.before(name)
+        answer = await method(self, *args, **kwargs)
+        await self.trouble.after(name)
+        return answer
+
+    return call
+
+
+class MemoryStore:
+    """Implements `queen.store.base.Store`."""
+
+    def __init__(self) -> None:
+        self.trouble = Trouble()
+        self.locked: set[int] = set()
+        self.locked_cursors: set[Place] = set()
+        self.queues: dict[str, QueueState] = {}
+        self.partitions: dict[int, PartitionState] = {}
+        self.cursors: dict[Place, CursorState] = {}
+        self.subscriptions: dict[tuple[int, str], int | None] = {}
+        self.leases: dict[bytes, tuple[list[int], int]] = {}
+        self.dead_letters: list[DeadLetter] = []
+        self._ids: dict[str, itertools.count[int]] = {}
+        self._unlocked = asyncio.Condition()
+        self._shift_us = 0
+        self._looks = 0
+
+    # The clock, and what only tests and administrators do.
+
+    def now(self) -> int:
+        """The time of the database, µs since 2000; never the same twice."""
+        self._looks += 1
+        return START_US + int(asyncio.get_running_loop().time() * 1_000_000) + self._shift_us + self._looks
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock of the database alone."""
+        self._shift_us += int(seconds * 1_000_000)
+
+    async def unlock(self, partition_id: int) -> None:
+        """The other session gives a partition's row back."""
+        async with self._unlocked:
+            self.locked.discard(partition_id)
+            self._unlocked.notify_all()
+
+    def configure(self, queue: str, **options: object) -> None:
+        """Set options of a queue that exists or not."""
+        self._ensure(queue).options.update(options)
+
+    def delete_queue(self, queue: str) -> bool:
+        """Remove a queue with all that belongs to it."""
+        state = self.queues.pop(queue, None)
+        if state is None:
+            return False
+        gone = {number for number, partition in self.partitions.items() if partition.queue is state}
+        self.partitions = {number: one for number, one in self.partitions.items() if number not in gone}
+        self.cursors = {place: one for place, one in self.cursors.items() if place[0] not in gone}
+        self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[0] != state.id}
+        self.dead_letters = [one for one in self.dead_letters if one.partition_id not in gone]
+        return True
+
+    def delete_group(self, group: str) -> None:
+        """Remove a group's cursors and registrations."""
+        self.cursors = {place: one for place, one in self.cursors.items() if place[1] != group.encode()}
+        self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[1] != group}
+
+    def messages(self, queue: str, partition: str) -> list[MessageState]:
+        """What is stored in a partition, in order."""
+        found = [p for p in self.partitions.values() if p.queue.name == queue and p.name == partition]
+        return found[0].messages if found else []
+
+    # Push.
+
+    @_call
+    async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        parts = _parts(batch)
+        live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
+        for number in live:
+            claimed: set[bytes] = set()
+            for place in parts[number]:
+                transaction_id = batch.transaction_ids[place]
+                if self.partitions[number].queue.deduplicates and (
+                    transaction_id in claimed or self.partitions[number].once(transaction_id) is not None
+                ):
+                    raise errors.DuplicateTransaction("a transaction id is stored already")
+                claimed.add(transaction_id)
+        now = self.now()
+        return tuple(self._append(number, parts[number], batch, now) if number in live else -1 for number in parts)
+
+    def _append(self, number: int, places: list[int], batch: PushBatch, now: int) -> int:
+        partition = self.partitions[number]
+        base = partition.next_offset
+        for place in places:
+            partition.append(self._message(partition, place, batch, now))
+        return base
+
+    def _message(self, partition: PartitionState, place: int, batch: PushBatch, now: int) -> MessageState:
+        return MessageState(
+            partition.next_offset,
+            batch.transaction_ids[place],
+            batch.payloads[place],
+            max(now, partition.last_us),
+            partition.queue.deduplicates,
+            batch.trace_ids[place] if batch.trace_ids else None,
+            batch.producer_subs[place] if batch.producer_subs else None,
+        )
+
+    @_call
+    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
+        return await self._push_thoroughly(batch)
+
+    @_call
+    async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
+        return [await self._push_thoroughly(batch) for batch in batches]
+
+    async def _push_thoroughly(self, batch: PushBatch) -> list[Stored]:
+        parts = _parts(batch)
+        async with self._unlocked:
+            await self._unlocked.wait_for(lambda: not self.locked.intersection(batch.partition_ids))
+        now = self.now()
+        stored: list[Stored] = []
+        for number, places in parts.items():
+            partition = self.partitions.get(number)
+            for place in places:
+                stored.append(self._store_one(partition, place, batch, now) if partition else Stored(None, False))
+        return stored
+
+    def _store_one(self, partition: PartitionState, place: int, batch: PushBatch, now: int) -> Stored:
+        if partition.queue.deduplicates:
+            known = partition.once(batch.transaction_ids[place])
+            if known is not None:
+                return Stored(known, True)
+        message = self._message(partition, place, batch, now)
+        partition.append(message)
+        return Stored(message.offset, False)
+
+    # Pop.
+
+    @_call
+    async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
+        now = self.now()
+        pairs = list(zip(batch.partition_ids, batch.groups, strict=True))
+        assert len(set(pairs)) == len(pairs), "at most one candidate per partition and group"
+        assert batch.requests == sorted(batch.requests), "candidates of one request stand side by side"
+        if batch.several:
+            self._write_leases(batch, now)
+        used: Counter[int] = Counter()
+        spans = []
+        for place, pair in enumerate(pairs):
+            cursor, partition = self.cursors.get(pair), self.partitions.get(pair[0])
+            if cursor is None or partition is None or pair in self.locked_cursors or cursor.held(now):
+                continue
+            if cursor.acked + 1 >= partition.next_offset or partition.epoch != epoch:
+                continue
+            limit = batch.batches[place]
+            allowed = limit - used[batch.requests[place]]
+            used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
+            found = _within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
+            if found:
+                spans.append(self._lease(place, partition, cursor, found, batch, now))
+        return spans
+
+    def _write_leases(self, batch: PopBatch, now: int) -> None:
+        for lease_id, count in Counter(batch.lease_ids).items():
+            if lease_id is None or count == 1:
+                continue
+            if lease_id in self.leases:
+                raise errors.DuplicateTransaction("a lease id is stored already")
+            numbers = [n for n, own in zip(batch.partition_ids, batch.lease_ids, strict=True) if own == lease_id]
+            self.leases[lease_id] = (numbers, now)
+
+    def _lease(
+        self,
+        place: int,
+        partition: PartitionState,
+        cursor: CursorState,
+        found: list[MessageState],
+        batch: PopBatch,
+        now: int,
+    ) -> Span:
+        lease_id = batch.lease_ids[place]
+        offsets = [message.offset for message in found]
+        cursor.lease_id, cursor.lease_end = lease_id, offsets[-1]
+        if lease_id is None:
+            cursor.lease_until, cursor.acked, cursor.deliveries, cursor.retries = None, offsets[-1], 0, 0
+        else:
+            cursor.lease_until = now + batch.lease_ms[place] * 1000
+            cursor.deliveries += 1
+        return Span(
+            place + 1,
+            offsets[0],
+            tuple(offsets) if offsets[-1] - offsets[0] + 1 != len(offsets) else None,
+            cursor.deliveries if lease_id is not None else 1,
+            partition.next_offset,
+            [message.transaction_id for message in found],
+            [message.payload for message in found],
+            tuple(message.created_us for message in found),
+            _extras(found),
+        )
+
+    # Ack and extend.
+
+    @_call
+    async def ack(self, rows: list[AckRow]) -> list[Acked]:
+        now = self.now()
+        _check_order(rows)
+        outcomes = []
+        for place, row in enumerate(rows, 1):
+            assert row.lowest_signal() == row.retried, "failures go to ack_failed"
+            cursor = self.cursors.get((row.partition_id, row.group))
+            if cursor is None or not cursor.fenced(row.lease_id, now):
+                continue
+            if row.retried is not None and row.retried <= cursor.acked:
+                continue
+            outcomes.append(_move(place, cursor, row))
+        return outcomes
+
+    @_call
+    async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
+        now = self.now()
+        _check_order(rows)
+        outcomes = []
+        for place, row in enumerate(rows, 1):
+            cursor, partition = self.cursors.get((row.partition_id, row.group)), self.partitions.get(row.partition_id)
+            signal = row.lowest_signal()
+            assert signal is not None, "ack_failed is for failures"
+            if cursor is None or partition is None or not cursor.fenced(row.lease_id, now) or signal <= cursor.acked:
+                continue
+            outcomes.append(self._fail(place, cursor, partition, row, signal, now))
+        return outcomes
+
+    def _fail(
+        self, place: int, cursor: CursorState, partition: PartitionState, row: AckRow, signal: int, now: int
+    ) -> Acked:
+        options, was = partition.queue.effective, cursor.acked
+        exhausted = row.failed == signal and cursor.retries >= int(str(options["retryLimit"]))
+        cursor.lease_id = cursor.lease_until = None
+        if row.dead == signal or exhausted:
+            kept = options["deadLetterQueue"] or options["dlqAfterMaxRetries"]
+            number = self._bury(partition, signal, row, cursor.retries) if kept else None
+            cursor.acked, cursor.retries = signal, 0
+            cursor.deliveries = 0 if signal >= cursor.lease_end else cursor.deliveries
+            return Acked(place, was, signal, True, number, signal, None)
+        cursor.acked = _base(cursor.acked, row.completed, signal)
+        held_ms = None
+        if row.failed == signal:
+            cursor.retries += 1
+            explicit = partition.queue.options.get("retryDelay")
+            held_ms = int(str(explicit)) if explicit is not None else None
+        if held_ms:
+            cursor.lease_until = now + held_ms * 1000
+        return Acked(place, was, cursor.acked, True, None, None, held_ms)
+
+    def _bury(self, partition: PartitionState, offset: int, row: AckRow, retries: int) -> int | None:
+        message = partition.at(offset)
+        if message is None:
+            return None
+        letter = DeadLetter(
+            self._next_id("dead letter"),
+            partition.id,
+            offset,
+            row.group,
+            message.transaction_id,
+            message.payload,
+            row.error if row.error is not None else b"Retries exhausted",
+            retries,
+        )
+        self.dead_letters.append(letter)
+        return letter.id
+
+    @_call
+    async def extend(
+        self, lease_ids: list[bytes], partition_ids: list[int], lease_ms: list[int]
+    ) -> list[tuple[int, int]]:
+        now = self.now()
+        extended = []
+        for place, (lease_id, number, own_ms) in enumerate(zip(lease_ids, partition_ids, lease_ms, strict=True), 1):
+            numbers = self.leases.get(lease_id, ([], 0))[0] if number == 0 else [number]
+            for (partition_id, _), cursor in self.cursors.items():
+                if partition_id in numbers and cursor.lease_id == lease_id and cursor.held(now):
+                    cursor.lease_until = max(cursor.lease_until or 0, now + own_ms * 1000)
+                    extended.append((place, cursor.lease_until))
+        return extended
+
+    # Cursors and places.
+
+    @_call
+    async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
+        now = self.now()
+        return [self._standing(number, group, now) for number, group in zip(partition_ids, groups, strict=True)]
+
+    def _standing(self, number: int, group: bytes, now: int) -> Standing:
+        partition, cursor = self.partitions.get(number), self.cursors.get((number, group))
+        if partition is None:
+            return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
+        if cursor is None:
+            return Standing(True, None, partition.next_offset, None, None, None, None)
+        held = cursor.held(now)
+        return Standing(
+            True,
+            cursor.acked,
+            partition.next_offset,
+            partition.epoch,
+            uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
+            cursor.lease_end,
+            _ms_left(cursor, now),
+        )
+
+    @_call
+    async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        for number, group in zip(partition_ids, groups, strict=True):
+            partition = self.partitions.get(number)
+            if partition is None or (number, group) in self.cursors:
+                continue
+            start = self.subscriptions.get((partition.queue.id, group.decode()))
+            first = partition.first_offset if start is None else partition.offset_at(start)
+            self.cursors[number, group] = CursorState(first - 1, first - 1)
+
+    @_call
+    async def next_epoch(self, partition_ids: list[int], groups: list[bytes]) -> None:
+        """There is but one epoch."""
+
+    @_call
+    async def locate(
+        self, partition_ids: list[int], transaction_ids: list[bytes], low: list[int], high: list[int]
+    ) -> list[int | None]:
+        seen: Counter[tuple[int, bytes]] = Counter()
+        found: list[int | None] = []
+        for number, transaction_id, above, top in zip(partition_ids, transaction_ids, low, high, strict=True):
+            nth = seen[number, transaction_id]
+            seen[number, transaction_id] += 1
+            partition = self.partitions.get(number)
+            offsets = [m.offset for m in partition.by_transaction.get(transaction_id, ())] if partition else []
+            ahead = [offset for offset in offsets if above < offset <= top]
+            behind = [offset for offset in offsets if offset <= above]
+            found.append(ahead[nth] if nth < len(ahead) else max(behind, default=None))
+        return found
+
+    @_call
+    async def resolve(self, queues: list[bytes], partitions: list[bytes]) -> list[Resolved]:
+        rows = []
+        for queue, name in zip(queues, partitions, strict=True):
+            state = self._ensure(queue.decode())
+            partition = self._find(state, name.decode())
+            if partition is None:
+                partition = PartitionState(self._next_id("partition"), state, name.decode())
+                self.partitions[partition.id] = partition
+            rows.append(Resolved(state.id, partition.id, partition.epoch))
+        return rows
+
+    @_call
+    async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
+        now = self.now()
+        mine = [p for n, p in sorted(self.partitions.items()) if n > after and p.queue.id == queue_id]
+        rows = []
+        for partition in mine[:limit]:
+            cursor = self.cursors.get((partition.id, group.encode()))
+            acked, held_ms = (cursor.acked, _ms_left(cursor, now)) if cursor else (None, None)
+            rows.append(ReadyRow(partition.id, partition.name, partition.epoch, partition.next_offset, acked, held_ms))
+        return rows
+
+    @_call
+    async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
+        found = [self.partitions[number] for number in partition_ids if number in self.partitions]
+        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch) for p in found]
+
+    # Queues and groups.
+
+    @_call
+    async def subscribe(self, queue_id: int, group: str, mode: str, start_at: str | None) -> None:
+        self.subscriptions.setdefault((queue_id, group), start_us(mode, start_at, self.now()))
+
+    @_call
+    async def ensure_queue(self, name: str) -> QueueRow:
+        return self._row(self._ensure(name))
+
+    @_call
+    async def find_queues(
+        self,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        task: str | None = None,
+        search: str | None = None,
+        limit: int = 1000,
+        offset: int = 0,
+    ) -> list[QueueRow]:
+        found = [
+            queue
+            for queue in sorted(self.queues.values(), key=lambda queue: queue.name.encode())
+            if name in (None, queue.name)
+            and namespace in (None, queue.namespace)
+            and task in (None, queue.task)
+            and (search is None or search.lower() in queue.name.lower())
+        ]
+        return [self._row(queue) for queue in found[offset : offset + limit]]
+
+    @_call
+    async def forget_leases(self, older_than_s: int) -> int:
+        now = self.now()
+        live = {cursor.lease_id for cursor in self.cursors.values() if cursor.held(now)}
+        old = [key for key, row in self.leases.items() if row[1] < now - older_than_s * 1_000_000 and key not in live]
+        for key in old[:1000]:
+            del self.leases[key]
+        return len(old[:1000])
+
+    def stats(self) -> dict[str, int]:
+        return {"size": 1, "idle": 1, "waiting": 0}
+
+    def _ensure(self, name: str) -> QueueState:
+        state = self.queues.get(name)
+        if state is None:
+            namespace, task = [*name.split("."), ""][:2]
+            state = self.queues[name] = QueueState(self._next_id("queue"), name, namespace, task)
+        return state
+
+    def _find(self, queue: QueueState, name: str) -> PartitionState | None:
+        return next((p for p in self.partitions.values() if p.queue is queue and p.name == name), None)
+
+    def _row(self, queue: QueueState) -> QueueRow:
+        created_at = EPOCH_2000 + timedelta(microseconds=START_US)
+        return QueueRow(queue.id, queue.name, queue.namespace, queue.task, queue.effective, created_at)
+
+    def _next_id(self, kind: str) -> int:
+        return next(self._ids.setdefault(kind, itertools.count(1)))
+
+
+def _parts(batch: PushBatch) -> dict[int, list[int]]:
+    """The messages of each partition, after a check of the shape that push.sql asks for."""
+    ids = batch.partition_ids
+    assert ids == sorted(set(ids)), "partition ids ascend and are distinct"
+    assert batch.places == [n for n, count in enumerate(batch.counts, 1) for _ in range(count)], "places follow counts"
+    assert len(batch.transaction_ids) == len(batch.payloads) == len(batch.places), "one entry per message"
+    for text in (*batch.transaction_ids, *batch.payloads):
+        _check_text(text)
+    places = itertools.count()
+    return {number: [next(places) for _ in range(count)] for number, count in zip(ids, batch.counts, strict=True)}
+
+
+def _within(messages: list[MessageState], bytes_max: int) -> list[MessageState]:
+    """The messages up to the one whose payload reaches the bound."""
+    before = itertools.accumulate((len(message.payload) for message in messages), initial=0)
+    return [message for message, size in zip(messages, before, strict=False) if size < bytes_max]
+
+
+def _check_text(text: bytes) -> None:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise errors.InvalidRequest("PostgreSQL cannot store this: invalid byte sequence") from None
+    if b"\x00" in text:
+        raise errors.InvalidRequest("PostgreSQL cannot store this: a NUL byte")
+
+
+def _check_order(rows: list[AckRow]) -> None:
+    keys = [(row.partition_id, row.group) for row in rows]
+    assert keys == sorted(set(keys)), "rows ascend by partition and group, one of each"
+
+
+def _base(acked: int, completed: int | None, signal: int | None) -> int:
+    """How far the cursor goes: to the highest completed, but not to what was given back or failed."""
+    if completed is None:
+        return acked
+    return max(acked, signal - 1 if signal is not None and completed > signal else completed)
+
+
+def _move(place: int, cursor: CursorState, row: AckRow) -> Acked:
+    was = cursor.acked
+    cursor.acked = _base(was, row.completed, row.retried)
+    over = cursor.acked >= cursor.lease_end
+    if over or row.retried is not None:
+        cursor.lease_id = cursor.lease_until = None
+    if over:
+        cursor.deliveries = cursor.retries = 0
+    return Acked(place, was, cursor.acked, cursor.lease_id is None)
+
+
+def _ms_left(cursor: CursorState, now: int) -> int | None:
+    return -(-(cursor.lease_until - now) // 1000) if cursor.lease_until and cursor.lease_until > now else None
+
+
+def _extras(messages: list[MessageState]) -> str | None:
+    rows: list[list[Any]] = [
+        [
+            message.offset,
+            str(uuid.UUID(bytes=message.trace_id)) if message.trace_id else None,
+            message.producer_sub.decode() if message.producer_sub else None,
+        ]
+        for message in messages
+        if message.trace_id or message.producer_sub
+    ]
+    return json.dumps(rows) if rows else None
