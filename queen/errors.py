@@ -127,6 +127,20 @@ class DuplicateTransaction(QueenError):
     code = "duplicate_transaction"
 
 
+class TransactionRefused(QueenError):
+    """A transaction was rolled back because one of its operations cannot be carried out; nothing of it was kept.
+
+    `reason` is the word of the wire (duplicate, ack_rejected); `position` the message at fault, from 0, if it is one.
+    """
+
+    code = "transaction_refused"
+
+    def __init__(self, message: str, *, reason: str, position: int | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.position = position
+
+
 class Contention(QueenError):
     """PostgreSQL gave up one of several calls that waited for each other. Nothing was stored; repeating is right."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from queen.model import COMPLETED, DEAD, FAILED, RETRY, AckItem, NewMessage
 
 _EMPTY = msgspec.Raw()
 _NULL = b"null"
+_NO_RIDER = (b"", b"null", b"[]", b"{}")
 _NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
 _EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 _SHOWN_NAME_LENGTH = 60
@@ -64,6 +65,53 @@ class AckBatch(msgspec.Struct, gc=False):
     consumerGroup: str | None = None
 
 
+class Operation(msgspec.Struct, gc=False):
+    """One operation of a transaction: a push of several items or of one, or an ack."""
+
+    type: str
+    items: list[TransactionItem] | None = None
+    queue: str | None = None
+    partition: str | None = None
+    payload: msgspec.Raw = _EMPTY
+    data: msgspec.Raw = _EMPTY
+    transactionId: msgspec.Raw = _EMPTY
+    traceId: str | None = None
+    partitionId: str | None = None
+    status: str | None = None
+    leaseId: str | None = None
+    error: str | None = None
+    consumerGroup: str | None = None
+
+
+class TransactionItem(msgspec.Struct, gc=False):
+    """One item of a push in a transaction; `data` is an alias of `payload`, and a missing payload is {}."""
+
+    queue: str
+    payload: msgspec.Raw = _EMPTY
+    data: msgspec.Raw = _EMPTY
+    partition: str | None = None
+    transactionId: msgspec.Raw = _EMPTY
+    traceId: str | None = None
+
+
+class TransactionBody(msgspec.Struct, gc=False):
+    """The body of POST /api/v1/transaction."""
+
+    operations: list[Operation]
+    requiredLeases: list[str] | None = None
+    kv: msgspec.Raw = _EMPTY
+    timers: msgspec.Raw = _EMPTY
+
+
+class TransactionRequest(NamedTuple):
+    """A transaction as the engine takes it: messages, and (group, ack) pairs, flat and in order."""
+
+    operations: list[NewMessage | tuple[str, AckItem]]
+    required_leases: list[str]
+    riders: str
+    """Which family of riders stands in the body, "" for none."""
+
+
 class ExtendBody(msgspec.Struct, gc=False):
     """The body of POST /api/v1/lease/{leaseId}/extend."""
 
@@ -75,6 +123,7 @@ _ack_decoder = msgspec.json.Decoder(Ack)
 _ack_batch_decoder = msgspec.json.Decoder(AckBatch)
 _extend_decoder = msgspec.json.Decoder(ExtendBody)
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_transaction_decoder = msgspec.json.Decoder(TransactionBody)
 _text_decoder = msgspec.json.Decoder(str)
 encode = msgspec.json.encode
 
@@ -211,6 +260,49 @@ def _ack_items(acks: list[Ack], where: str) -> list[AckItem]:
         kind = _STATUSES.get(one.status, FAILED)
         items.append(AckItem(transaction_id, partition_id, kind, one.leaseId or None, error))
     return items
+
+
+def decode_transaction(body: bytes) -> TransactionRequest:
+    """The operations of a transaction. Raises InvalidRequest for what is none."""
+    found: TransactionBody = _decode(_transaction_decoder, body)
+    riders = next((name for name in ("kv", "timers") if bytes(getattr(found, name)) not in _NO_RIDER), "")
+    if not found.operations and not riders:
+        raise errors.InvalidRequest("operations array cannot be empty", hint="send at least one push or ack")
+    operations: list[NewMessage | tuple[str, AckItem]] = []
+    for place, one in enumerate(found.operations):
+        where = f"$.operations[{place}]"
+        if one.type == "push":
+            operations += _transaction_messages(one, where)
+        elif one.type == "ack":
+            single = Ack(one.transactionId, one.partitionId, one.status, one.leaseId, one.error)
+            operations.append((group_name(one.consumerGroup), _ack_items([single], where)[0]))
+        else:
+            raise errors.InvalidRequest(f"bad body: unknown type {one.type!r} - at `{where}`", hint="push or ack")
+    return TransactionRequest(operations, [lease for lease in found.requiredLeases or [] if lease], riders)
+
+
+def _transaction_messages(one: Operation, where: str) -> list[NewMessage]:
+    items = one.items
+    if items is None:
+        if one.queue is None:
+            raise errors.InvalidRequest(f"bad body: a push needs items or queue - at `{where}`", hint="see /docs")
+        items = [TransactionItem(one.queue, one.payload, one.data, one.partition, one.transactionId, one.traceId)]
+    return [_transaction_message(item, f"{where}.items[{place}]") for place, item in enumerate(items)]
+
+
+def _transaction_message(item: TransactionItem, where: str) -> NewMessage:
+    transaction_id = bytes(item.transactionId)
+    if _is_plain(transaction_id):
+        transaction_id = transaction_id[1:-1]
+    else:
+        transaction_id = _transaction_id(transaction_id, f"{where}.transactionId")
+    return NewMessage(
+        check_name("queue", item.queue, f"{where}.queue"),
+        check_name("partition", item.partition or model.DEFAULT_PARTITION, f"{where}.partition"),
+        transaction_id or model.new_transaction_id().encode(),
+        bytes(item.payload) or bytes(item.data) or b"{}",
+        _trace_id(item.traceId) if item.traceId is not None else None,
+    )
 
 
 def group_name(group: str | None) -> str:

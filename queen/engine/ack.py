@@ -74,6 +74,16 @@ class AckGroup:
         if not self.done.done():
             self.done.set_result(None)
 
+    def reduced(self) -> AckRow:
+        """The row that the database gets."""
+        assert self.row is not None, "a group is reduced before it is sent"
+        return self.row
+
+    def has_failures(self) -> bool:
+        """Does it go to `ack_failed`?"""
+        row = self.reduced()
+        return row.failed is not None or row.dead is not None
+
     def results(self, outcome: Acked, partition: Partition | None) -> list[AckResult]:
         """One result per item, in the order of `items`."""
         buried = outcome.dead_offset if outcome.dead_letter_id is not None else None
@@ -186,17 +196,29 @@ class Ack:
             entry.positions.append(position)
         return list(groups.values())
 
-    async def _settle(self, group: str, entry: AckGroup) -> list[AckResult]:
+    async def prepare(self, group: str, entry: AckGroup) -> str | None:
+        """Fill in the offsets of a group and begin its row; the text of a refusal when it fails as a whole."""
         lease_bytes = _lease_bytes(entry.lease_id)
         if entry.lease_id and lease_bytes is None:
-            return self._refuse(entry, STALE_LEASE)
+            return STALE_LEASE
+        entry.offsets = []
         refusal = await self._position(group, entry)
+        entry.row = AckRow(entry.partition_id, group.encode(), lease_bytes)
+        return refusal
+
+    async def live_lease(self, group: str, partition_id: int, allowed: list[str]) -> str:
+        """The live lease of a cursor if it is one of these, else a text that is no lease and will be refused."""
+        standing = (await self._store.examine([partition_id], [group.encode()]))[0]
+        own = str(standing.lease_id).lower()
+        return own if own in {lease_id.lower() for lease_id in allowed} else "none of the required leases"
+
+    async def _settle(self, group: str, entry: AckGroup) -> list[AckResult]:
+        refusal = await self.prepare(group, entry)
         if refusal is not None:
             return self._refuse(entry, refusal)
-        entry.row = AckRow(entry.partition_id, group.encode(), lease_bytes)
         behind = -1
         for _ in range(_TRIES_MAX):
-            if not reduce(entry.row, entry.items, entry.offsets, behind):
+            if not reduce(entry.reduced(), entry.items, entry.offsets, behind):
                 outcome = Acked(0, behind, behind, False)
                 return entry.results(outcome, self._catalog.by_id(entry.partition_id))
             self.batcher.submit(entry)
@@ -249,12 +271,12 @@ class Ack:
 
     async def _flush(self, entries: list[AckGroup]) -> Collection[Hashable]:
         entries.sort(key=_by_cursor)
-        plain = [entry for entry in entries if _row(entry).failed is None and _row(entry).dead is None]
-        failures = [entry for entry in entries if _row(entry).failed is not None or _row(entry).dead is not None]
+        plain = [entry for entry in entries if not entry.has_failures()]
+        failures = [entry for entry in entries if entry.has_failures()]
         if plain:
-            self._take(plain, await self._store.ack([_row(entry) for entry in plain]))
+            self._take(plain, await self._store.ack([entry.reduced() for entry in plain]))
         if failures:
-            self._take(failures, await self._store.ack_failed([_row(entry) for entry in failures]))
+            self._take(failures, await self._store.ack_failed([entry.reduced() for entry in failures]))
         return ()
 
     def _take(self, entries: list[AckGroup], outcomes: list[Acked]) -> None:
@@ -262,10 +284,10 @@ class Ack:
         for place, entry in enumerate(entries, 1):
             outcome = by_place.get(place)
             if outcome is not None:
-                self._learn(entry, outcome)
+                self.learn(entry, outcome)
             entry.settle(outcome)
 
-    def _learn(self, entry: AckGroup, outcome: Acked) -> None:
+    def learn(self, entry: AckGroup, outcome: Acked) -> None:
         """Move the hints along with the cursor."""
         if outcome.dead_letter_id is not None:
             self._counters.dead_letters += 1
@@ -287,7 +309,7 @@ class Ack:
             if span is not None:
                 return span.partition, span.ready
         partition = self._catalog.by_id(entry.partition_id)
-        group = _row(entry).group.decode()
+        group = entry.reduced().group.decode()
         return partition, partition.queue.groups.get(group) if partition is not None else None
 
 
@@ -302,13 +324,8 @@ def _refusal(entry: AckGroup, standing: Standing) -> str | None:
     return None
 
 
-def _row(entry: AckGroup) -> AckRow:
-    assert entry.row is not None, "an entry is reduced before it is submitted"
-    return entry.row
-
-
 def _by_cursor(entry: AckGroup) -> tuple[int, bytes]:
-    return entry.partition_id, _row(entry).group
+    return entry.partition_id, entry.reduced().group
 
 
 def _lease_bytes(lease_id: str | None) -> bytes | None:

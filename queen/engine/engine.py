@@ -25,6 +25,7 @@ from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.engine.sweep import Sweeper
 from queen.engine.timers import Timers
+from queen.engine.transaction import Operation, Result, Transaction
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import Store
@@ -73,6 +74,7 @@ class Engine:
         self._pop = Pop(
             store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
         )
+        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats)
         self._extend = Extend(store, self.leases, self.stats, settings)
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
         self._loops = [
@@ -155,6 +157,11 @@ class Engine:
     async def ack(self, group: str, items: list[AckItem]) -> list[AckResult]:
         """Settle messages. See `Ack.ack`."""
         return await self._ack.ack(group, items)
+
+    async def transact(self, operations: list[Operation], required_leases: list[str]) -> list[Result]:
+        """Pushes and acks together or not at all. See `Transaction.transact`."""
+        self._check_open()
+        return await self._transaction.transact(operations, required_leases)
 
     async def extend(self, lease_id: str, seconds: int) -> Extended:
         """Move the end of a lease."""

@@ -103,6 +103,7 @@ class Leases:
         self._sequence = itertools.count()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # not asked of the handle: uvloop's has no `when` if the time is now
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -167,10 +168,10 @@ class Leases:
     def _arm(self) -> None:
         """One timer, at the earliest end."""
         at = min(heap[0][0] for heap in (self._held, self._ends) if heap)
-        if self._timer is None or at < self._timer.when():
+        if self._timer is None or at < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(at, self._expire)
+            self._timer, self._timer_at = self._loop.call_at(at, self._expire), at
 
     def _expire(self) -> None:
         """Make ready again what ran out by now."""

@@ -332,6 +332,20 @@ def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]
     return _batch([group[0].partition.id for group in groups], counts, places, messages), groups
 
 
+def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
+    """Messages with their partitions' ids, sorted by these, as the arrays of one call."""
+    ids: list[int] = []
+    counts: list[int] = []
+    places: list[int] = []
+    for partition_id, _ in placed:
+        if not ids or ids[-1] != partition_id:
+            ids.append(partition_id)
+            counts.append(0)
+        counts[-1] += 1
+        places.append(len(ids))
+    return _batch(ids, counts, places, [message for _, message in placed])
+
+
 def _one_partition(partition_id: int, messages: list[NewMessage]) -> PushBatch:
     return _batch([partition_id], [len(messages)], [1] * len(messages), messages)
 

@@ -16,6 +16,7 @@ class Timers:
         self._loop = asyncio.get_running_loop()
         self._buckets: dict[int, set[Waiter]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0  # not asked of the handle: uvloop's has no `when` if the time is now
 
     def add(self, at: float, waiter: Waiter) -> int:
         """Wake `waiter` at the loop time `at`. Returns the bucket, for `remove`."""
@@ -23,7 +24,7 @@ class Timers:
         self._buckets.setdefault(bucket, set()).add(waiter)
         if self._timer is None:
             self._arm()
-        elif self._timer.when() > bucket * _BUCKET_S:
+        elif self._timer_at > bucket * _BUCKET_S:
             self._timer.cancel()
             self._arm()
         return bucket
@@ -37,7 +38,10 @@ class Timers:
                 del self._buckets[bucket]
 
     def _arm(self) -> None:
-        self._timer = self._loop.call_at(min(self._buckets) * _BUCKET_S, self._ring) if self._buckets else None
+        self._timer = None
+        if self._buckets:
+            self._timer_at = min(self._buckets) * _BUCKET_S
+            self._timer = self._loop.call_at(self._timer_at, self._ring)
 
     def _ring(self) -> None:
         now = self._loop.time()

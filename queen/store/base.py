@@ -89,6 +89,14 @@ class Acked(NamedTuple):
     held_ms: int | None = None
 
 
+class Transacted(NamedTuple):
+    """What one transaction did: one entry per message, per ack without failure, per ack with one."""
+
+    pushed: list[Stored]
+    acked: list[Acked]
+    failed: list[Acked]
+
+
 class Standing(NamedTuple):
     """What stands at a cursor; see `examine.sql`."""
 
@@ -164,6 +172,9 @@ class Store(Protocol):
 
     async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
         """Acks with failures; rows ascend by (partition, group)."""
+
+    async def transact(self, batch: PushBatch | None, plain: list[AckRow], failures: list[AckRow]) -> Transacted:
+        """Messages and acks together or not at all; rows as for `ack` and `ack_failed`. Raises TransactionRefused."""
 
     async def extend(
         self, lease_ids: list[bytes], partition_ids: list[int], lease_ms: list[int]

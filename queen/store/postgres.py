@@ -5,7 +5,6 @@ Bound to (pool, schema); several such stores may live in one process. It decides
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,10 +23,13 @@ from queen.store.base import (
     Span,
     Standing,
     Stored,
+    Transacted,
 )
 from queen.store.pool import Connection, Pool
 
 Row = tuple[Any, ...]
+
+_NO_MESSAGES = PushBatch([], [], [], [], [], None, None)
 
 
 class PostgresStore:
@@ -40,6 +42,7 @@ class PostgresStore:
         self._push_deduplicating = self._call("push_deduplicating", 7)
         self._ack = self._call("ack", 5)
         self._ack_failed = self._call("ack_failed", 8)
+        self._transact = self._call("transact", 20)
         self._extend = self._call(
             "extend", 3, "select place, (extract(epoch from lease_until) * 1000000)::bigint - 946684800000000 from"
         )
@@ -110,33 +113,19 @@ class PostgresStore:
         return [Span(*row) for row in rows]
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:
-        found = await self._fetch(
-            self._ack,
-            (
-                arrays.bigints([row.partition_id for row in rows]),
-                arrays.texts([row.group for row in rows]),
-                arrays.uuids([row.lease_id for row in rows]),
-                arrays.bigints_or_null([row.completed for row in rows]),
-                arrays.bigints_or_null([row.retried for row in rows]),
-            ),
-        )
-        return [Acked(*row) for row in found]
+        return [Acked(*row) for row in await self._fetch(self._ack, _ack_parameters(rows))]
 
     async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
-        found = await self._fetch(
-            self._ack_failed,
-            (
-                arrays.bigints([row.partition_id for row in rows]),
-                arrays.texts([row.group for row in rows]),
-                arrays.uuids([row.lease_id for row in rows]),
-                arrays.bigints_or_null([row.completed for row in rows]),
-                arrays.bigints_or_null([row.retried for row in rows]),
-                arrays.bigints_or_null([row.failed for row in rows]),
-                arrays.bigints_or_null([row.dead for row in rows]),
-                arrays.texts([row.error for row in rows]),
-            ),
+        return [Acked(*row) for row in await self._fetch(self._ack_failed, _failed_parameters(rows))]
+
+    async def transact(self, batch: PushBatch | None, plain: list[AckRow], failures: list[AckRow]) -> Transacted:
+        pushes = _push_parameters(batch if batch is not None else _NO_MESSAGES)
+        rows = await self._fetch(self._transact, (*pushes, *_ack_parameters(plain), *_failed_parameters(failures)))
+        return Transacted(
+            [Stored(row[2], row[3]) for row in rows if row[0] == "push"],
+            [Acked(row[1], *row[4:]) for row in rows if row[0] == "ack"],
+            [Acked(row[1], *row[4:]) for row in rows if row[0] == "failed"],
         )
-        return [Acked(*row) for row in found]
 
     async def extend(
         self, lease_ids: list[bytes], partition_ids: list[int], lease_ms: list[int]
@@ -223,6 +212,20 @@ def _push_parameters(batch: PushBatch) -> tuple[object, ...]:
     )
 
 
-def lease_bytes(lease_id: str) -> bytes:
-    """The 16 bytes of a lease id's text."""
-    return uuid.UUID(lease_id).bytes
+def _ack_parameters(rows: list[AckRow]) -> tuple[object, ...]:
+    return (
+        arrays.bigints([row.partition_id for row in rows]),
+        arrays.texts([row.group for row in rows]),
+        arrays.uuids([row.lease_id for row in rows]),
+        arrays.bigints_or_null([row.completed for row in rows]),
+        arrays.bigints_or_null([row.retried for row in rows]),
+    )
+
+
+def _failed_parameters(rows: list[AckRow]) -> tuple[object, ...]:
+    return (
+        *_ack_parameters(rows),
+        arrays.bigints_or_null([row.failed for row in rows]),
+        arrays.bigints_or_null([row.dead for row in rows]),
+        arrays.texts([row.error for row in rows]),
+    )

@@ -9,6 +9,8 @@ from queen import errors
 
 _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
+# Raised by transact.sql; the detail of the error is the message at fault.
+_REFUSED = {"QN001": "duplicate", "QN002": "ack_rejected", "QN003": "gone"}
 _READ_ONLY = "25006"
 _CANCELLED = "57014"
 # A failed connection attempt carries no SQLSTATE. In other languages than English such a refusal counts as "away".
@@ -45,6 +47,9 @@ def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     text = str(error).strip().split("\n")[0]
     if state in _CONTENTION or _met_a_new_epoch(error, state):
         return errors.Contention(f"the database gave up this call: {text}")
+    if state in _REFUSED:
+        position = int(error.diag.message_detail) - 1 if error.diag.message_detail else None
+        return errors.TransactionRefused(text, reason=_REFUSED[state], position=position)
     if state == "23505":
         return errors.DuplicateTransaction(text)
     if state.startswith("28") or state == "42501" or (not state and any(words in text for words in _REFUSALS)):

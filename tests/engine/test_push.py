@@ -310,8 +310,10 @@ async def test_a_caller_that_leaves_keeps_the_accounts_right() -> None:
     store = MemoryStore()
     async with open_engine(store) as engine:
         await push(engine, "warm")
+        await push(engine, "warm", partition="us")
         gate = store.trouble.block("push")
         leaving = asyncio.ensure_future(engine.push([message("a"), message("b", "us")]))
+        staying = asyncio.ensure_future(push(engine, "c"))
         await gate.reached()
         leaving.cancel()
         await asyncio.wait({leaving})
@@ -319,7 +321,8 @@ async def test_a_caller_that_leaves_keeps_the_accounts_right() -> None:
         gate.open()
         await settle()
         assert engine.limits.pending_bytes == 0
-        assert stored(store) == ["warm", "a"]
+        assert outcomes(await staying) == [2], "who shares its flush does not notice"
+        assert stored(store) == ["warm", "a", "c"]
 
 
 @in_virtual_time

@@ -43,6 +43,10 @@ class QueueState:
     task: str
     options: dict[str, object] = field(default_factory=dict)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> QueueState:
+        """A copy of partitions, kept for a roll-back, belongs to the same queue."""
+        return self
+
     @property
     def effective(self) -> dict[str, object]:
         """All options."""

@@ -10,9 +10,9 @@ The database clock is the event loop's, shifted by `advance`, and moves by 1 µs
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import itertools
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -32,6 +32,7 @@ from queen.store.base import (
     Span,
     Standing,
     Stored,
+    Transacted,
 )
 from tests.support.gates import Trouble
 from tests.support.memory_rows import (
@@ -43,6 +44,16 @@ from tests.support.memory_rows import (
     PartitionState,
     QueueState,
     start_us,
+)
+from tests.support.memory_rules import (
+    base,
+    check_order,
+    extras,
+    foreign_duplicate,
+    move,
+    ms_left,
+    parts,
+    within,
 )
 
 P = ParamSpec("P")
@@ -131,11 +142,11 @@ class MemoryStore:
 
     @_call
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
-        parts = _parts(batch)
+        by_partition = parts(batch)
         live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
         for number in live:
             claimed: set[bytes] = set()
-            for place in parts[number]:
+            for place in by_partition[number]:
                 transaction_id = batch.transaction_ids[place]
                 if self.partitions[number].queue.deduplicates and (
                     transaction_id in claimed or self.partitions[number].once(transaction_id) is not None
@@ -143,7 +154,10 @@ class MemoryStore:
                     raise errors.DuplicateTransaction("a transaction id is stored already")
                 claimed.add(transaction_id)
         now = self.now()
-        return tuple(self._append(number, parts[number], batch, now) if number in live else -1 for number in parts)
+        return tuple(
+            self._append(number, places, batch, now) if number in live else -1
+            for number, places in by_partition.items()
+        )
 
     def _append(self, number: int, places: list[int], batch: PushBatch, now: int) -> int:
         partition = self.partitions[number]
@@ -172,12 +186,17 @@ class MemoryStore:
         return [await self._push_thoroughly(batch) for batch in batches]
 
     async def _push_thoroughly(self, batch: PushBatch) -> list[Stored]:
-        parts = _parts(batch)
+        await self._wait_for_locks(batch)
+        return self._store_thoroughly(batch)
+
+    async def _wait_for_locks(self, batch: PushBatch) -> None:
         async with self._unlocked:
             await self._unlocked.wait_for(lambda: not self.locked.intersection(batch.partition_ids))
+
+    def _store_thoroughly(self, batch: PushBatch) -> list[Stored]:
         now = self.now()
         stored: list[Stored] = []
-        for number, places in parts.items():
+        for number, places in parts(batch).items():
             partition = self.partitions.get(number)
             for place in places:
                 stored.append(self._store_one(partition, place, batch, now) if partition else Stored(None, False))
@@ -213,7 +232,7 @@ class MemoryStore:
             limit = batch.batches[place]
             allowed = limit - used[batch.requests[place]]
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
-            found = _within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
+            found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
             if found:
                 spans.append(self._lease(place, partition, cursor, found, batch, now))
         return spans
@@ -253,15 +272,18 @@ class MemoryStore:
             [message.transaction_id for message in found],
             [message.payload for message in found],
             tuple(message.created_us for message in found),
-            _extras(found),
+            extras(found),
         )
 
     # Ack and extend.
 
     @_call
     async def ack(self, rows: list[AckRow]) -> list[Acked]:
+        return self._ack(rows)
+
+    def _ack(self, rows: list[AckRow]) -> list[Acked]:
         now = self.now()
-        _check_order(rows)
+        check_order(rows)
         outcomes = []
         for place, row in enumerate(rows, 1):
             assert row.lowest_signal() == row.retried, "failures go to ack_failed"
@@ -270,13 +292,16 @@ class MemoryStore:
                 continue
             if row.retried is not None and row.retried <= cursor.acked:
                 continue
-            outcomes.append(_move(place, cursor, row))
+            outcomes.append(move(place, cursor, row))
         return outcomes
 
     @_call
     async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
+        return self._ack_failed(rows)
+
+    def _ack_failed(self, rows: list[AckRow]) -> list[Acked]:
         now = self.now()
-        _check_order(rows)
+        check_order(rows)
         outcomes = []
         for place, row in enumerate(rows, 1):
             cursor, partition = self.cursors.get((row.partition_id, row.group)), self.partitions.get(row.partition_id)
@@ -299,7 +324,7 @@ class MemoryStore:
             cursor.acked, cursor.retries = signal, 0
             cursor.deliveries = 0 if signal >= cursor.lease_end else cursor.deliveries
             return Acked(place, was, signal, True, number, signal, None)
-        cursor.acked = _base(cursor.acked, row.completed, signal)
+        cursor.acked = base(cursor.acked, row.completed, signal)
         held_ms = None
         if row.failed == signal:
             cursor.retries += 1
@@ -325,6 +350,31 @@ class MemoryStore:
         )
         self.dead_letters.append(letter)
         return letter.id
+
+    @_call
+    async def transact(self, batch: PushBatch | None, plain: list[AckRow], failures: list[AckRow]) -> Transacted:
+        if batch is not None:
+            await self._wait_for_locks(batch)
+        saved = copy.deepcopy((self.partitions, self.cursors, self.dead_letters))
+        try:
+            stored = self._store_or_refuse(batch) if batch is not None else []
+            acked, failed = self._ack(plain), self._ack_failed(failures)
+            if (len(acked), len(failed)) != (len(plain), len(failures)):
+                raise errors.TransactionRefused("an ack changed nothing", reason="ack_rejected")
+        except errors.QueenError:
+            self.partitions, self.cursors, self.dead_letters = saved
+            raise
+        return Transacted(stored, acked, failed)
+
+    def _store_or_refuse(self, batch: PushBatch) -> list[Stored]:
+        stored = self._store_thoroughly(batch)
+        gone = next((n for n, row in enumerate(stored) if row.offset is None), None)
+        if gone is not None:
+            raise errors.TransactionRefused("partition is gone", reason="gone", position=gone)
+        known = foreign_duplicate(batch, stored)
+        if known is not None:
+            raise errors.TransactionRefused("transaction id is stored already", reason="duplicate", position=known)
+        return stored
 
     @_call
     async def extend(
@@ -361,7 +411,7 @@ class MemoryStore:
             partition.epoch,
             uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
             cursor.lease_end,
-            _ms_left(cursor, now),
+            ms_left(cursor, now),
         )
 
     @_call
@@ -413,7 +463,7 @@ class MemoryStore:
         rows = []
         for partition in mine[:limit]:
             cursor = self.cursors.get((partition.id, group.encode()))
-            acked, held_ms = (cursor.acked, _ms_left(cursor, now)) if cursor else (None, None)
+            acked, held_ms = (cursor.acked, ms_left(cursor, now)) if cursor else (None, None)
             rows.append(ReadyRow(partition.id, partition.name, partition.epoch, partition.next_offset, acked, held_ms))
         return rows
 
@@ -481,70 +531,3 @@ class MemoryStore:
 
     def _next_id(self, kind: str) -> int:
         return next(self._ids.setdefault(kind, itertools.count(1)))
-
-
-def _parts(batch: PushBatch) -> dict[int, list[int]]:
-    """The messages of each partition, after a check of the shape that push.sql asks for."""
-    ids = batch.partition_ids
-    assert ids == sorted(set(ids)), "partition ids ascend and are distinct"
-    assert batch.places == [n for n, count in enumerate(batch.counts, 1) for _ in range(count)], "places follow counts"
-    assert len(batch.transaction_ids) == len(batch.payloads) == len(batch.places), "one entry per message"
-    for text in (*batch.transaction_ids, *batch.payloads):
-        _check_text(text)
-    places = itertools.count()
-    return {number: [next(places) for _ in range(count)] for number, count in zip(ids, batch.counts, strict=True)}
-
-
-def _within(messages: list[MessageState], bytes_max: int) -> list[MessageState]:
-    """The messages up to the one whose payload reaches the bound."""
-    before = itertools.accumulate((len(message.payload) for message in messages), initial=0)
-    return [message for message, size in zip(messages, before, strict=False) if size < bytes_max]
-
-
-def _check_text(text: bytes) -> None:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        raise errors.InvalidRequest("PostgreSQL cannot store this: invalid byte sequence") from None
-    if b"\x00" in text:
-        raise errors.InvalidRequest("PostgreSQL cannot store this: a NUL byte")
-
-
-def _check_order(rows: list[AckRow]) -> None:
-    keys = [(row.partition_id, row.group) for row in rows]
-    assert keys == sorted(set(keys)), "rows ascend by partition and group, one of each"
-
-
-def _base(acked: int, completed: int | None, signal: int | None) -> int:
-    """How far the cursor goes: to the highest completed, but not to what was given back or failed."""
-    if completed is None:
-        return acked
-    return max(acked, signal - 1 if signal is not None and completed > signal else completed)
-
-
-def _move(place: int, cursor: CursorState, row: AckRow) -> Acked:
-    was = cursor.acked
-    cursor.acked = _base(was, row.completed, row.retried)
-    over = cursor.acked >= cursor.lease_end
-    if over or row.retried is not None:
-        cursor.lease_id = cursor.lease_until = None
-    if over:
-        cursor.deliveries = cursor.retries = 0
-    return Acked(place, was, cursor.acked, cursor.lease_id is None)
-
-
-def _ms_left(cursor: CursorState, now: int) -> int | None:
-    return -(-(cursor.lease_until - now) // 1000) if cursor.lease_until and cursor.lease_until > now else None
-
-
-def _extras(messages: list[MessageState]) -> str | None:
-    rows: list[list[Any]] = [
-        [
-            message.offset,
-            str(uuid.UUID(bytes=message.trace_id)) if message.trace_id else None,
-            message.producer_sub.decode() if message.producer_sub else None,
-        ]
-        for message in messages
-        if message.trace_id or message.producer_sub
-    ]
-    return json.dumps(rows) if rows else None

@@ -1,0 +1,86 @@
+"""Rules of the in-memory store as functions: the shape of batches, how far a cursor goes, what a span carries."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import uuid
+from typing import Any
+
+from queen import errors
+from queen.store.base import Acked, AckRow, PushBatch, Stored
+from tests.support.memory_rows import CursorState, MessageState
+
+
+def parts(batch: PushBatch) -> dict[int, list[int]]:
+    """The messages of each partition, after a check of the shape that push.sql asks for."""
+    ids = batch.partition_ids
+    assert ids == sorted(set(ids)), "partition ids ascend and are distinct"
+    assert batch.places == [n for n, count in enumerate(batch.counts, 1) for _ in range(count)], "places follow counts"
+    assert len(batch.transaction_ids) == len(batch.payloads) == len(batch.places), "one entry per message"
+    for text in (*batch.transaction_ids, *batch.payloads):
+        check_text(text)
+    places = itertools.count()
+    return {number: [next(places) for _ in range(count)] for number, count in zip(ids, batch.counts, strict=True)}
+
+
+def within(messages: list[MessageState], bytes_max: int) -> list[MessageState]:
+    """The messages up to the one whose payload reaches the bound."""
+    before = itertools.accumulate((len(message.payload) for message in messages), initial=0)
+    return [message for message, size in zip(messages, before, strict=False) if size < bytes_max]
+
+
+def check_text(text: bytes) -> None:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        raise errors.InvalidRequest("PostgreSQL cannot store this: invalid byte sequence") from None
+    if b"\x00" in text:
+        raise errors.InvalidRequest("PostgreSQL cannot store this: a NUL byte")
+
+
+def check_order(rows: list[AckRow]) -> None:
+    keys = [(row.partition_id, row.group) for row in rows]
+    assert keys == sorted(set(keys)), "rows ascend by partition and group, one of each"
+
+
+def base(acked: int, completed: int | None, signal: int | None) -> int:
+    """How far the cursor goes: to the highest completed, but not to what was given back or failed."""
+    if completed is None:
+        return acked
+    return max(acked, signal - 1 if signal is not None and completed > signal else completed)
+
+
+def move(place: int, cursor: CursorState, row: AckRow) -> Acked:
+    was = cursor.acked
+    cursor.acked = base(was, row.completed, row.retried)
+    over = cursor.acked >= cursor.lease_end
+    if over or row.retried is not None:
+        cursor.lease_id = cursor.lease_until = None
+    if over:
+        cursor.deliveries = cursor.retries = 0
+    return Acked(place, was, cursor.acked, cursor.lease_id is None)
+
+
+def ms_left(cursor: CursorState, now: int) -> int | None:
+    return -(-(cursor.lease_until - now) // 1000) if cursor.lease_until and cursor.lease_until > now else None
+
+
+def extras(messages: list[MessageState]) -> str | None:
+    rows: list[list[Any]] = [
+        [
+            message.offset,
+            str(uuid.UUID(bytes=message.trace_id)) if message.trace_id else None,
+            message.producer_sub.decode() if message.producer_sub else None,
+        ]
+        for message in messages
+        if message.trace_id or message.producer_sub
+    ]
+    return json.dumps(rows) if rows else None
+
+
+def foreign_duplicate(batch: PushBatch, stored: list[Stored]) -> int | None:
+    """The first message whose transaction id was stored before this call; a repetition within it is none."""
+    rows = list(zip(batch.places, stored, strict=True))
+    fresh = {(place, row.offset) for place, row in rows if not row.duplicate}
+    return next((n for n, (place, row) in enumerate(rows) if row.duplicate and (place, row.offset) not in fresh), None)
