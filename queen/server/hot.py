@@ -18,6 +18,7 @@ from queen.engine.pop import PopRequest
 from queen.engine.push import PushChunk
 from queen.server import answers, query
 from queen.server.errors import JSON_TYPE, Answer, Headers, respond
+from queen.server.protocol import WRITE_WHOLE
 from queen.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -119,14 +120,14 @@ class Shortcut:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or _from_a_web_page(scope["headers"]):
-            await self._app(scope, receive, send)
-        elif scope["method"] == "POST" and (verb := self.posts.get(scope["path"])) is not None:
-            await self.post(verb, scope, receive, send)
-        elif scope["method"] == "GET" and is_pop(scope["raw_path"]):
-            await self.get(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        if scope["type"] == "http" and not _from_a_web_page(scope["headers"]):
+            if scope["method"] == "POST" and (verb := self.posts.get(scope["path"])) is not None:
+                return await self.post(verb, scope, receive, send)
+            if scope["method"] == "GET" and is_pop(scope["raw_path"]):
+                return await self.get(scope, receive, send)
+        # What goes through the application's middleware must come out through it: no short way for its answer.
+        scope.pop(WRITE_WHOLE, None)
+        return await self._app(scope, receive, send)
 
     async def post(
         self, verb: Callable[[bytes], Awaitable[Answer]], scope: Scope, receive: Receive, send: Send
@@ -141,7 +142,7 @@ class Shortcut:
             answer = respond(error)
         except Exception:
             answer = internal_error()
-        await write(send, answer)
+        await write(scope, send, answer)
 
     def poster(self, verb: Callable[[bytes], Awaitable[Answer]]) -> ASGIApp:
         """`post` of one verb as an ASGI application."""
@@ -163,7 +164,7 @@ class Shortcut:
         finally:
             watch.stop()
         if answer is not None:
-            await write(send, answer)
+            await write(scope, send, answer)
 
 
 class _Watch:
@@ -230,9 +231,12 @@ def too_large(bytes_max: int) -> errors.BodyTooLarge:
     )
 
 
-async def write(send: Send, answer: Answer) -> None:
-    """Send a whole answer. A 204 has neither type nor length, as strict clients want it."""
+async def write(scope: Scope, send: Send, answer: Answer) -> None:
+    """Send a whole answer, in one piece where the protocol can. A 204 has neither type nor length."""
     status, headers, body = answer
+    whole = scope.get(WRITE_WHOLE)
+    if whole is not None and whole(status, headers, body):
+        return
     if status != 204:
         headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -12,7 +12,6 @@ from queen.engine.engine import Engine
 from queen.engine.limits import Limits
 from queen.engine.maintenance.loop import Loop
 from queen.engine.stats import RATE_WINDOW_S, Stats
-from queen.model import new_lease_id
 from queen.settings import EngineSettings
 from tests.support.builders import ack, ids_of, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time, settle
@@ -152,7 +151,7 @@ async def test_seconds_of_an_extension_are_bounded() -> None:
         "x",
         "zzzzzzzz-0a11-7d02-8c44-9b1e2d3c4f50",
         "01990f3f-0a11-4d02-8c44-9b1e2d3c4f50",
-        new_lease_id(77),
+        "01990f3f-0a11-7d02-8c44-00000000004d",
         "ä" * 36,
     ],
 )

@@ -214,6 +214,8 @@ async def test_a_failed_look_after_the_call_keeps_what_the_call_brought() -> Non
         unlucky = asyncio.ensure_future(pop(engine, partition="us"))
         await asyncio.wait({lucky, unlucky})
         assert ids_of(lucky.result()) == ["a"], "it is leased, so it is delivered"
+        (leased,) = [partition for partition, _ in lucky.result().spans]
+        assert leased.queue.groups["__QUEUE_MODE__"].is_held(leased.id)
         assert isinstance(unlucky.exception(), errors.StoreUnavailable)
 
 
