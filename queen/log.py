@@ -28,6 +28,9 @@ def setup(format: str, level: str) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    # What these say at lower levels (a pid, a connection by its address) tells an operator nothing.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     # A failing write, such as a closed terminal, must not print a traceback per line.
     logging.raiseExceptions = False
 

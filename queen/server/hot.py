@@ -24,7 +24,9 @@ from queen.settings import EngineSettings
 log = logging.getLogger(__name__)
 
 _POP = b"/api/v1/pop"
-_COMMITTED: Headers = [*JSON_TYPE, (b"queen-durability", b"committed")]
+_PUSHED: dict[str, Headers] = {
+    word: [*JSON_TYPE, (b"queen-durability", word.encode())] for word in ("committed", "replicated", "async")
+}
 _NOTHING: Answer = (204, [], b"")
 _DISCOVERY_REFUSED = b'{"success":false,"error":"namespace or task is required","messages":[]}'
 
@@ -45,7 +47,7 @@ class Hot:
         refusal = _refused_as_a_whole(request.chunks)
         if refusal is not None:
             raise refusal
-        return 201, _COMMITTED, answers.pushed(request, len(messages))
+        return 201, _PUSHED[self._engine.store.durability], answers.pushed(request, len(messages))
 
     async def ack(self, body: bytes) -> Answer:
         """POST /api/v1/ack"""

@@ -70,7 +70,7 @@ def snapshot(here: Context) -> dict[str, Any]:
         "requests": {"total": engine.stats.requests, "rate": round(request_rate, 1)},
         "memory": {"rss": _rss_bytes()},
         "cpu": {"user": int(usage.ru_utime * 1_000_000), "system": int(usage.ru_stime * 1_000_000)},
-        "durability": "committed",
+        "durability": engine.store.durability,
         "mode": here.mode,
         "counters": engine.stats.snapshot(),
         "sizes": engine.sizes(),

@@ -225,5 +225,9 @@ class Store(Protocol):
     async def forget_leases(self, older_than_s: int) -> int:
         """Remove what is left of dead leases over several partitions."""
 
+    @property
+    def durability(self) -> str:
+        """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
+
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

@@ -76,7 +76,9 @@ async def check(connection: Connection, schema: str) -> MigrationReport:
 
 async def _migrate(connection: Connection, schema: str) -> MigrationReport:
     await connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"queen migrate {schema}",))
-    await connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
+    if await _one(connection, sql.SQL("select to_regnamespace({})").format(_quoted(schema))) is None:
+        # Only then: a role that owns the schema need not be allowed to create one.
+        await connection.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(schema)))
     await connection.execute(sql.SQL("set local search_path to {}, pg_temp").format(sql.Identifier(schema)))
     # Functions may call one another; their bodies are resolved when they first run.
     await connection.execute("set local check_function_bodies to off")
@@ -90,7 +92,10 @@ async def _migrate(connection: Connection, schema: str) -> MigrationReport:
             )
             report.applied.append(step.name)
     await _create_functions(connection)
-    log.info("schema migrated schema=%s from=%d to=%d", schema, report.from_version, report.to_version)
+    if report.applied:
+        log.info("schema migrated schema=%s from=%d to=%d", schema, report.from_version, report.to_version)
+    else:
+        log.info("functions renewed schema=%s version=%d", schema, report.to_version)
     return report
 
 
@@ -104,6 +109,11 @@ async def _create_functions(connection: Connection) -> None:
     )
     await connection.execute("delete from schema_functions")
     await connection.execute("insert into schema_functions (digest) values (%s)", (_digest(),))
+
+
+def _quoted(schema: str) -> sql.Literal:
+    """The schema's name as to_regnamespace reads it."""
+    return sql.Literal(sql.Identifier(schema).as_string(None))
 
 
 def _digest() -> str:

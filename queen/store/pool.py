@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import psycopg
+import psycopg_pool
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
@@ -25,11 +26,24 @@ log = logging.getLogger(__name__)
 Connection = AsyncConnection[tuple[object, ...]]
 
 
+COMMITTED = "committed"
+
+# In the words of http-api.md §2.1: a commit may come back before it is on disk (async), or after a standby has it too.
+_DURABILITY = """
+select case when current_setting('synchronous_commit') = 'off' or current_setting('fsync') = 'off' then 'async'
+            when current_setting('synchronous_commit') <> 'local'
+                 and current_setting('synchronous_standby_names') <> '' then 'replicated'
+            else 'committed' end
+"""
+
+
 class Pool:
     """A bounded pool of connections to one database."""
 
     def __init__(self, dsn: str, settings: DatabaseSettings) -> None:
         self._settings = settings
+        self._checking: asyncio.Task[None] | None = None
+        self.durability = COMMITTED
         self._deadline_s = settings.statement_timeout_ms / 1000
         self._pool = AsyncConnectionPool(
             dsn,
@@ -41,7 +55,7 @@ class Pool:
             max_idle=settings.connection_idle_ms_max / 1000,
             reconnect_timeout=5,
             open=False,
-            configure=_configure,
+            configure=self._configure,
             kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": "queen", "connect_timeout": 5},
             name="queen",
         )
@@ -65,7 +79,25 @@ class Pool:
             async with asyncio.timeout(self._deadline_s), self._pool.connection() as connection:
                 yield connection
         except (psycopg.Error, OSError, TimeoutError) as error:
-            raise (translate(error) or errors.QueenError(str(error))) from error
+            found = translate(error) or errors.QueenError(str(error))
+            if isinstance(found, errors.StoreUnavailable):
+                self._check()
+            raise found from error
+
+    def _check(self) -> None:
+        """One connection broke, so the idle ones may be broken too: have them tried now, not one by one by requests."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.get_running_loop().create_task(self._try_connections())
+
+    async def _try_connections(self) -> None:
+        with contextlib.suppress(psycopg.Error, psycopg_pool.PoolClosed, OSError):
+            await self._pool.check()
+
+    async def _configure(self, connection: AsyncConnection[tuple[object, ...]]) -> None:
+        """What every new connection gets, and what it tells: how durable a commit on it is."""
+        arrays.register(connection)
+        row = await (await connection.execute(_DURABILITY)).fetchone()
+        self.durability = str(row[0]) if row else COMMITTED
 
     def stats(self) -> dict[str, int]:
         """size, idle, waiting (requests in the line), and the counters of psycopg_pool under its own names."""
@@ -79,7 +111,3 @@ class Pool:
             "wait_ms": raw.get("requests_wait_ms", 0),
             "timeouts": raw.get("requests_errors", 0),
         }
-
-
-async def _configure(connection: AsyncConnection[tuple[object, ...]]) -> None:
-    arrays.register(connection)

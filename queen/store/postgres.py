@@ -190,6 +190,10 @@ class PostgresStore:
         rows = await self._fetch(self._forget_leases, (older_than_s,))
         return int(rows[0][0])
 
+    @property
+    def durability(self) -> str:
+        return self._pool.durability
+
     def stats(self) -> dict[str, int]:
         return self._pool.stats()
 

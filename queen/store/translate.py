@@ -19,6 +19,8 @@ _REFUSALS = (
     "no password supplied",
     "no pg_hba.conf entry",
     "permission denied for database",
+    "is not permitted to log in",
+    "does not exist",  # the role, or the database
 )
 
 

@@ -512,6 +512,10 @@ class MemoryStore:
             del self.leases[key]
         return len(old[:1000])
 
+    @property
+    def durability(self) -> str:
+        return "committed"
+
     def stats(self) -> dict[str, int]:
         return {"size": 1, "idle": 1, "waiting": 0}
 

@@ -39,6 +39,7 @@ async def transaction(request: Request) -> Response:
         results = await here.engine.transact(operations, asked.required_leases)
     except errors.TransactionRefused as error:
         return _rolled_back(own_id, error.reason, error.message)
+    headers = {"Queen-Durability": here.engine.store.durability}
     content = {
         "transactionId": own_id,
         "success": True,
@@ -47,7 +48,7 @@ async def transaction(request: Request) -> Response:
             for index, (operation, result) in enumerate(zip(operations, results, strict=True))
         ],
     }
-    return Response(wire.encode(content), media_type="application/json", headers={"Queen-Durability": "committed"})
+    return Response(wire.encode(content), media_type="application/json", headers=headers)
 
 
 def _rolled_back(own_id: str, reason: str, text: str) -> Response:
