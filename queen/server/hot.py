@@ -99,8 +99,8 @@ def is_pop(path: bytes) -> bool:
     if not path.startswith(_POP):
         return False
     segments = path[len(_POP) :].split(b"/")
-    if len(segments) == 1:
-        return not segments[0]
+    if len(segments) == 1 or segments[0]:
+        return path == _POP
     return segments[1] == b"queue" and (
         (len(segments) == 3 and segments[2] != b"")
         or (len(segments) == 5 and segments[3] == b"partition" and segments[2] != b"" and segments[4] != b"")

@@ -20,7 +20,6 @@ _REFUSALS = (
     "no pg_hba.conf entry",
     "permission denied for database",
     "is not permitted to log in",
-    "does not exist",  # the role, or the database
 )
 
 
@@ -54,7 +53,7 @@ def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
         return errors.TransactionRefused(text, reason=_REFUSED[state], position=position)
     if state == "23505":
         return errors.DuplicateTransaction(text)
-    if state.startswith("28") or state == "42501" or (not state and any(words in text for words in _REFUSALS)):
+    if state.startswith("28") or state == "42501" or (not state and _is_refusal(text)):
         return errors.AccessDenied(
             text, hint="check user, password and rights of database.url (or PG_USER, PG_PASSWORD)"
         )
@@ -67,6 +66,11 @@ def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     if _is_away(error, state):
         return errors.StoreUnavailable(f"the database is away: {text}")
     return errors.QueenError(f"unexpected database error {state}: {text}")
+
+
+def _is_refusal(text: str) -> bool:
+    """Errors of a connection that is being made carry no state. A missing database may still come; a role does not."""
+    return any(words in text for words in _REFUSALS) or ('role "' in text and text.endswith("does not exist"))
 
 
 def _met_a_new_epoch(error: psycopg.Error, state: str) -> bool:

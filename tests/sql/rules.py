@@ -90,6 +90,8 @@ class Cursor:
         if status == "failed":
             self.acked = base
             self.retries += 1
+            if self.acked >= self.span_end:
+                self.deliveries = 0
             self.held = options.retry_delay
         else:
             self._advance(base)

@@ -46,7 +46,7 @@ class ScramCluster:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"]
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
         self._process = subprocess.Popen(
             [self._bin_dir / "postgres", "-D", self._data, "-p", str(self.port), *options],
             stdin=subprocess.DEVNULL,
