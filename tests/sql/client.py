@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.abc import Buffer
 from psycopg.rows import namedtuple_row
 from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.json import Jsonb
 
 Row = Any
 
@@ -70,7 +71,7 @@ class Session:
 
     def rows(self, text: str, *values: object) -> list[Row]:
         """The rows of a statement in which {s} stands for the schema."""
-        statement = sql.SQL(text).format(s=sql.Identifier(self.schema))  # type: ignore[arg-type]
+        statement = sql.SQL(text).format(s=sql.Identifier(self.schema))
         cursor = self.connection.execute(statement, values or None)
         return cursor.fetchall() if cursor.description else []
 
@@ -158,7 +159,7 @@ class Session:
 
     def configure(self, queue: str, *, replace: bool = False, **options: Any) -> Row:
         types = ("text", "text", "text", "boolean", "jsonb")
-        return self.call("configure", types, queue, None, None, replace, psycopg.types.json.Jsonb(options))[0]
+        return self.call("configure", types, queue, None, None, replace, Jsonb(options))[0]
 
     # --- looking and meddling ---
 

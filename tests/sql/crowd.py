@@ -22,7 +22,7 @@ IDS_MAX = 1500
 
 @dataclass
 class Notes:
-    """What all members of the crowd were told. Appending to a list is atomic; nothing is read before they have ended."""
+    """What all members of the crowd were told. Appending to a list is atomic; nothing is read before they end."""
 
     stored: list[tuple[int, str, int, bool]] = field(default_factory=list)
     """(partition, transaction id, offset, duplicate) of each answer to a push."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -43,13 +44,14 @@ def test_a_repeated_ack_under_a_live_lease_changes_nothing(session: Session, p: 
 
 @pytest.mark.parametrize("signal", ["completed", "retried"])
 def test_a_stale_lease_is_refused_and_changes_nothing(session: Session, p: int, signal: str) -> None:
+    said: dict[str, Any] = {signal: 1}
     stale = session.lease
     session.expire(p)
-    assert session.ack(Signal(p, stale, **{signal: 1})) == []
+    assert session.ack(Signal(p, stale, **said)) == []
     session.pop(p, batch=5)
     before = session.cursor(p)
-    assert session.ack(Signal(p, stale, **{signal: 1})) == []
-    assert session.ack(Signal(p, uuid.uuid4(), **{signal: 1})) == []
+    assert session.ack(Signal(p, stale, **said)) == []
+    assert session.ack(Signal(p, uuid.uuid4(), **said)) == []
     assert session.cursor(p) == before
 
 

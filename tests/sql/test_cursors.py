@@ -89,7 +89,7 @@ def test_a_timestamp_starts_at_the_first_message_not_older(session: Session) -> 
 def test_the_first_registration_holds(session: Session) -> None:
     session.partition()
     first = _subscribe(session, "new")
-    assert first.created and first.mode == "new"  # type: ignore[attr-defined]
+    assert (first.created, first.mode) == (True, "new")  # type: ignore[attr-defined]
     second = _subscribe(session, "timestamp", _START)
     assert (second.mode, second.start_at, second.created) == ("new", first.start_at, False)  # type: ignore[attr-defined]
     assert _subscribe(session, "all", group="h").mode == "all"  # type: ignore[attr-defined]

@@ -105,7 +105,9 @@ def test_an_epoch_without_messages_of_a_partition_is_passed(session: Session) ->
 def test_next_epoch_called_too_often_skips_nothing(session: Session, p: int) -> None:
     session.next_epoch(p)
     assert session.examine(p).epoch == 1, "its next message lies here"
-    assert _pop_on(session, p).transaction_ids == ["a0", "a1", "a2"]
+    first = _pop_on(session, p)
+    assert first is not None
+    assert first.transaction_ids == ["a0", "a1", "a2"]
     session.ack(Signal(p, session.lease, completed=2))
     # As two servers do that found nothing in epoch 1 at the same time.
     session.next_epoch(p)

@@ -38,8 +38,10 @@ class Machine(RuleBasedStateMachine):
     def begin(self, limit: int, letters: bool, delay: bool, group: str) -> None:
         queue = f"q{next(_queues)}"
         self.options = Options(limit, letters, delay)
-        own = {"retryLimit": limit, "deadLetterQueue": letters, "dlqAfterMaxRetries": letters}
-        self.session.configure(queue, **own, **({"retryDelay": 3_600_000} if delay else {}))
+        own: dict[str, Any] = {"retryLimit": limit, "deadLetterQueue": letters, "dlqAfterMaxRetries": letters}
+        if delay:
+            own["retryDelay"] = 3_600_000
+        self.session.configure(queue, **own)
         self.p = self.session.partition(queue=queue)
         self.log: list[str] = []
         self.cursors = {name: Cursor() for name in GROUPS}

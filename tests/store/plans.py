@@ -123,7 +123,8 @@ def grow(session: Session, queues: int = 10) -> None:
         PARTITIONS,
     )
     session.rows(
-        'insert into {s}.messages_1 (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload)'
+        "insert into {s}.messages_1"
+        ' (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload)'
         " select p, o, now() - (%s - o) * interval '1 second', p %% %s + 1, 1, true,"
         " to_char(p, 'FM00000') || '-' || to_char(o, 'FM000'), '0'"
         " from generate_series(1, %s) p, generate_series(0, %s) o",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -28,6 +28,8 @@ TEXTS: list[list[str | None]] = [
 ]
 NUMBERS: list[list[int]] = [[], [0], [1, 2, 3], [-(2**31), 2**31 - 1], list(range(1000))]
 UUIDS: list[list[uuid.UUID | None]] = [[], [None], [uuid.UUID(int=0), None, uuid.UUID(int=2**128 - 1)]]
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def _as_text(dsn: str, value: arrays.Array, kind: str) -> str | None:
@@ -102,8 +104,7 @@ def _read(dsn: str, expression: str, *, register: Callable[[Any], None] = arrays
         ("'{}'::timestamptz[]", ()),
         (
             "array['2000-01-01 00:00:00.000001+00', '1999-12-31 23:59:59+00', '2030-06-01 12:00:00+00']::timestamptz[]",
-            (1, -1_000_000, (datetime(2030, 6, 1, 12, tzinfo=UTC) - datetime(2000, 1, 1, tzinfo=UTC)).days * 86_400_000_000
-             + 43_200_000_000),
+            (1, -1_000_000, (datetime(2030, 6, 1, 12, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)),
         ),
     ],
     ids=lambda value: str(value)[:25],

@@ -13,7 +13,6 @@ import pytest
 
 from queen import errors
 from queen import sql as files
-from queen.store import migrate as module
 from queen.store.migrate import MigrationReport, migrate
 from tests.sql.client import Session
 from tests.sql.waiting import until
@@ -123,7 +122,7 @@ def test_a_changed_function_is_created_anew(empty_database_dsn: str, monkeypatch
     changed = known["default_options"].replace('"leaseTime": 300', '"leaseTime": 42')
     assert changed != known["default_options"]
     texts = tuple({**known, "default_options": changed}.items())
-    monkeypatch.setattr(module.files, "functions", lambda: texts)
+    monkeypatch.setattr(files, "functions", lambda: texts)
     report = _run(empty_database_dsn)
     assert (report.functions_changed, report.applied) == (True, [])
     with Session(empty_database_dsn) as session:
@@ -146,7 +145,7 @@ def test_new_functions_keep_the_data_and_renew_the_pop_of_every_epoch(
             "create_pop": known["create_pop"].replace("begin\n    if p_several", "begin -- new\n    if p_several"),
         }
         assert texts != known
-        monkeypatch.setattr(module.files, "functions", lambda: tuple(texts.items()))
+        monkeypatch.setattr(files, "functions", lambda: tuple(texts.items()))
         assert _run(empty_database_dsn).functions_changed
         renewed = session.rows(
             "select proname from pg_proc where prosrc like %s and proname ~ '^pop_'", "%begin -- new%"

@@ -114,7 +114,7 @@ def test_nobody_listens_there() -> None:
 def test_an_epoch_that_opens_inside_a_transaction_is_worth_another_try(database_dsn: str) -> None:
     with Session(database_dsn) as session, Session(database_dsn) as other:
         p = session.partition()
-        with pytest.raises(psycopg.errors.CheckViolation) as caught, session.connection.transaction():
+        with pytest.raises(psycopg.errors.CheckViolation) as caught, session.connection.transaction():  # noqa: PT012
             session.push_deduplicating({p: ["a"]})
             other.open_epoch(2)
             session.push_deduplicating({p: ["b"]})

@@ -57,7 +57,7 @@ async def watched(runtime: Runtime) -> AsyncIterator[Traffic]:
 
 
 def _frontend(text: str) -> list[tuple[str, str]]:
-    """Lines such as `F<tab>4<tab>Sync`. A value with a newline in it makes lines of another form, which do not count."""
+    """Lines such as `F<tab>4<tab>Sync`. A value with a newline makes lines of another form, which do not count."""
     found = []
     for line in text.splitlines():
         parts = line.split("\t")
