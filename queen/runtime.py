@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _WAIT_FIRST_S = 0.2
 _WAIT_MAX_S = 5.0
+_WAITS_MAX = 4
 
 
 @dataclass(slots=True)
@@ -47,7 +48,8 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     pool = Pool(dsn, settings.database)
     await pool.open()
     try:
-        engine = Engine(PostgresStore(pool, settings.database.schema), settings.engine)
+        waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
+        engine = Engine(PostgresStore(pool, settings.database.schema), settings.engine, waits_max)
         engine.start()
         try:
             yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)

@@ -60,7 +60,8 @@ def _ignore(_: PopRequest) -> None:
 class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
-    def __init__(self, store: Store, settings: EngineSettings) -> None:
+    def __init__(self, store: Store, settings: EngineSettings, waits_max: int = 4) -> None:
+        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection."""
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -69,7 +70,7 @@ class Engine:
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        self._push = Push(store, self.catalog, self.limits, self.stats, settings)
+        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
         self._pop = Pop(
             store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back

@@ -3,8 +3,11 @@
     items → chunks, one per partition (PushChunk) → batcher, keyed by partition → one store call → outcomes
 
 A chunk is stored as a whole or not at all, and keeps its order. Messages of one partition never overtake each other:
-the batcher lets one flush at a time hold a partition. A partition whose row somebody else has locked leaves the
-common flush and waits in a call of its own, so that it delays no other.
+the batcher lets one flush at a time hold a partition.
+
+Nothing that takes longer delays the others. A flush that meets a duplicate is set aside, and sorted out without
+waiting for locks. A partition whose row somebody else has locked is set aside by itself and waits for it, in a call
+of its own; a few such calls may wait at a time, so that they never take all connections.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from queen.store.base import PushBatch, Store, Stored
 log = logging.getLogger(__name__)
 
 _ATTEMPTS_MAX = 4
-_ASIDE_MAX = 4
+_SORTING_MAX = 2
 _CONTENTION_PAUSE_S = 0.05
 
 T = TypeVar("T")
@@ -117,13 +120,22 @@ class PushRequest:
 class Push:
     """The push verb of the engine."""
 
-    def __init__(self, store: Store, catalog: Catalog, limits: Limits, stats: Stats, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        limits: Limits,
+        stats: Stats,
+        settings: EngineSettings,
+        waits_max: int,
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
         self._messages_max = settings.push_messages_max
-        self._aside_slots = asyncio.Semaphore(_ASIDE_MAX)
+        self._sorting = asyncio.Semaphore(_SORTING_MAX)
+        self._waiting = asyncio.Semaphore(waits_max)
         self._asides: dict[asyncio.Task[None], list[PushChunk]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.batcher: Batcher[PushChunk] = Batcher(
@@ -196,40 +208,48 @@ class Push:
     async def _flush(self, chunks: list[PushChunk]) -> Collection[Hashable]:
         """The fast way, which waits for no lock. What needs more than it leaves the flush with its partitions."""
         if chunks[0].weight > self._messages_max:
-            return self._set_aside(chunks, self._flush_large(chunks[0]))
+            return self._set_aside(chunks, self._waiting, self._flush_large(chunks[0]))
         chunks.sort(key=attrgetter("partition.id"))
         batch, groups = _assemble(chunks)
         try:
             return self._settle(groups, await self._store.push(batch))
         except (errors.DuplicateTransaction, errors.Contention):
-            return self._set_aside(chunks, self._flush_thoroughly(chunks))
+            return self._set_aside(chunks, self._sorting, self._flush_thoroughly(chunks, wait=False))
         except errors.InvalidRequest as error:
             # One message that PostgreSQL cannot store fails alone, never with its neighbours.
-            return self._set_aside(chunks, self._flush_apart(chunks, error))
+            return self._set_aside(chunks, self._sorting, self._flush_apart(chunks, error))
 
     def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
         kept: set[Hashable] = set()
         for group, base in zip(groups, bases, strict=True):
             if base < 0:
                 # Locked by somebody else, or gone.
-                kept.update(self._set_aside(group, self._flush_thoroughly(group)))
+                kept.update(self._wait_for(group))
                 continue
             for chunk in group:
                 chunk.store_from(base)
                 base += chunk.weight
         return kept
 
-    def _set_aside(self, chunks: list[PushChunk], work: Coroutine[None, None, None]) -> Collection[Hashable]:
+    def _wait_for(self, group: list[PushChunk]) -> Collection[Hashable]:
+        """Wait for the row of one partition that somebody else has locked."""
+        return self._set_aside(group, self._waiting, self._flush_thoroughly(group, wait=True))
+
+    def _set_aside(
+        self, chunks: list[PushChunk], slots: asyncio.Semaphore, work: Coroutine[None, None, None]
+    ) -> Collection[Hashable]:
         """Go on outside the common flushes, a few at a time; the partitions are kept until it is done."""
         keys = {chunk.key for chunk in chunks}
-        task = asyncio.get_running_loop().create_task(self._aside(chunks, work))
+        task = asyncio.get_running_loop().create_task(self._aside(chunks, slots, work))
         self._asides[task] = chunks
         task.add_done_callback(partial(self._aside_ended, keys, work))
         return keys
 
-    async def _aside(self, chunks: list[PushChunk], work: Coroutine[None, None, None]) -> None:
+    async def _aside(
+        self, chunks: list[PushChunk], slots: asyncio.Semaphore, work: Coroutine[None, None, None]
+    ) -> None:
         try:
-            async with self._aside_slots:
+            async with slots:
                 await work
         except errors.QueenError as error:
             _fail(chunks, error)
@@ -242,18 +262,26 @@ class Push:
     ) -> None:
         del self._asides[task]
         work.close()  # A task that is cancelled early never awaits it.
+        # What was set aside again, to wait for a lock, is still kept.
+        kept = {chunk.key for chunks in self._asides.values() for chunk in chunks}
         for key in keys:
-            self.batcher.release(key)
+            if key not in kept:
+                self.batcher.release(key)
 
-    async def _flush_thoroughly(self, chunks: list[PushChunk]) -> None:
-        """Store with a search for duplicates; chunks of partitions that are gone start over under new ids."""
+    async def _flush_thoroughly(self, chunks: list[PushChunk], *, wait: bool) -> None:
+        """Store with a search for duplicates. Partitions that could not be had are waited for, or are gone."""
         batch, groups = _assemble(chunks)
-        stored = await self._patiently(lambda: self._store.push_deduplicating(batch))
+        stored = await self._patiently(lambda: self._store.push_deduplicating(batch, wait))
         position = 0
-        for chunk in itertools.chain.from_iterable(groups):
-            rows = stored[position : position + chunk.weight]
-            position += chunk.weight
-            self._settle_each(chunk, rows)
+        for group in groups:
+            if stored[position].offset is None and not wait:
+                self._wait_for(group)
+                position += sum(chunk.weight for chunk in group)
+                continue
+            for chunk in group:
+                rows = stored[position : position + chunk.weight]
+                position += chunk.weight
+                self._settle_each(chunk, rows)
 
     def _settle_each(self, chunk: PushChunk, rows: list[Stored]) -> None:
         if rows[0].offset is None:
@@ -299,7 +327,7 @@ class Push:
             return
         for chunk in chunks:
             try:
-                await self._flush_thoroughly([chunk])
+                await self._flush_thoroughly([chunk], wait=False)
             except errors.QueenError as own:
                 chunk.fail(own)
 

@@ -158,8 +158,8 @@ class Store(Protocol):
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
         """First offset per partition, or -1: locked elsewhere, or gone. Raises DuplicateTransaction: nothing kept."""
 
-    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
-        """One result per message; waits for locks."""
+    async def push_deduplicating(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
+        """One result per message; waits for locks, or leaves locked partitions out as if they were gone."""
 
     async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
         """Several batches in one transaction, stored together or not at all."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import AsyncRawCursor, sql
 
+from queen import errors
 from queen.store import arrays
 from queen.store.base import (
     Acked,
@@ -29,6 +30,7 @@ from queen.store.pool import Connection, Pool
 
 Row = tuple[Any, ...]
 
+_TRIES_MAX = 3
 _NO_MESSAGES = PushBatch([], [], [], [], [], None, None)
 
 
@@ -39,7 +41,7 @@ class PostgresStore:
         self._pool = pool
         self._schema = schema
         self._push = self._call("push", 7, "select")
-        self._push_deduplicating = self._call("push_deduplicating", 7)
+        self._push_deduplicating = self._call("push_deduplicating", 8)
         self._ack = self._call("ack", 5)
         self._ack_failed = self._call("ack_failed", 8)
         self._transact = self._call("transact", 20)
@@ -77,8 +79,8 @@ class PostgresStore:
         rows = await self._fetch(self._push, _push_parameters(batch))
         return rows[0][0]  # type: ignore[no-any-return]
 
-    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
-        rows = await self._fetch(self._push_deduplicating, _push_parameters(batch))
+    async def push_deduplicating(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
+        rows = await self._fetch(self._push_deduplicating, (*_push_parameters(batch), wait))
         return [Stored(row[1], row[2]) for row in rows]
 
     async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
@@ -87,7 +89,7 @@ class PostgresStore:
             cursors: list[AsyncRawCursor[Row]] = []
             for batch in batches:
                 cursor: AsyncRawCursor[Row] = AsyncRawCursor(connection)
-                await cursor.execute(self._push_deduplicating, _push_parameters(batch), binary=True)
+                await cursor.execute(self._push_deduplicating, (*_push_parameters(batch), True), binary=True)
                 cursors.append(cursor)
             for cursor in cursors:
                 results.append([Stored(row[1], row[2]) for row in await cursor.fetchall()])
@@ -170,8 +172,12 @@ class PostgresStore:
         await self._fetch(self._subscribe, (queue_id, group, mode, start_at))
 
     async def ensure_queue(self, name: str) -> QueueRow:
-        await self._fetch(self._ensure_queue, (name,))
-        return (await self.find_queues(name=name))[0]
+        for _ in range(_TRIES_MAX):
+            await self._fetch(self._ensure_queue, (name,))
+            rows = await self.find_queues(name=name)
+            if rows:
+                return rows[0]
+        raise errors.Contention(f"queue {name!r} is deleted as fast as it is created")
 
     async def find_queues(
         self,

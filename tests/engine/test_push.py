@@ -135,6 +135,41 @@ async def test_a_blocked_partition_delays_no_other() -> None:
 
 
 @in_virtual_time
+async def test_many_blocked_partitions_delay_no_duplicate_elsewhere() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        waiting = []
+        for n in range(8):
+            number = (await push(engine, "a", partition=f"slow{n}")).chunks[0].partition.id
+            store.locked.add(number)
+            waiting.append(asyncio.ensure_future(push(engine, "b", partition=f"slow{n}")))
+        await push(engine, "x", partition="fast")
+        await settle()
+        assert outcomes(await push(engine, "x", "y", partition="fast")) == [[Stored(0, True), Stored(1, False)]]
+        assert not any(task.done() for task in waiting)
+        for number in list(store.locked):
+            await store.unlock(number)
+        await asyncio.gather(*waiting)
+
+
+@in_virtual_time
+async def test_a_duplicate_beside_a_blocked_partition_waits_for_no_lock() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "x", partition="fast")
+        blocked = (await push(engine, "a", partition="slow")).chunks[0].partition.id
+        store.locked.add(blocked)
+        slow = asyncio.ensure_future(push(engine, "b", partition="slow"))
+        fast = asyncio.ensure_future(push(engine, "x", "y", partition="fast"))
+        behind = asyncio.ensure_future(push(engine, "c", partition="slow"))
+        assert outcomes(await fast) == [[Stored(0, True), Stored(1, False)]]
+        assert not slow.done()
+        await store.unlock(blocked)
+        await asyncio.gather(slow, behind)
+        assert stored(store, partition="slow") == ["a", "b", "c"]
+
+
+@in_virtual_time
 async def test_a_failure_in_the_wait_for_a_lock_reaches_the_request() -> None:
     store = MemoryStore()
     async with open_engine(store) as engine:

@@ -98,8 +98,10 @@ class Session:
         """Transaction ids by partition; the first offset of each partition, in the order of ids."""
         return list(self.call("push", _PUSH, *push_arrays(messages, **more))[0][0])
 
-    def push_deduplicating(self, messages: Mapping[int, Sequence[str]], **more: Any) -> list[tuple[int | None, bool]]:
-        rows = self.call("push_deduplicating", _PUSH, *push_arrays(messages, **more))
+    def push_deduplicating(
+        self, messages: Mapping[int, Sequence[str]], *, wait: bool = True, **more: Any
+    ) -> list[tuple[int | None, bool]]:
+        rows = self.call("push_deduplicating", (*_PUSH, "boolean"), *push_arrays(messages, **more), wait)
         assert [row.n for row in rows] == list(range(1, len(rows) + 1))
         return [(row.offset, row.duplicate) for row in rows]
 

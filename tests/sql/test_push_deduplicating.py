@@ -107,3 +107,15 @@ def test_more_than_one_operation_in_one_transaction_is_all_or_nothing(session: S
         assert session.push_deduplicating({p: ["a", "b"]}) == [(0, False), (1, False)]
         assert session.push_deduplicating({p: ["b", "c"]}) == [(1, True), (2, False)]
     assert session.stored(p) == [(0, "a"), (1, "b"), (2, "c")]
+
+
+def test_without_waiting_a_locked_partition_is_left_out(session: Session, another: Callable[[], Session]) -> None:
+    first, second = session.partitions(2)
+    session.push({first: ["a"], second: ["b"]})
+    holder = another()
+    with holder.connection.transaction():
+        holder.rows("select from {s}.partitions where partition_id = %s for update", first)
+        answer = session.push_deduplicating({first: ["a", "c"], second: ["b", "d"]}, wait=False)
+        assert answer == [(None, False), (None, False), (0, True), (1, False)]
+    assert session.push_deduplicating({first: ["a", "c"]}, wait=False) == [(0, True), (1, False)]
+    assert session.stored(first) == [(0, "a"), (1, "c")]

@@ -178,15 +178,16 @@ class MemoryStore:
         )
 
     @_call
-    async def push_deduplicating(self, batch: PushBatch) -> list[Stored]:
-        return await self._push_thoroughly(batch)
+    async def push_deduplicating(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
+        return await self._push_thoroughly(batch, wait)
 
     @_call
     async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
         return [await self._push_thoroughly(batch) for batch in batches]
 
-    async def _push_thoroughly(self, batch: PushBatch) -> list[Stored]:
-        await self._wait_for_locks(batch)
+    async def _push_thoroughly(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
+        if wait:
+            await self._wait_for_locks(batch)
         return self._store_thoroughly(batch)
 
     async def _wait_for_locks(self, batch: PushBatch) -> None:
@@ -197,7 +198,7 @@ class MemoryStore:
         now = self.now()
         stored: list[Stored] = []
         for number, places in parts(batch).items():
-            partition = self.partitions.get(number)
+            partition = self.partitions.get(number) if number not in self.locked else None
             for place in places:
                 stored.append(self._store_one(partition, place, batch, now) if partition else Stored(None, False))
         return stored

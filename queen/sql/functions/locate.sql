@@ -4,6 +4,8 @@
 -- of the leased span; without a lease the end is the partition's newest message. Several entries with the same
 -- partition and transaction id mean the lowest position, then the next, and so on. What lies behind the cursor is
 -- answered too, so that a repeated ack finds what it acknowledged before.
+-- "offset 0" keeps the bounds out of the inner reads: with them, the planner may walk the primary key through the whole
+-- backlog and compare transaction ids, where the index on them has the one row.
 create or replace function locate(
     p_partition_ids bigint[], p_transaction_ids text[], p_from bigint[], p_to bigint[]
 ) returns table ("offset" bigint)
@@ -16,15 +18,17 @@ begin
               from unnest(p_partition_ids, p_transaction_ids, p_from, p_to)
                    with ordinality u (partition_id, transaction_id, low, high, n)) u
       left join lateral (
-            select m."offset" from messages m
-             where m.transaction_id = u.transaction_id and m.partition_id = u.partition_id
-               and m."offset" > u.low and m."offset" <= u.high
-             order by m."offset" limit 1 offset u.nth) ahead on true
+            select r."offset"
+              from (select m."offset" from messages m
+                     where m.transaction_id = u.transaction_id and m.partition_id = u.partition_id offset 0) r
+             where r."offset" > u.low and r."offset" <= u.high
+             order by r."offset" limit 1 offset u.nth) ahead on true
       left join lateral (
-            select m."offset" from messages m
-             where ahead."offset" is null and m.transaction_id = u.transaction_id
-               and m.partition_id = u.partition_id and m."offset" <= u.low
-             order by m."offset" desc limit 1) behind on true
+            select r."offset"
+              from (select m."offset" from messages m
+                     where m.transaction_id = u.transaction_id and m.partition_id = u.partition_id offset 0) r
+             where ahead."offset" is null and r."offset" <= u.low
+             order by r."offset" desc limit 1) behind on true
      order by u.n;
 end
 $$;

@@ -1,18 +1,20 @@
--- push_deduplicating(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs)
+-- push_deduplicating(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs, wait)
 --   → one row per message, in input order
 --
 -- The thorough form of push(), for a call in which push() met a stored transaction id or a locked partition. Same
--- parameters. It waits for the partition locks, in id order, and finds out which messages are duplicates.
+-- parameters. It finds out which messages are duplicates. With `wait` it waits for the partition
+-- locks, in id order; without, a partition that is locked elsewhere counts as gone.
 -- Columns: n (counted from 1), "offset" (of the stored message; for a duplicate that of the first one; null when the
--- partition is gone), duplicate. Within one call the first of equal ids wins.
+-- partition is gone, or locked), duplicate. Within one call the first of equal ids wins.
 -- Tables written, in lock order: partitions (by id), messages.
 create or replace function push_deduplicating(
     p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
-    p_trace_ids uuid[], p_producer_subs text[]
+    p_trace_ids uuid[], p_producer_subs text[], p_wait boolean default true
 ) returns table (n bigint, "offset" bigint, duplicate boolean)
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
+    v_free      bigint[];       -- the partitions that could be locked at once; without `wait` only
     v_bases     bigint[];       -- per partition: its next offset, or null when it is gone
     v_queues    integer[];
     v_onces     boolean[];      -- per partition: does its queue deduplicate
@@ -23,6 +25,12 @@ declare
     v_last      timestamptz;
     v_now       timestamptz;
 begin
+    if not p_wait then
+        select array_agg(f.partition_id) into v_free from (
+            select t.partition_id from partitions t where t.partition_id = any (p_partition_ids)
+             order by t.partition_id for no key update skip locked) f;
+    end if;
+
     select array_agg(l.next_offset), array_agg(l.queue_id), array_agg(coalesce(l.once, false)),
            array_agg(greatest(l.epoch, l.newest)), max(l.last_write_at)
       into v_bases, v_queues, v_onces, v_epochs, v_last
@@ -30,7 +38,9 @@ begin
               from unnest(p_partition_ids) with ordinality i (partition_id, n)
               left join lateral (
                     select t.next_offset, t.queue_id, t.epoch, t.last_write_at
-                      from partitions t where t.partition_id = i.partition_id for no key update) p on true
+                      from partitions t
+                     where t.partition_id = i.partition_id and (p_wait or t.partition_id = any (v_free))
+                       for no key update) p on true
               left join queues q on q.queue_id = p.queue_id
              order by i.n) l;
     v_now := greatest(clock_timestamp(), v_last);

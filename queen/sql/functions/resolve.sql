@@ -1,10 +1,11 @@
 -- resolve(queues, partitions) → one row per (queue, partition) pair, in input order, created where missing
 -- Columns: queue_id, partition_id, epoch. A new queue takes namespace and task from its name: up to the first dot, and
 -- between the first and the second. Two callers that create the same thing both get the same ids.
+-- Each look-up is a lateral one with a limit, so that it is one descent of an index whatever the statistics say.
 -- Tables written, in lock order: queues (by name), counters, partitions (by queue, name).
 create or replace function resolve(p_queues text[], p_partitions text[])
 returns table (queue_id integer, partition_id bigint, epoch integer)
-language plpgsql set search_path from current as $$
+language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_missing integer;
@@ -20,8 +21,12 @@ begin
     end loop;
 
     select count(distinct (q.queue_id, u.partition)) into v_missing
-      from unnest(p_queues, p_partitions) u (queue, partition) join queues q on q.name = u.queue
-     where not exists (select from partitions p where p.queue_id = q.queue_id and p.name = u.partition);
+      from unnest(p_queues, p_partitions) u (queue, partition)
+     cross join lateral (select t.queue_id from queues t where t.name = u.queue limit 1) q
+      left join lateral (
+            select true as found from partitions t
+             where t.queue_id = q.queue_id and t.name = u.partition limit 1) p on true
+     where p.found is null;
 
     if v_missing > 0 then
         insert into partitions (partition_id, queue_id, name, epoch)
@@ -29,8 +34,12 @@ begin
                (select max(epoch) from epochs)
           from (select take_ids('partition', v_missing) as first) take,
                (select distinct q.queue_id, u.partition
-                  from unnest(p_queues, p_partitions) u (queue, partition) join queues q on q.name = u.queue
-                 where not exists (select from partitions p where p.queue_id = q.queue_id and p.name = u.partition)) m
+                  from unnest(p_queues, p_partitions) u (queue, partition)
+                 cross join lateral (select t.queue_id from queues t where t.name = u.queue limit 1) q
+                  left join lateral (
+                        select true as found from partitions t
+                         where t.queue_id = q.queue_id and t.name = u.partition limit 1) p on true
+                 where p.found is null) m
          order by m.queue_id, m.partition
         on conflict (queue_id, name) do nothing;
     end if;
@@ -38,8 +47,10 @@ begin
     return query
     select q.queue_id, p.partition_id, p.epoch
       from unnest(p_queues, p_partitions) with ordinality u (queue, partition, n)
-      join queues q on q.name = u.queue
-      join partitions p on p.queue_id = q.queue_id and p.name = u.partition
+     cross join lateral (select t.queue_id from queues t where t.name = u.queue limit 1) q
+     cross join lateral (
+            select t.partition_id, t.epoch from partitions t
+             where t.queue_id = q.queue_id and t.name = u.partition limit 1) p
      order by u.n;
 end
 $$;
