@@ -100,11 +100,6 @@ def test_a_wrong_password(tmp_path: Path, scram: ScramCluster) -> None:
     assert "wrong" not in said
 
 
-def test_a_database_that_does_not_exist(tmp_path: Path, scram: ScramCluster) -> None:
-    url = scram.url().replace("/postgres", "/nobody")
-    check_refused_start(tmp_path, 3, 'database "nobody" does not exist', arguments=("--database-url", url))
-
-
 def test_a_schema_newer_than_the_program(tmp_path: Path, scram: ScramCluster) -> None:
     scram.execute(
         "CREATE SCHEMA newer; CREATE TABLE newer.schema_migrations (version integer, name text);"
@@ -153,6 +148,22 @@ def test_a_database_that_is_down_is_waited_for(outside: Server, scram: ScramClus
         api.push_to(queue, [1])
     outside.check_unharmed()
     assert outside.terminate() == 0
+
+
+def test_a_database_that_does_not_exist_yet_is_waited_for_by_name(tmp_path: Path, scram: ScramCluster) -> None:
+    server = Server(tmp_path, "--database-url", scram.url().replace("/postgres", "/not_yet"))
+    watch(server)
+    server.launch()
+    try:
+        wait_until(lambda: "waiting for the database" in server.output() or not server.running, "the first try")
+        assert 'database "not_yet" does not exist' in server.output()
+        scram.execute("CREATE DATABASE not_yet")
+        server.wait_ready()
+        assert server.terminate() == 0
+    finally:
+        if server.running:
+            server.kill()
+        scram.execute("DROP DATABASE IF EXISTS not_yet WITH (FORCE)")
 
 
 def test_a_server_that_waits_for_its_database_can_be_stopped(outside: Server, scram: ScramCluster) -> None:

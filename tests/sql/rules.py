@@ -87,14 +87,12 @@ class Cursor:
                 self.deliveries = 0
             return
         self._release()
+        self.acked = base
+        if self.acked >= self.span_end:
+            self.deliveries = 0
         if status == "failed":
-            self.acked = base
             self.retries += 1
-            if self.acked >= self.span_end:
-                self.deliveries = 0
             self.held = options.retry_delay
-        else:
-            self._advance(base)
 
     def _release(self) -> None:
         self.lease, self.live, self.held = None, False, False

@@ -129,3 +129,14 @@ def test_many_cursors_in_one_call(session: Session) -> None:
     assert [row.place for row in rows] == [place for place in range(1, 101) if place != stale + 1]
     assert all(row.released == (row.place % 2 == 1) for row in rows)
     assert session.one("select count(*) from {s}.cursors where acked = 1 and lease_id is null") == 50
+
+
+def test_a_retry_leaves_the_retry_counter_as_it_is(session: Session) -> None:
+    number = session.partition()
+    session.push({number: ["a", "b"]})
+    session.open_cursors([number])
+    session.ack_failed(Signal(number, None, failed=0))
+    session.ack(Signal(number, None, retried=0))
+    assert session.cursor(number).retries == 1
+    session.ack_failed(Signal(number, None, retried=0, failed=1))
+    assert session.cursor(number).retries == 1

@@ -108,7 +108,7 @@ def grow(session: Session, queues: int = 10) -> None:
 
     What calls on the empty tables have created is removed, but not by TRUNCATE, which would throw cached plans away.
     """
-    for table in ("queues", "partitions", "cursors"):
+    for table in ("queues", "partitions", "cursors", "messages"):
         session.rows(f"delete from {{s}}.{table}")
     session.rows(
         "insert into {s}.queues (queue_id, name, dedup_window_s) select n, 'q' || n, 3600"

@@ -23,8 +23,7 @@ begin
            acked = greatest(c.acked, i.target),
            lease_id = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_id end,
            lease_until = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_until end,
-           deliveries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0
-                             else c.deliveries end,
+           deliveries = case when greatest(c.acked, i.target) < c.lease_end then c.deliveries else 0 end,
            retries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0 else c.retries end
       from (select u.*, case when u.completed > u.retried then u.retried - 1 else u.completed end as target
               from unnest(p_partition_ids, p_groups, p_lease_ids, p_completed, p_retried)

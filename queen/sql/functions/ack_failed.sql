@@ -62,8 +62,7 @@ begin
            set acked_was = r.was, acked = ack_failed.acked, lease_id = null,
                lease_until = case when held_ms > 0 then now() + held_ms * interval '1 millisecond' end,
                deliveries = case when ack_failed.acked >= c.lease_end then 0 else c.deliveries end,
-               retries = case when v_bury then 0 when r.failed = v_signal then c.retries + 1
-                              when ack_failed.acked >= c.lease_end then 0 else c.retries end
+               retries = case when v_bury then 0 when r.failed = v_signal then c.retries + 1 else c.retries end
          where c.partition_id = r.partition_id and c.consumer_group = r.consumer_group;
         return next;
     end loop;

@@ -9,6 +9,7 @@ language plpgsql set search_path from current set enable_seqscan = off set plan_
 #variable_conflict use_column
 declare
     v_missing integer;
+    v_first bigint;
 begin
     -- A queue may be deleted between the look and the lock: then look again. Once locked it stays to the end, so that
     -- it cannot be deleted while it gets a partition.
@@ -29,11 +30,12 @@ begin
      where p.found is null;
 
     if v_missing > 0 then
+        -- Taken apart from the insert, in which a plan may run it more than once.
+        v_first := take_ids('partition', v_missing);
         insert into partitions (partition_id, queue_id, name, epoch)
-        select take.first + row_number() over (order by m.queue_id, m.partition) - 1, m.queue_id, m.partition,
+        select v_first + row_number() over (order by m.queue_id, m.partition) - 1, m.queue_id, m.partition,
                (select max(epoch) from epochs)
-          from (select take_ids('partition', v_missing) as first) take,
-               (select distinct q.queue_id, u.partition
+          from (select distinct q.queue_id, u.partition
                   from unnest(p_queues, p_partitions) u (queue, partition)
                  cross join lateral (select t.queue_id from queues t where t.name = u.queue limit 1) q
                   left join lateral (
