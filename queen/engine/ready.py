@@ -15,9 +15,9 @@ never a message.
 
 A hold has an end after which it is not believed, so that no mishap can hide a partition for good.
 
-What a read of the database says of leases is old when it arrives: the partition may have been freed meanwhile. So
-reads are announced (`begin_read`, `end_read`), and what was freed in between stands in `changed`: there the read is not
-believed.
+What a read of the database says of leases is old when it arrives: the partition may have been freed or held meanwhile.
+So reads are announced (`begin_read`, `end_read`), and what was freed or held in between stands in `changed`: there the
+read is not believed.
 """
 
 from __future__ import annotations
@@ -143,6 +143,8 @@ class ReadySet:
 
     def hold(self, partition_id: int, until: float) -> None:
         """Nothing can be leased here until then."""
+        if self._reads:
+            self.changed.add(partition_id)
         self.ready.pop(partition_id, None)
         self.held[partition_id] = until
 

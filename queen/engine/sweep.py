@@ -80,7 +80,10 @@ class Sweeper:
         if row.acked is not None and row.acked + 1 >= row.head:
             return
         if row.held_ms is None:
-            if row.head > 0:
+            if row.head > 0 and ready.is_held(partition.id) and partition.id not in ready.changed:
+                # Held here but free in the database: another server settled a lease of ours.
+                ready.free(partition, more=True)
+            elif row.head > 0:
                 ready.offer(partition)
         elif not ready.is_held(partition.id):
             self._leases.hold_elsewhere(ready, partition, row.held_ms)

@@ -93,6 +93,18 @@ async def test_first_contact_finds_by_a_sweep_what_others_stored() -> None:
 
 
 @in_virtual_time
+async def test_a_lease_that_another_server_settled_is_seen_by_the_next_sweep() -> None:
+    store = MemoryStore()
+    async with open_engine(store, loops=True) as engine, open_engine(store) as other:
+        await push(engine, "a", "b")
+        leased = await pop(engine, batch=1, lease_ms=3_600_000)
+        assert ids_of(leased) == ["a"]
+        assert all(result.error is None for result in await ack(other, leased))
+        # Long before the end of that lease.
+        assert ids_of(await pop(engine, wait_ms=60_000)) == ["b"]
+
+
+@in_virtual_time
 async def test_a_sweep_goes_on_after_a_full_page() -> None:
     store = MemoryStore()
     async with open_engine(store) as writer:

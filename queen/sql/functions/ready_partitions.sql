@@ -5,7 +5,8 @@
 -- read and sort the whole queue for a page either, which it would while there are no statistics.
 create or replace function ready_partitions(p_queue_id integer, p_group text, p_after bigint, p_limit integer)
 returns table (partition_id bigint, name text, epoch integer, head bigint, acked bigint, held_ms bigint)
-language sql stable set search_path from current set enable_seqscan = off set enable_sort = off as $$
+language sql stable set search_path from current set enable_seqscan = off
+    set enable_sort = off set enable_incremental_sort = off as $$
     select p.partition_id, p.name, p.epoch, p.next_offset, c.acked,
            case when c.lease_until > now() then ceil(extract(epoch from c.lease_until - now()) * 1000)::bigint end as held_ms
       from partitions p
