@@ -164,6 +164,8 @@ class Pop:
             request.gone = True
             await self._hand_back(request)
             raise
+        if request.gone:
+            await self._hand_back(request)  # The client left after the lease was given, and before the answer.
         self._count(request)
 
     def leave(self, request: PopRequest) -> None:
@@ -209,7 +211,7 @@ class Pop:
                     ready.nudge()
 
     async def _hand_back(self, request: PopRequest) -> None:
-        """The caller was cancelled while a call was on its way: what it brings goes back at once."""
+        """The caller left while a call was on its way: what it brought goes back at once."""
         for ready in request.sets:
             ready.nudge()
         if request.spans and not request.auto_ack:
