@@ -303,9 +303,12 @@ class Pop:
     async def _place(self, missed: list[_Candidate], standings: list[Standing]) -> None:
         unopened: list[_Candidate] = []
         stuck: list[_Candidate] = []
-        for candidate, standing in zip(missed, standings, strict=True):
+        # Where they were looked for; read before anything is learnt of newer epochs.
+        asked = [candidate.epoch for candidate in missed]
+        for candidate, epoch, standing in zip(missed, asked, standings, strict=True):
             ready, partition = candidate.ready, candidate.partition
             partition.head = max(partition.head, standing.head or 0)
+            partition.epoch = max(partition.epoch, standing.newest or 0)
             if not standing.found:
                 self._catalog.forget_partition(partition)
             elif standing.acked is None:
@@ -314,7 +317,7 @@ class Pop:
                 self._leases.hold_elsewhere(ready, partition, standing.held_ms)
             elif standing.acked + 1 >= partition.head:
                 ready.free(partition, more=False)
-            elif standing.epoch is not None and standing.epoch != candidate.epoch:
+            elif standing.epoch is not None and standing.epoch != epoch:
                 ready.epochs[partition.id] = standing.epoch
                 ready.free(partition, more=True)
             elif standing.epoch is not None and standing.epoch < partition.epoch:

@@ -107,6 +107,7 @@ class Standing(NamedTuple):
     lease_id: object
     lease_end: int | None
     held_ms: int | None
+    newest: int | None = None
 
 
 class ReadyRow(NamedTuple):

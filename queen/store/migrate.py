@@ -28,6 +28,17 @@ create table if not exists schema_functions (digest text primary key, applied_at
 """
 
 
+_POPS = "^pop_[0-9]+$"
+_NAMED = (
+    "select oid::regprocedure::text from pg_proc where pronamespace = current_schema()::regnamespace and proname ~ %s"
+)
+# One that takes other parameters than before stands beside its former self, and calls of it may fit both.
+_OUTDATED = (
+    "select f.name from (select oid::regprocedure::text as name, row_number() over (partition by proname order by"
+    " age(xmin)) as n from pg_proc where pronamespace = current_schema()::regnamespace and proname ~ %s) f where f.n > 1"
+)
+
+
 @dataclass(slots=True)
 class MigrationReport:
     """What a migration did. `from_version` is 0 for a new schema."""
@@ -100,15 +111,34 @@ async def _migrate(connection: Connection, schema: str) -> MigrationReport:
 
 
 async def _create_functions(connection: Connection) -> None:
-    for _, text in files.functions():
-        await connection.execute(text.encode())
+    for name, text in files.functions():
+        await _replace(connection, text, f"^{name}$")
     # Opening an epoch that exists creates its pop function anew.
-    await connection.execute(
+    await _replace(
+        connection,
         "select open_epoch(e.epoch) from (select epoch from epochs"
-        " union all select 1 where not exists (select from epochs)) e"
+        " union all select 1 where not exists (select from epochs)) e",
+        _POPS,
     )
+    await _drop(connection, _OUTDATED, "|".join([_POPS, *(f"^{name}$" for name, _ in files.functions())]))
     await connection.execute("delete from schema_functions")
     await connection.execute("insert into schema_functions (digest) values (%s)", (_digest(),))
+
+
+async def _replace(connection: Connection, statement: str, names: str) -> None:
+    """Replaces functions, which running servers hardly notice; where their results changed, drops them first."""
+    try:
+        async with connection.transaction():
+            await connection.execute(statement.encode())
+    except psycopg.errors.InvalidFunctionDefinition:
+        await _drop(connection, _NAMED, names)
+        await connection.execute(statement.encode())
+
+
+async def _drop(connection: Connection, which: str, names: str) -> None:
+    for (function,) in await (await connection.execute(which.encode(), (names,))).fetchall():
+        assert isinstance(function, str)
+        await connection.execute(f"drop function {function}".encode())
 
 
 def _quoted(schema: str) -> sql.Literal:

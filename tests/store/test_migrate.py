@@ -154,6 +154,31 @@ def test_new_functions_keep_the_data_and_renew_the_pop_of_every_epoch(
         assert session.stored(p) == [(0, "a"), (1, "b")]
 
 
+def test_functions_may_change_their_parameters_and_their_results(
+    empty_database_dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    _run(empty_database_dsn)
+    before = _catalog(admin)
+    for statement in (
+        "drop function queen.examine(bigint[], text[])",
+        "create function queen.examine(bigint[], text[]) returns bigint language sql as 'select 1'",
+        "create function queen.push_deduplicating(bigint[]) returns bigint language sql as 'select 1'",
+        "drop function queen.pop_1",
+        "create function queen.pop_1(bigint[]) returns bigint language sql as 'select 1'",
+        "create function queen.mine(bigint) returns bigint language sql as 'select 1'",
+        "delete from queen.schema_functions",
+    ):
+        admin.execute(statement.encode())
+    assert _run(empty_database_dsn).functions_changed
+    assert [one for one in _catalog(admin) if one[1] != "mine"] == before
+    assert ("f", "mine") in [one[:2] for one in _catalog(admin)], "what is not ours stays"
+    with Session(empty_database_dsn) as session:
+        p = session.partition()
+        session.push_deduplicating({p: ["a"]})
+        session.open_cursors([p])
+        assert session.pop(p)[0].transaction_ids == ["a"]
+
+
 def test_a_role_that_may_not_create_is_told_so(empty_database_dsn: str, admin: psycopg.Connection[Any]) -> None:
     role = f"queen_test_{secrets.token_hex(4)}"
     admin.execute(f"create role {role}")
