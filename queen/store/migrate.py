@@ -29,13 +29,12 @@ create table if not exists schema_functions (digest text primary key, applied_at
 
 
 _POPS = "^pop_[0-9]+$"
-_NAMED = (
-    "select oid::regprocedure::text from pg_proc where pronamespace = current_schema()::regnamespace and proname ~ %s"
-)
+_OURS = "from pg_proc where pronamespace = quote_ident(current_schema())::regnamespace and proname ~ %s"
+_NAMED = f"select oid::regprocedure::text {_OURS}"
 # One that takes other parameters than before stands beside its former self, and calls of it may fit both.
 _OUTDATED = (
-    "select f.name from (select oid::regprocedure::text as name, row_number() over (partition by proname order by"
-    " age(xmin)) as n from pg_proc where pronamespace = current_schema()::regnamespace and proname ~ %s) f where f.n > 1"
+    "select f.name from (select oid::regprocedure::text as name,"
+    f" row_number() over (partition by proname order by age(xmin)) as n {_OURS}) f where f.n > 1"
 )
 
 
