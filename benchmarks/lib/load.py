@@ -79,9 +79,10 @@ class Generator:
         await self.flow.rest()
 
     async def _push(self, step: Step) -> None:
-        """All connections push, or in `life` half of them while the others consume."""
+        """All connections push, or in `life` some of them while the others consume."""
         flow, lanes = self.flow, self.flow.lanes
-        pushers = lanes[: len(lanes) // 2] if step.kind == "life" else lanes
+        consumers = self.plan.consumers or len(lanes) - len(lanes) // 2
+        pushers = lanes[:-consumers] if step.kind == "life" else lanes
         flow.backlog_max = self.plan.backlog_max if step.kind == "life" else NEVER
         flow.start_pushing(pushers)
         flow.start_consuming(lanes[len(pushers) :])
@@ -101,7 +102,7 @@ class Generator:
         flow.cut_at(acked=acked + backlog // 5)
         flow.start_consuming(flow.lanes)
         await self._until_cut(step.warmup_s)
-        dry = acked + backlog - 2 * self.plan.connections * self.plan.size
+        dry = acked + backlog - 2 * self.plan.connections * (self.plan.pop_batch or self.plan.size)
         flow.cut_at(acked=min(dry, flow.ledger.acked + self.plan.messages_max))
         latency = await self._window(step)
         await flow.rest()

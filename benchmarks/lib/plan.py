@@ -26,7 +26,11 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the generator needs; the same plan makes the same requests."""
+    """Everything the generator needs; the same plan makes the same requests.
+
+    `consumers` of the connections pop, in stage life; 0 means one half. `pop_batch` and `pop_spread` are the most
+    messages and partitions of one pop; 0 means as many as one push has.
+    """
 
     host: str
     port: int
@@ -43,6 +47,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stall_s: float
     seed: int
     steps: list[Step]
+    consumers: int = 0
+    pop_batch: int = 0
+    pop_spread: int = 0
 
 
 class Counters(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hotpath import main
-from benchmarks.lib.report import Result, compare, default_path, load, save
+from benchmarks.lib.record import default_path, save
+from benchmarks.lib.report import Result, compare, load
 
 FAKE = Path(__file__).with_name("fake_queen.py")
 QUICK = [
