@@ -10,13 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from benchmarks.lib.cells import Reading, Window, make_window
 from benchmarks.lib.facts import REPOSITORY
-from benchmarks.lib.meters import cpu_s, read_machine, read_processes, tree
+from benchmarks.lib.meters import MachineCpu, Process, cpu_s, read_machine, read_processes, rss_bytes, tree
 from benchmarks.lib.plan import EVENTS, Counters, Edge, Event, Failed, Plan, StepDone, Verdict
 from benchmarks.lib.postgres import PgCounters, PgMeter
 from benchmarks.lib.report import SizeTotals
@@ -58,6 +58,14 @@ def describe(verdict: Verdict) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
 
 
+class Cpu(NamedTuple):
+    """Processor seconds so far; None for processes that are not on this machine."""
+
+    server_s: float | None
+    postgres_s: float | None
+    machine: MachineCpu
+
+
 class Meters:
     """Reads everything at one moment. Figures of processes that are not on this machine are None."""
 
@@ -67,16 +75,30 @@ class Meters:
         self._postmaster = _postmaster(pg) if pg else None
 
     def read(self, counters: Counters) -> Reading:
-        """Processor times first: they move fastest, and reading them costs little."""
+        cpu = self.cpu()
+        return Reading(counters, cpu.server_s, cpu.postgres_s, cpu.machine, self._pg.read() if self._pg else None)
+
+    def cpu(self) -> Cpu:
+        """Processor times alone. They move fastest, and reading them costs little."""
         machine = read_machine()
         processes = read_processes()
         server = postgres = None
         if self._server is not None:
-            # An embedded PostgreSQL is a child of the server; it is counted on its own side.
-            server = cpu_s(tree(processes, self._server, without=self._postmaster))
+            server = cpu_s(self._server_tree(processes))
         if self._postmaster is not None:
             postgres = cpu_s(tree(processes, self._postmaster))
-        return Reading(counters, server, postgres, machine, self._pg.read() if self._pg else None)
+        return Cpu(server, postgres, machine)
+
+    def server_rss_bytes(self) -> int | None:
+        """Resident memory of the server's processes, without PostgreSQL's."""
+        if self._server is None:
+            return None
+        return sum(rss_bytes(process.pid) for process in self._server_tree(read_processes()))
+
+    def _server_tree(self, processes: dict[int, Process]) -> list[Process]:
+        """An embedded PostgreSQL is a child of the server; it is counted on its own side."""
+        assert self._server is not None
+        return tree(processes, self._server, without=self._postmaster)
 
 
 def _postmaster(pg: PgMeter) -> int | None:
