@@ -59,7 +59,7 @@ class Flow:
         self.lanes: list[Lane] = []
         self.requests: dict[Verb, int] = dict.fromkeys(VERBS, 0)
         self.pops_empty = 0
-        self.latency_ns: dict[Verb, list[int]] = {}
+        self.latency_ns: dict[str, list[int]] = {}
         self.failure: Failed | None = None
         self.pushing = False
         self.backlog_max = NEVER

@@ -17,20 +17,21 @@ import msgspec
 from benchmarks.lib.cells import Reading, Window, make_window
 from benchmarks.lib.facts import REPOSITORY
 from benchmarks.lib.meters import MachineCpu, Process, cpu_s, read_machine, read_processes, rss_bytes, tree
-from benchmarks.lib.plan import EVENTS, Counters, Edge, Event, Failed, Plan, StepDone, Verdict
+from benchmarks.lib.plan import EVENTS, Counters, Edge, Event, Failed, Pace, Plan, StepDone, Verdict
 from benchmarks.lib.postgres import PgCounters, PgMeter
 from benchmarks.lib.report import SizeTotals
 from benchmarks.lib.target import Target
 
 
 class PlanRun:
-    """What one plan brought. `label` names it in messages, `windows` are by stage, `postgres` holds the facts of its
-    database."""
+    """What one plan brought. `label` names it in messages, `windows` are by stage, `paces` go with those of stage
+    paced, `postgres` holds the facts of its database."""
 
     def __init__(self, label: str, size: int, stages: list[str]) -> None:
         self.label = label
         self.size = size
         self.windows: dict[str, list[Window]] = {stage: [] for stage in stages}
+        self.paces: list[Pace] = []
         self.verdict: Verdict | None = None
         self.failure: Failed | None = None
         self.totals: SizeTotals | None = None
@@ -163,9 +164,11 @@ def _follow(run: PlanRun, events: Iterator[Event], meters: Meters) -> None:
         match event:
             case Edge(side=side, counters=counters):
                 edges[side] = meters.read(counters)
-            case StepDone(step=step, latency=latency):
+            case StepDone(step=step, latency=latency, pace=pace):
                 window = make_window(step, edges["start"], edges["end"], latency, os.cpu_count() or 1)
                 run.windows[step.kind].append(window)
+                if pace is not None:
+                    run.paces.append(pace)
                 print(_progress(run.label, step.kind, window), file=sys.stderr, flush=True)
             case Failed():
                 run.failure = event
