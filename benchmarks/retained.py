@@ -37,6 +37,7 @@ class Options(shell.Common, frozen=True, kw_only=True):
     steps: list[int]
     partitions: int
     size: int
+    backlog: int
     pause: float
 
 
@@ -48,6 +49,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     add("--steps", type=numbers(1, 1 << 30), default=default, metavar="N,…", help="100000,1000000,5000000")
     add("--partitions", type=whole(FILL_SPREAD, PARTITIONS_MAX), default=1000, metavar="N", help="of the queue (1000)")
     add("--size", type=whole(1, SIZE_MAX), default=10, metavar="N", help="messages a request (10)")
+    add("--backlog", type=whole(1, 1 << 20), default=1280, metavar="N", help="pushers pause above it (1280)")
     add("--pause", type=float, default=5.0, metavar="S", help="after each CHECKPOINT (5)")
     shell.add_common(parser, window_s=8.0, warmup_s=2.0, repeat=3, connections=64)
     options = Options(**vars(parser.parse_args(arguments)))
@@ -168,7 +170,7 @@ def _plan(options: Options, target: Target, kind: str, repeat: int, messages: in
         partitions=options.partitions,
         connections=FILL_LANES if fill else options.connections,
         payload_bytes=options.payload_bytes,
-        backlog_max=32 * FILL_SIZE if fill else 128 * options.size,
+        backlog_max=32 * FILL_SIZE if fill else options.backlog,
         messages_max=messages,
         stall_s=options.stall,
         seed=options.seed,

@@ -76,6 +76,16 @@ class Poll(Connection):
     def __init__(self, on_lost: OnLost, queue: int) -> None:
         super().__init__(on_lost)
         self.queue = queue
+        self._retired = False
+
+    def retire(self) -> None:
+        """Closes it for good; that is no loss."""
+        self._retired = True
+        self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._retired:
+            super().connection_lost(exc)
 
 
 class Holder:
@@ -100,9 +110,10 @@ class Holder:
     async def park(self) -> Parked:
         """Makes the queues by a message each, opens all connections, and waits until the polls took those messages."""
         clock = time.perf_counter()
-        self._pusher = await self._connect(0)
+        pusher = await self._connect(0)
         for start in range(0, self.plan.queues, PRIME_MESSAGES_MAX):
-            await self._push(range(start, min(start + PRIME_MESSAGES_MAX, self.plan.queues)), "prime")
+            await self._push(pusher, range(start, min(start + PRIME_MESSAGES_MAX, self.plan.queues)), "prime")
+        pusher.retire()
         for start in range(0, self.plan.polls, CONNECTING_MAX):
             numbers = range(start, min(start + CONNECTING_MAX, self.plan.polls))
             polls = await asyncio.gather(*[self._connect(number % self.plan.queues) for number in numbers])
@@ -115,18 +126,18 @@ class Holder:
     async def wake(self) -> Woken:
         """Queues far apart from each other, so that not one page of anything serves them all."""
         step = max(1, self.plan.queues // self.plan.wakes)
+        pusher = await self._connect(0)  # a new one: the server closes a connection that is idle for long
         times: list[int] = []
         for queue in range(0, step * self.plan.wakes, step)[: self.plan.queues]:
             self._waking = queue % self.plan.queues
             self._woken = asyncio.get_running_loop().create_future()
             sent = time.perf_counter_ns()
-            push = asyncio.ensure_future(self._push([self._waking], f"wake-{queue}"))
+            await self._push(pusher, [self._waking], f"wake-{queue}")
             try:
                 times.append(await asyncio.wait_for(self._woken, WAKE_TIMEOUT_S) - sent)
             except TimeoutError:
                 continue
-            finally:
-                await push
+        pusher.retire()
         return Woken(summary(times) if times else None, times, self.plan.wakes - len(times))
 
     def counters(self) -> PollCounters:
@@ -134,7 +145,7 @@ class Holder:
 
     def close(self) -> None:
         self._closing = True
-        for poll in [*self._polls, self._pusher]:
+        for poll in self._polls:
             poll.close()
 
     async def _connect(self, queue: int) -> Poll:
@@ -161,7 +172,7 @@ class Holder:
         if poll.queue == self._waking and self._woken is not None and not self._woken.done():
             self._woken.set_result(time.perf_counter_ns())
 
-    async def _push(self, queues: range | list[int], label: str) -> None:
+    async def _push(self, pusher: Poll, queues: range | list[int], label: str) -> None:
         items = [
             {"queue": self._name(queue), "transactionId": f"{self._name(queue)}-{label}", "payload": {"number": queue}}
             for queue in queues
@@ -170,7 +181,7 @@ class Holder:
         head = f"POST /api/v1/push HTTP/1.1\r\nHost: {self.plan.host}:{self.plan.port}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         done: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._pusher.send(head.encode() + body, lambda status, answer: done.set_result((status, answer)))
+        pusher.send(head.encode() + body, lambda status, answer: done.set_result((status, answer)))
         check_push(*await asyncio.wait_for(done, self.plan.timeout_s), len(items))
 
     def _name(self, number: int) -> str:
