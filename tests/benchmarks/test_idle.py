@@ -40,7 +40,9 @@ def test_polls_that_end_too_early_make_it_not_valid(serve: Serve, capsys: pytest
 
 def test_a_server_that_refuses_is_reported(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     url = serve("busy")
-    assert main([*QUICK, "--queues", "600", "--polls", "600", "--url", url, "--no-save"]) == 5
+    assert (
+        main([*QUICK, *("--queues", "600", "--polls", "600", "--poll-timeout", "0.5"), "--url", url, "--no-save"]) == 5
+    )
     assert "push answered 503" in capsys.readouterr().out
 
 
