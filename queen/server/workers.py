@@ -34,6 +34,9 @@ from queen.settings import Settings
 
 log = logging.getLogger(__name__)
 
+BOOT = "import sys; sys.path[:] = {path!r}; from queen.server.worker import main; main()"
+"""What a worker's interpreter runs."""
+
 _PAUSE_S: Final = 0.1
 _PAUSE_S_MAX: Final = 5.0
 _STEADY_S: Final = 10.0
@@ -154,7 +157,7 @@ class Supervisor:
     async def _start(self, slot: int, life: int) -> _Worker:
         socket_fileno = self._sockets[slot - 1].fileno()
         # The path of modules is this process's own, wherever it came from.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from queen.server.worker import main; main()"
+        code = BOOT.format(path=sys.path)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
