@@ -87,7 +87,8 @@ def test_commands_and_options_that_are_named_exist(path: Path) -> None:
     named = {match[0] for text in spans(path) if (match := re.match(r"queen(?: [a-z][a-z-]*)+", text))}
     assert {text for text in named - MISSING_COMMANDS if text not in known} == set()
     options = set(_OPTION.findall(path.read_text(encoding="utf-8")))
-    options -= set(_OPTION.findall((ROOT / "benchmarks/lib/options.py").read_text(encoding="utf-8")))
+    for command in (ROOT / "benchmarks").rglob("*.py"):
+        options -= set(re.findall(r'"(--[a-z-]+)"', command.read_text(encoding="utf-8")))
     assert options - set().union(*known.values()) - FOREIGN_OPTIONS == set()
 
 
