@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import time
@@ -10,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from queen import __version__
+from queen.measure.buckets import Buckets
 
 if TYPE_CHECKING:
     from queen.server.context import Context
+    from queen.store.pool import Pool
 
 _COUNTERS = {
     "push_requests": "Push requests answered.",
     "push_messages": "Messages stored by push.",
     "push_duplicates": "Pushed messages that were stored before.",
     "push_failed": "Pushed messages that were not stored.",
+    "push_repeats": "Database operations of pushes that were repeated, because their connection broke.",
     "pop_requests": "Pop requests answered.",
     "pop_messages": "Messages delivered by pop.",
     "pop_empty": "Pop requests that found nothing.",
@@ -41,6 +45,15 @@ _POOL = {
     "size": "Open connections.",
     "idle": "Connections that nobody uses just now.",
     "waiting": "Requests that wait for a connection.",
+    "away": "1 while the database is away, and requests are refused at once.",
+}
+_POOL_TOTALS = {
+    "timeout": ("timeouts", "Requests that got no connection in time."),
+    "refused": ("refused", "Requests that were refused because the line for a connection was full."),
+    "connection_lost": ("connections_lost", "Connections that broke in the middle of a call."),
+    "overrun": ("overruns", "Connections closed because PostgreSQL did not answer in time."),
+    "slow_call": ("slow_calls", "Calls of PostgreSQL that took more than a second."),
+    "outage": ("outages", "Times that the database went away."),
 }
 
 
@@ -65,7 +78,9 @@ def snapshot(here: Context) -> dict[str, Any]:
             "openConnections": pool["size"],
             "idleConnections": pool["idle"],
             "waitingRequests": pool["waiting"],
+            "away": bool(pool["away"]),
         },
+        "pool": here.pool.totals(),
         "uptime": int(time.time() - here.started_at),
         "requests": {"total": engine.stats.requests, "rate": round(request_rate, 1)},
         "memory": {"rss": _rss_bytes()},
@@ -99,12 +114,30 @@ class _Collector:
             yield GaugeMetricFamily(f"queen_{name}", text, value=sizes[name])
         for name, text in _POOL.items():
             yield GaugeMetricFamily(f"queen_pool_{name}", text, value=pool[name])
+        yield from _pool_metrics(self._here.pool)
         yield GaugeMetricFamily("queen_pool_size_max", "Most connections.", self._here.settings.database.pool_size)
         yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", _rss_bytes())
         yield GaugeMetricFamily("queen_start_time_seconds", "When this process started.", self._here.started_at)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
+
+
+def _pool_metrics(pool: Pool) -> Iterator[Metric]:
+    totals = pool.totals()
+    for kind, (name, text) in _POOL_TOTALS.items():
+        yield CounterMetricFamily(f"queen_pool_{name}", text, value=totals[kind])
+    yield _histogram("queen_pool_wait_seconds", "Time that calls waited for a connection.", pool.waits)
+
+
+def _histogram(name: str, text: str, buckets: Buckets) -> Metric:
+    """Prometheus counts upwards: each bucket holds the smaller ones too."""
+    sums = list(itertools.accumulate(buckets.counts))
+    # The last bucket has no upper end.
+    bounds = [(str((1 << place) / 1_000_000), float(count)) for place, count in enumerate(sums[:-1])]
+    return HistogramMetricFamily(
+        name, text, buckets=[*bounds, ("+Inf", float(sums[-1]))], sum_value=buckets.sum / 1_000_000
+    )
 
 
 def _rss_bytes() -> int:

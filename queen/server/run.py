@@ -140,7 +140,7 @@ class _Server(uvicorn.Server):
 async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, stop: _Stop, on_ready: OnReady) -> None:
     mode, reason = mode_of(settings)
     hot = Hot(runtime.engine, settings.engine)
-    context = Context(settings, runtime.engine, runtime.admin, hot, mode=mode, mode_reason=reason)
+    context = Context(settings, runtime.engine, runtime.admin, runtime.pool, hot, mode=mode, mode_reason=reason)
     server = _Server(
         uvicorn.Config(
             create_app(context),

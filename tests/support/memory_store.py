@@ -518,7 +518,7 @@ class MemoryStore:
         return "committed"
 
     def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0}
+        return {"size": 1, "idle": 1, "waiting": 0, "away": 0, "connection_errors": 0, "timeouts": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
