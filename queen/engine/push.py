@@ -289,7 +289,8 @@ class Push:
         except errors.StoreUnavailable as error:
             if doubt is not None:
                 raise
-            return await self._repeat(chunks, self._doubt(heads, error), wait=wait)
+            await self._repeat(chunks, self._doubt(heads, error), wait=wait)
+            return
         position = 0
         for group in groups:
             if stored[position].offset is None and not wait:
@@ -395,7 +396,8 @@ class Push:
         except errors.StoreUnavailable as error:
             if doubt is not None:
                 raise
-            return await self._repeat([chunk], self._doubt(heads, error), wait=True)
+            await self._repeat([chunk], self._doubt(heads, error), wait=True)
+            return
         self._settle_each(chunk, list(itertools.chain.from_iterable(results)), doubt)
 
 

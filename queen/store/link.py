@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
 from typing import TypeVar
 
@@ -70,6 +71,20 @@ class Link(AsyncConnection[tuple[object, ...]]):
     """It was closed because the server did not answer in time."""
     stopper: Stopper | None = None
     taken_at = 0.0
+
+    def broken(self) -> bool:
+        """Whether the server has closed an idle connection; asks the kernel, not the server."""
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        if not poll.poll(0):
+            return False
+        try:
+            # Its last words, or news of a changed setting; and behind them the end, or nothing.
+            self.pgconn.consume_input()
+            self.pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        return False
 
     async def wait(self, gen: PQGen[RV], interval: float = _INTERVAL_S, timeout: float | None = None) -> RV:
         """As psycopg's, but with the deadline, and a cancelled caller leaves at once. The connection is then closed."""

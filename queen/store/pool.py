@@ -166,13 +166,25 @@ class Pool:
                 self._obtaining.add(scope)
                 try:
                     # A place that came in the last moment is worth a try.
-                    return await self._pool.getconn(max(left_s, 0.01))
+                    link = await self._pool.getconn(max(left_s, 0.01))
+                    return link if not link.broken() else await self._another(link, max(left_s, 0.01))
                 finally:
                     self._obtaining.discard(scope)
         except psycopg_pool.PoolTimeout:
             raise self._timed_out(asyncio.get_running_loop().time() - began_at) from None
         except (TimeoutError, psycopg_pool.PoolClosed):
             raise self._dismissal() from None
+
+    async def _another(self, link: Link, left_s: float) -> Link:
+        """Nothing was sent on a connection that broke while it was idle: take the next one instead."""
+        ends_at = asyncio.get_running_loop().time() + left_s
+        while True:
+            self._note(history.LOST, 0.0, "while idle")
+            await link.close()
+            await self._pool.putconn(link)
+            link = await self._pool.getconn(max(ends_at - asyncio.get_running_loop().time(), 0.01))
+            if not link.broken():
+                return link
 
     async def _give_back(self, link: Link) -> None:
         held_s = asyncio.get_running_loop().time() - link.taken_at
