@@ -72,7 +72,7 @@ class Link(AsyncConnection[tuple[object, ...]]):
     stopper: Stopper | None = None
     taken_at = 0.0
 
-    def broken(self) -> bool:
+    def ended(self) -> bool:
         """Whether the server has closed an idle connection; asks the kernel, not the server."""
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)

@@ -167,7 +167,7 @@ class Pool:
                 try:
                     # A place that came in the last moment is worth a try.
                     link = await self._pool.getconn(max(left_s, 0.01))
-                    return link if not link.broken() else await self._another(link, max(left_s, 0.01))
+                    return link if not link.ended() else await self._another(link, max(left_s, 0.01))
                 finally:
                     self._obtaining.discard(scope)
         except psycopg_pool.PoolTimeout:
@@ -183,7 +183,7 @@ class Pool:
             await link.close()
             await self._pool.putconn(link)
             link = await self._pool.getconn(max(ends_at - asyncio.get_running_loop().time(), 0.01))
-            if not link.broken():
+            if not link.ended():
                 return link
 
     async def _give_back(self, link: Link) -> None:

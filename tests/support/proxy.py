@@ -1,4 +1,4 @@
-"""A TCP proxy in a thread, for connections that break: it can cut all of them, with or without the answers under way."""
+"""A TCP proxy in a thread, for connections that break: it can cut all of them, and lose the answers under way."""
 
 from __future__ import annotations
 
