@@ -253,7 +253,7 @@ def test_clients_that_leave_at_every_point_of_a_request_leak_nothing(
     pushed = 1
     for reset in (False, True):
         for name, request in requests.items():
-            for part in range(0, 9):
+            for part in range(9):
                 with connect(server.url) as connection:
                     connection.sendall(request[: len(request) * part // 8])
                     if reset:
