@@ -82,6 +82,7 @@ def claim(rows: list[Stored], head: int) -> list[Stored]:
         if row.duplicate and row.offset in ours:
             # An id that stands twice in one chunk is stored once, at its first place.
             ours.discard(row.offset)
-            row = Stored(row.offset, False)
-        claimed.append(row)
+            claimed.append(row._replace(duplicate=False))
+        else:
+            claimed.append(row)
     return claimed

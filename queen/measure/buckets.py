@@ -1,43 +1,71 @@
-"""Latencies in fixed buckets, each twice as wide as the one before: cheap to count, to add up and to export.
+"""Numbers counted in buckets that double in width: a few list cells however many are recorded, cheap on a hot path.
 
-Percentiles are upper bounds, at most twice the true value. Where three digits matter, `queen.measure.histogram` has
-them, at a higher price. Knows nothing of what is measured.
+For times in microseconds and for sizes alike. Two of them are merged by adding their cells, also across processes;
+`LatencyHistogram` is exact to three digits, and dearer.
 """
 
 from __future__ import annotations
 
-BUCKETS = 36
-"""The last one begins at 2^34 µs, almost five hours, and takes all that is longer."""
+from collections.abc import Sequence
+from typing import Final
+
+BUCKETS: Final = 28
+"""Bucket n holds the numbers below 2**n that no smaller one holds; the last one all that is left (from 67 s in µs)."""
+
+_LAST: Final = BUCKETS - 1
 
 
 class Buckets:
-    """Counts of latencies. Bucket n: below 2^n µs, and in no earlier one. Not safe for several threads."""
+    """Counts of numbers from 0 by their power of two, and their sum. Not safe for several threads."""
 
     __slots__ = ("counts", "sum")
 
-    def __init__(self) -> None:
-        self.counts = [0] * BUCKETS
-        self.sum = 0
-        """Of all latencies, in µs."""
+    def __init__(self, counts: Sequence[int] = (), total: int = 0) -> None:
+        """Empty, or with the counts and the sum of another one. Raises ValueError for a wrong number of counts."""
+        if counts and len(counts) != BUCKETS:
+            raise ValueError(f"{len(counts)} counts instead of {BUCKETS}")
+        self.counts = list(counts) or [0] * BUCKETS
+        self.sum = total
 
-    def record(self, us: int) -> None:
-        """Count one latency in microseconds; a negative one, from a clock that stepped, counts as 0."""
-        if us < 0:
-            us = 0
-        self.counts[min(us.bit_length(), BUCKETS - 1)] += 1
-        self.sum += us
+    def record(self, number: int) -> None:
+        """Count one number; it must not be negative."""
+        place = number.bit_length()
+        self.counts[place if place < _LAST else _LAST] += 1
+        self.sum += number
 
     @property
     def count(self) -> int:
         """How many were recorded."""
         return sum(self.counts)
 
-    def percentile(self, percent: float) -> int | None:
-        """The bound in µs that `percent` % of the recorded ones stayed below; None when nothing was recorded."""
-        wanted = self.count * percent / 100
-        passed = 0
-        for place, count in enumerate(self.counts):
-            passed += count
-            if count and passed >= wanted:
-                return int(1 << place)
-        return None
+    def mean(self) -> float | None:
+        """The average; None when nothing was recorded."""
+        count = self.count
+        return self.sum / count if count else None
+
+    def percentile(self, percent: float) -> float | None:
+        """The number that `percent` % did not exceed, interpolated in its bucket; None when nothing was recorded."""
+        count = self.count
+        if not count:
+            return None
+        wanted = count * percent / 100
+        below = 0
+        for place, held in enumerate(self.counts):
+            if held and below + held >= wanted:
+                low, high = upper_bound(place - 1) if place else 0, upper_bound(place)
+                return low + (high - low) * max(0.0, wanted - below) / held
+            below += held
+        return float(upper_bound(_LAST))
+
+    def plus(self, other: Buckets) -> Buckets:
+        """Both together."""
+        return Buckets([a + b for a, b in zip(self.counts, other.counts, strict=True)], self.sum + other.sum)
+
+    def minus(self, earlier: Buckets) -> Buckets:
+        """What was recorded since `earlier`, which was a state of the same buckets."""
+        return Buckets([a - b for a, b in zip(self.counts, earlier.counts, strict=True)], self.sum - earlier.sum)
+
+
+def upper_bound(place: int) -> int:
+    """The largest whole number that belongs to a bucket; for the last one, where it begins to be open."""
+    return (1 << place) - 1

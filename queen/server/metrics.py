@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from queen import __version__
-from queen.measure.buckets import Buckets
+from queen.measure.buckets import Buckets, upper_bound
 
 if TYPE_CHECKING:
     from queen.server.context import Context
@@ -133,7 +133,7 @@ def _histogram(name: str, text: str, buckets: Buckets) -> Metric:
     """Prometheus counts upwards: each bucket holds the smaller ones too."""
     sums = list(itertools.accumulate(buckets.counts))
     # The last bucket has no upper end.
-    bounds = [(str((1 << place) / 1_000_000), float(count)) for place, count in enumerate(sums[:-1])]
+    bounds = [(str(upper_bound(place) / 1_000_000), float(count)) for place, count in enumerate(sums[:-1])]
     return HistogramMetricFamily(
         name, text, buckets=[*bounds, ("+Inf", float(sums[-1]))], sum_value=buckets.sum / 1_000_000
     )
