@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -191,7 +192,8 @@ def test_a_frozen_backend_costs_one_deadline_and_its_connection_is_replaced(data
 def test_a_cancelled_caller_leaves_nothing_running(database_dsn: str) -> None:
     @in_real_time
     async def run() -> None:
-        async with opened(database_dsn, pool_size=1) as pool:
+        # The second line is far away here.
+        async with opened(database_dsn, pool_size=1, statement_timeout_ms=600_000) as pool:
             asking = asyncio.ensure_future(value(pool, "select pg_sleep(120)"))
             await until(lambda: backends(database_dsn, "state = 'active'"), "it to run")
             asking.cancel()
@@ -237,6 +239,40 @@ def test_a_killed_backend_is_replaced_and_its_call_is_of_unknown_outcome(databas
             assert await value(pool, "select 7") == 7
             assert pool.totals()["outage"] == 0, "one that is killed is no outage"
             assert pool.totals()["connection_lost"] >= 1
+
+    run()
+
+
+@pytest.mark.spec("R10")
+def test_connections_that_broke_while_idle_cost_no_call(database_dsn: str) -> None:
+    @in_real_time
+    async def run() -> None:
+        async with opened(database_dsn) as pool:
+            await until(lambda: pool.stats()["idle"] == 2, "both to be made")
+            for pid in backends(database_dsn):
+                os.kill(pid, signal.SIGTERM)
+            await until(lambda: not backends(database_dsn), "both to end")
+            assert await asyncio.gather(*[value(pool, "select 7") for _ in range(4)]) == [7] * 4
+            assert pool.totals()["outage"] == 0
+
+    run()
+
+
+@pytest.mark.spec("R11")
+def test_whoever_waits_is_refused_when_the_database_turns_out_to_be_away() -> None:
+    @in_real_time
+    async def run() -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            dsn = f"postgresql://queen@127.0.0.1:{closed.getsockname()[1]}/queen"
+            async with opened(dsn, connection_timeout_ms=600_000) as pool:
+                waiting = [asyncio.ensure_future(value(pool, "select 1")) for _ in range(5)]
+                found = await asyncio.gather(*waiting, return_exceptions=True)
+                assert [type(one) for one in found] == [errors.StoreUnavailable] * 5
+                assert pool.stats()["away"] == 1
+                assert pool.stats()["waiting"] == 0
+                with pytest.raises(errors.StoreUnavailable, match="refused"):
+                    await value(pool, "select 1")
 
     run()
 
