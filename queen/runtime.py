@@ -49,7 +49,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     `direct_dsn` is for migrations, where `dsn` goes through a transaction pooler. Raises AccessDenied, SchemaMismatch,
     and SettingsError when PostgreSQL can never grant the connections.
     """
-    budget = await with_patience(lambda: read_budget(dsn, settings.database.pool_size))
+    budget = await with_patience(lambda: read_budget(dsn, settings.database.pool_size, settings.server.workers))
     _check(budget)
     migration = await with_patience(lambda: migrate(direct_dsn or dsn, settings.database.schema))
     pool = Pool(dsn, settings.database, budget)

@@ -296,7 +296,7 @@ class Pool:
         return dict(self._history.totals)
 
     def stats(self) -> dict[str, int]:
-        """size, idle, waiting (requests in the line), away (1: the database is), connection_errors, timeouts."""
+        """size, idle, waiting (requests in the line), away (1: the database is); then totals: `totals()`, and more."""
         raw = self._pool.get_stats()
         return {
             "size": raw.get("pool_size", 0),
@@ -304,5 +304,5 @@ class Pool:
             "waiting": self._line.waiting,
             "away": int(self._outage.away),
             "connection_errors": raw.get("connections_errors", 0),
-            "timeouts": self._history.totals[history.TIMEOUT],
+            **self._history.totals,
         }

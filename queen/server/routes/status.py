@@ -13,7 +13,7 @@ router = APIRouter(prefix="/api/v1", tags=["operations"])
 
 @router.get("/status")
 async def status(request: Request) -> dict[str, Any]:
-    """The pool of database connections: numbers, waits in microseconds, totals and the latest events.
+    """The pool of database connections of this process: numbers, waits in microseconds, totals and the latest events.
 
     Answers while the database is away.
     """
@@ -21,7 +21,7 @@ async def status(request: Request) -> dict[str, Any]:
     pool = here.pool
     return {
         "pool": {
-            **pool.stats(),
+            **{name: pool.stats()[name] for name in ("size", "idle", "waiting", "away")},
             "sizeMax": here.settings.database.pool_size,
             "pooler": pool.pooled,
             "budget": pool.budget.describe() if pool.budget is not None else None,
