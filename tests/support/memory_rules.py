@@ -7,9 +7,9 @@ import json
 import uuid
 from typing import Any
 
-from queen import errors
+from queen import errors, model
 from queen.store.base import Acked, AckRow, PushBatch, Stored
-from tests.support.memory_rows import CursorState, MessageState
+from tests.support.memory_rows import CursorState, MessageState, PartitionState
 
 
 def parts(batch: PushBatch) -> dict[int, list[int]]:
@@ -66,15 +66,39 @@ def ms_left(cursor: CursorState, now: int) -> int | None:
     return -(-(cursor.lease_until - now) // 1000) if cursor.lease_until and cursor.lease_until > now else None
 
 
-def extras(messages: list[MessageState]) -> str | None:
+def due_us(due: model.Due | None, now: int) -> int | None:
+    """When a message takes its place in the order; None for at once, also when the time has passed."""
+    if due is None:
+        return None
+    at = due.at_us if due.at_us is not None else now + (due.delay_ms or 0) * 1000
+    return at if at > now else None
+
+
+def aged(messages: list[MessageState], delay_ms: int | None, now: int) -> list[MessageState]:
+    """The first message, and those after it that are at least the delay old."""
+    if delay_ms is None:
+        return messages
+    old = itertools.takewhile(lambda message: message.created_us <= now - delay_ms * 1000, messages[1:])
+    return [*messages[:1], *old]
+
+
+def held_us(first: MessageState, delay_ms: int | None, window_ms: int | None, now: int) -> int:
+    """How long until the first message may go; 0 or less: it may."""
+    if delay_ms is None and window_ms is None:
+        return 0
+    return first.created_us + max(delay_ms or 0, window_ms or 0) * 1000 - now
+
+
+def extras(partition: PartitionState, messages: list[MessageState]) -> str | None:
     rows: list[list[Any]] = [
         [
             message.offset,
             str(uuid.UUID(bytes=message.trace_id)) if message.trace_id else None,
             message.producer_sub.decode() if message.producer_sub else None,
+            model.encode_id(model.MESSAGE, partition.id, message.announced) if message.announced is not None else None,
         ]
         for message in messages
-        if message.trace_id or message.producer_sub
+        if message.trace_id or message.producer_sub or message.announced is not None
     ]
     return json.dumps(rows) if rows else None
 

@@ -24,6 +24,7 @@ from queen.store.base import (
     Acked,
     AckRow,
     PartitionRow,
+    Placed,
     PopBatch,
     PushBatch,
     QueueRow,
@@ -46,10 +47,13 @@ from tests.support.memory_rows import (
     start_us,
 )
 from tests.support.memory_rules import (
+    aged,
     base,
     check_order,
+    due_us,
     extras,
     foreign_duplicate,
+    held_us,
     move,
     ms_left,
     parts,
@@ -142,6 +146,7 @@ class MemoryStore:
 
     @_call
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        assert batch.dues is None, "scheduled messages go to push_deduplicating"
         by_partition = parts(batch)
         live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
         for number in live:
@@ -209,8 +214,29 @@ class MemoryStore:
             if known is not None:
                 return Stored(known, True)
         message = self._message(partition, place, batch, now)
-        partition.append(message)
-        return Stored(message.offset, False)
+        message.due_us = due_us(batch.dues[place] if batch.dues else None, now)
+        if message.due_us is None:
+            partition.append(message)
+            return Stored(message.offset, False)
+        partition.schedule(message)
+        return Stored(message.offset, False, -(-(message.due_us - now) // 1000))
+
+    @_call
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        now = self.now()
+        waiting = [(one, p) for p in self.partitions.values() if p.id not in skip for one in p.scheduled]
+        waiting.sort(key=lambda pair: (pair[0].due_us, -pair[0].offset))
+        due = [(one, p) for one, p in waiting if one.due_us is not None and one.due_us <= now]
+        blocked = {p.id for _, p in due[:limit]} & self.locked
+        free = [(one, p) for one, p in due if p.id not in blocked][:limit]
+        before = itertools.accumulate((len(one.payload) for one, _ in free), initial=0)
+        moved = [pair for pair, size in zip(free, before, strict=False) if size < bytes_max]
+        for one, partition in moved:
+            partition.place(one, now)
+        left = [one.due_us for one, p in waiting if one.due_us is not None and p.id not in blocked]
+        heads = {p.id: p.next_offset for _, p in sorted(moved, key=lambda pair: pair[1].id)}
+        due_ms = -(-(min(left) - now) // 1000) if left else None
+        return Placed(tuple(heads), tuple(heads.values()), len(moved), tuple(sorted(blocked)), due_ms)
 
     # Pop.
 
@@ -234,8 +260,15 @@ class MemoryStore:
             allowed = limit - used[batch.requests[place]]
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
-            if found:
-                spans.append(self._lease(place, partition, cursor, found, batch, now))
+            delay_ms = batch.delays_ms[place] if batch.delays_ms else None
+            left_us = (
+                held_us(found[0], delay_ms, batch.windows_ms[place] if batch.windows_ms else None, now) if found else 0
+            )
+            if left_us > 0:
+                head = partition.next_offset
+                spans.append(Span(place + 1, -1, None, 0, head, [], [], (), None, -(-left_us // 1000)))
+            elif found:
+                spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
 
     def _write_leases(self, batch: PopBatch, now: int) -> None:
@@ -273,7 +306,7 @@ class MemoryStore:
             [message.transaction_id for message in found],
             [message.payload for message in found],
             tuple(message.created_us for message in found),
-            extras(found),
+            extras(partition, found),
         )
 
     # Ack and extend.
@@ -441,7 +474,7 @@ class MemoryStore:
             partition = self.partitions.get(number)
             offsets = [m.offset for m in partition.by_transaction.get(transaction_id, ())] if partition else []
             ahead = [offset for offset in offsets if above < offset <= top]
-            behind = [offset for offset in offsets if offset <= above]
+            behind = [offset for offset in offsets if 0 <= offset <= above]
             found.append(ahead[nth] if nth < len(ahead) else max(behind, default=None))
         return found
 
