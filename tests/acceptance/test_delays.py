@@ -159,7 +159,7 @@ def test_a_restart_between_push_and_due_loses_nothing(make_server: MakeServer) -
         )
     server.kill()
     time.sleep(1)  # It becomes due while nobody is there.
-    server.restart()
+    server.start()
     with Api(server.url) as api:
         [message] = api.wait_pop("q")["messages"]
         assert (message["data"], message["id"]) == ("near", near["message_id"])

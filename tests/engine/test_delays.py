@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-
+from typing import Any
 
 from queen.engine.engine import Engine
 from queen.engine.pop import PopRequest
@@ -25,7 +25,7 @@ def configure(store: MemoryStore, engine: Engine, **options: object) -> None:
     engine.catalog.learn(QueueRow(state.id, state.name, state.namespace, state.task, state.effective, None))
 
 
-def waiting(engine: Engine, wait_ms: int = 60_000, **query: int) -> asyncio.Task[PopRequest]:
+def waiting(engine: Engine, wait_ms: int = 60_000, **query: Any) -> asyncio.Task[PopRequest]:
     """A pop that waits."""
     return asyncio.ensure_future(pop(engine, wait_ms=wait_ms, **query))
 
@@ -55,8 +55,8 @@ async def test_pushes_meanwhile_wake_nobody_for_nothing() -> None:
         looks = store.trouble.calls["pop"]
         assert looks > 0
         for n in range(1, 20):
-            await push(engine, f"m{n}")
             await asyncio.sleep(0.1)
+            await push(engine, f"m{n}")
         assert store.trouble.calls["pop"] == looks, "the others wait with the first"
         assert ids_of(await task) == ["m0"]
         assert store.trouble.calls["pop"] == looks + 1

@@ -53,10 +53,11 @@ from tests.support.memory_rules import (
     due_us,
     extras,
     foreign_duplicate,
-    held_us,
+    held_span,
     move,
     ms_left,
     parts,
+    place_due,
     within,
 )
 
@@ -223,20 +224,8 @@ class MemoryStore:
 
     @_call
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
-        now = self.now()
-        waiting = [(one, p) for p in self.partitions.values() if p.id not in skip for one in p.scheduled]
-        waiting.sort(key=lambda pair: (pair[0].due_us, -pair[0].offset))
-        due = [(one, p) for one, p in waiting if one.due_us is not None and one.due_us <= now]
-        blocked = {p.id for _, p in due[:limit]} & self.locked
-        free = [(one, p) for one, p in due if p.id not in blocked][:limit]
-        before = itertools.accumulate((len(one.payload) for one, _ in free), initial=0)
-        moved = [pair for pair, size in zip(free, before, strict=False) if size < bytes_max]
-        for one, partition in moved:
-            partition.place(one, now)
-        left = [one.due_us for one, p in waiting if one.due_us is not None and p.id not in blocked]
-        heads = {p.id: p.next_offset for _, p in sorted(moved, key=lambda pair: pair[1].id)}
-        due_ms = -(-(min(left) - now) // 1000) if left else None
-        return Placed(tuple(heads), tuple(heads.values()), len(moved), tuple(sorted(blocked)), due_ms)
+        free = {number: one for number, one in self.partitions.items() if number not in skip}
+        return place_due(free, self.locked, self.now(), limit, bytes_max)
 
     # Pop.
 
@@ -261,12 +250,10 @@ class MemoryStore:
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
             delay_ms = batch.delays_ms[place] if batch.delays_ms else None
-            left_us = (
-                held_us(found[0], delay_ms, batch.windows_ms[place] if batch.windows_ms else None, now) if found else 0
-            )
-            if left_us > 0:
-                head = partition.next_offset
-                spans.append(Span(place + 1, -1, None, 0, head, [], [], (), None, -(-left_us // 1000)))
+            window_ms = batch.windows_ms[place] if batch.windows_ms else None
+            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            if held is not None:
+                spans.append(held)
             elif found:
                 spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
