@@ -19,7 +19,7 @@ from queen.store.base import Placed, Store
 
 log = logging.getLogger(__name__)
 
-_PAUSE_S = 0.02
+_PAUSE_S = 0.05
 _BLOCKED_PAUSE_S = 0.1
 _FAILED_PAUSE_S = 1.0
 _SKIPPED_MAX = 1000
