@@ -105,12 +105,12 @@ async def test_who_does_not_lead_sees_to_its_own_near_messages_only() -> None:
         placing.start()
         await engine.push([later("a", 2), later("b", 6), later("far", 100)])
         placing.note(100_000)
-        await asyncio.sleep(50)
+        await asyncio.sleep(150)
         assert store.trouble.calls["place_due"] == 0
         await engine.push([later("c", 1)])
         placing.note(1000)
         await asyncio.sleep(1.1)
-        assert [one.transaction_id for one in store.messages("orders", "eu")] == [b"a", b"b", b"c"]
+        assert [one.transaction_id for one in store.messages("orders", "eu")] == [b"a", b"b", b"far", b"c"]
         await asyncio.sleep(10)
         assert store.trouble.calls["place_due"] == 1
         await placing.stop()
@@ -163,6 +163,20 @@ async def test_trouble_with_the_database_is_survived() -> None:
 
 
 @in_virtual_time
+async def test_a_message_for_later_wakes_nobody_now() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        task = asyncio.ensure_future(pop(engine, wait_ms=60_000))
+        await asyncio.sleep(1)
+        looks = store.trouble.calls["pop"]
+        await engine.push([later("a", 3600)])
+        await engine.transact([later("b", 3600)], [])
+        await asyncio.sleep(1)
+        assert store.trouble.calls["pop"] == looks
+        assert ids_of(await task) == []
+
+
+@in_virtual_time
 async def test_a_chunk_may_mix_and_ordinary_partitions_go_the_fast_way() -> None:
     store = MemoryStore()
     async with open_engine(store) as engine:
@@ -181,11 +195,12 @@ async def test_ordinary_messages_do_not_overtake_those_pushed_with_scheduled_one
     store = MemoryStore()
     async with open_engine(store) as engine:
         await push(engine, "first")
-        gate = store.trouble.block("push_deduplicating")
-        tasks = [asyncio.ensure_future(engine.push([later("s", 60), message("a")]))]
-        await settle()
-        tasks += [asyncio.ensure_future(push(engine, name)) for name in ("b", "c")]
+        gate = store.trouble.block("push")
+        tasks = [asyncio.ensure_future(push(engine, "elsewhere", partition="us"))]
         await gate.reached()
+        # These gather, and leave in one flush.
+        tasks.append(asyncio.ensure_future(engine.push([later("s", 60), message("a")])))
+        tasks += [asyncio.ensure_future(push(engine, name)) for name in ("b", "c")]
         await settle()
         gate.open()
         await asyncio.gather(*tasks)
