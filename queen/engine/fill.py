@@ -29,20 +29,27 @@ class Fill:
         self._store = store
         self._loop = asyncio.get_running_loop()
 
-    async def wait(self, request: PopRequest, wait_until: float, is_over: Callable[[], bool]) -> None:
+    async def wait(
+        self, request: PopRequest, wait_until: float, is_over: Callable[[], bool], on_wait: Callable[[], None]
+    ) -> None:
         """Return when a look would fill the request, when the queue's time is up, or when there is nothing to wait for.
 
-        Never later than `wait_until` (loop time). Raises what the store raises.
+        Never later than `wait_until` (loop time). `on_wait` is told when it really begins to wait. Raises what the store
+        raises.
         """
         fill_ms = max((ready.queue.fill_ms for ready in request.sets if ready.ready), default=0)
         until = min(wait_until, self._loop.time() + fill_ms / 1000)
         acked: dict[Place, int] = {}
+        begun = False
         while not is_over() and request.has_hints() and (left := until - self._loop.time()) > 0:
             candidates = request.peek()
             await self._learn(candidates, acked)
             found = sum(partition.head - 1 - acked[ready, partition.id] for ready, partition in candidates)
             if found >= request.batch:
                 return
+            if not begun:
+                begun = True
+                on_wait()
             await asyncio.sleep(min(_STEP_S, left))
 
     async def _learn(self, candidates: list[tuple[ReadySet, Partition]], acked: dict[Place, int]) -> None:

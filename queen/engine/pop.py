@@ -38,8 +38,8 @@ _REQUESTS_PER_FLUSH_MAX = 512
 class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
-    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "partitions",
-                 "sets", "size", "spans", "waiter", "weight")  # fmt: skip
+    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
+                 "partitions", "sets", "size", "spans", "waiter", "weight")  # fmt: skip
 
     def __init__(
         self,
@@ -63,6 +63,7 @@ class PopRequest:
         self.weight = 1
         self.size = 0
         self.gone = False
+        self.parked = False
         self.waiter: Waiter | None = None
         self.lease_id = ""
         self.spans: list[tuple[Partition, Span]] = []
@@ -168,14 +169,16 @@ class Pop:
         try:
             while True:
                 if wait_until is not None and any(ready.queue.fill_ms for ready in request.sets):
-                    await self._fill.wait(request, wait_until, lambda: self._is_over(request, wait_until))
+                    await self._fill.wait(
+                        request, wait_until, lambda: self._is_over(request, wait_until), lambda: _wait(request, on_park)
+                    )
                 await self._look(request)
                 if request.spans or wait_until is None or self._is_over(request, wait_until):
                     break
                 if request.has_hints():
                     await asyncio.sleep(_LOCKED_RETRY_S)  # There are more hints than one round of looks takes.
                     continue
-                on_park(request)
+                _wait(request, on_park)
                 if not await self._park(request, wait_until):
                     break
         except asyncio.CancelledError:
@@ -387,6 +390,11 @@ class Pop:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _wait(request: PopRequest, on_park: Callable[[PopRequest], None]) -> None:
+    request.parked = True
+    on_park(request)
 
 
 def _lease_ms(candidate: _Candidate) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from queen.engine.engine import Engine
+from queen.engine.engine import Engine, PopQuery
 from queen.engine.pop import PopRequest
 from queen.store.base import QueueRow
 from tests.support.builders import ack, ids_of, open_engine, pop, push
@@ -235,5 +235,22 @@ async def test_a_client_that_leaves_while_it_fills_takes_nothing() -> None:
         await asyncio.sleep(0.5)
         task.cancel()
         await asyncio.wait({task})
+        assert store.trouble.calls["pop"] == 0
+        assert ids_of(await pop(engine)) == ["a"]
+
+
+@in_virtual_time
+async def test_a_pop_that_fills_says_that_it_waits_and_ends_when_its_client_has_gone() -> None:
+    store = MemoryStore()
+    store.configure("orders", minPopWaitTime=5000)
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        request = await engine.prepare_pop(PopQuery("orders", batch=10))
+        told: list[PopRequest] = []
+        task = asyncio.ensure_future(engine.pop(request, 60_000, told.append))
+        await asyncio.sleep(0.5)
+        assert (told, request.parked) == ([request], True), "now the server watches for a client that leaves"
+        engine.leave(request)
+        await task
         assert store.trouble.calls["pop"] == 0
         assert ids_of(await pop(engine)) == ["a"]

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from queen import errors
 from queen.engine.catalog import Catalog
+from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.stats import Stats
 from queen.settings import EngineSettings
 from queen.store.base import Placed, Store
@@ -37,8 +38,8 @@ class Placing:
         self._catalog = catalog
         self._counters = stats.counters
         self._leading = leading
-        self._limit = settings.push_messages_max
-        self._bytes_max = settings.push_bytes_max
+        self._limit = operation_messages_max(settings)
+        self._bytes_max = operation_bytes_max(settings)
         self._check_s = settings.scheduled_check_ms / 1000
         self._loop = asyncio.get_running_loop()
         self._next_at: float | None = None  # when to ask again, on the loop's clock; None: nothing is known to come
