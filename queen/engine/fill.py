@@ -34,8 +34,7 @@ class Fill:
     ) -> None:
         """Return when a look would fill the request, when the queue's time is up, or when there is nothing to wait for.
 
-        Never later than `wait_until` (loop time). `on_wait` is told when it really begins to wait. Raises what the store
-        raises.
+        Never later than `wait_until` (loop time). `on_wait` is told when the wait begins. Raises what the store raises.
         """
         fill_ms = max((ready.queue.fill_ms for ready in request.sets if ready.ready), default=0)
         until = min(wait_until, self._loop.time() + fill_ms / 1000)
