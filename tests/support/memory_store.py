@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
@@ -250,8 +251,7 @@ class MemoryStore:
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
             delay_ms = batch.delays_ms[place] if batch.delays_ms else None
-            window_ms = batch.windows_ms[place] if batch.windows_ms else None
-            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            held = held_span(place, partition, found, batch, now)
             if held is not None:
                 spans.append(held)
             elif found:
@@ -537,8 +537,12 @@ class MemoryStore:
     def durability(self) -> str:
         return "committed"
 
+    @property
+    def waits(self) -> Buckets:
+        return Buckets()
+
     def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0}
+        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
