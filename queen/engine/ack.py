@@ -3,6 +3,9 @@
     items → groups of one (partition, lease) (AckGroup) → positions, from the lease this server remembers or by look-up
           → `reduce`: the extremes that decide → batcher, keyed by cursor → one store call → one result per item
 
+Groups of a remembered lease, which are nearly all, are sent in one loop and wait together in one `AckCall`. A call may
+have a hundred of them, so there is no task and no future for each. What needs a look-up goes its own way (`_settle`).
+
 The rules are those of http-api.md §4.4; SQL applies them to the cursor, `reduce` and `AckGroup.results` only translate
 between items and the extremes. There is no row per message in flight.
 """
@@ -10,9 +13,10 @@ between items and the extremes. There is no row per message in flight.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Collection, Hashable
-from typing import NamedTuple
+from collections.abc import Awaitable, Collection, Hashable
+from typing import NamedTuple, cast
 
 from queen import errors
 from queen.engine.batcher import Batcher
@@ -44,11 +48,36 @@ class AckResult(NamedTuple):
     partition: Partition | None = None
 
 
+class AckCall:
+    """Waits until a number of groups is settled, or until the first of them fails."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def add(self, entry: AckGroup) -> None:
+        """Wait for this one too."""
+        self.left += 1
+        entry.call = self
+
+    def count(self, error: errors.QueenError | None) -> None:
+        """One more is settled. Whoever waited may have left meanwhile."""
+        self.left -= 1
+        if self.done.done():
+            return
+        if error is not None:
+            self.done.set_exception(error)
+        elif not self.left:
+            self.done.set_result(None)
+
+
 class AckGroup:
     """The items of one call for one partition under one lease (or none), as one entry of the batcher."""
 
-    __slots__ = ("done", "items", "key", "lease", "lease_id", "offsets", "outcome", "partition_id", "positions", "row",
-                 "size", "weight")  # fmt: skip
+    __slots__ = ("call", "items", "key", "lease", "lease_id", "offsets", "outcome", "partition_id", "plain",
+                 "positions", "row", "size", "told", "weight")  # fmt: skip
 
     def __init__(self, partition_id: int, group: str, lease_id: str | None) -> None:
         self.partition_id = partition_id
@@ -62,18 +91,54 @@ class AckGroup:
         self.lease: Lease | None = None
         self.row: AckRow | None = None
         self.outcome: Acked | None = None
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.told: list[AckResult] | None = None
+        """What to answer, where it is more than the outcome says."""
+        self.plain = True
+        """Do all items say completed?"""
+        self.call: AckCall | None = None
+        """Who waits for the flush; None as soon as it is over, since a flush that breaks off may fail it once more."""
+
+    def add(self, position: int, item: AckItem) -> None:
+        """Append an item; `position` is its place in the call."""
+        self.items.append(item)
+        self.positions.append(position)
+        if item.kind != COMPLETED:
+            self.plain = False
 
     def fail(self, error: errors.QueenError) -> None:
         """The flush did not happen."""
-        if not self.done.done():
-            self.done.set_exception(error)
+        self._count(error)
 
     def settle(self, outcome: Acked | None) -> None:
         """The flush happened; None: it changed nothing."""
         self.outcome = outcome
-        if not self.done.done():
-            self.done.set_result(None)
+        self._count(None)
+
+    def _count(self, error: errors.QueenError | None) -> None:
+        call, self.call = self.call, None
+        if call is not None:
+            call.count(error)
+
+    def place(self, lease: Lease, group: bytes, lease_id: bytes) -> bool:
+        """Fill in offsets and row from a remembered lease over this partition. False: nothing to tell the database."""
+        self.lease = lease
+        span = lease.spans[self.partition_id]
+        transaction_ids = [item.transaction_id for item in self.items]
+        if transaction_ids == span.transaction_ids:
+            # The whole span in order, as most acks are.
+            first = span.first_offset
+            self.offsets = list(span.offsets or range(first, first + len(transaction_ids)))
+        else:
+            self.offsets = span.offsets_of(transaction_ids)
+        self.row = AckRow(self.partition_id, group, lease_id)
+        return self.reduce(-1)
+
+    def reduce(self, behind: int) -> bool:
+        """`reduce` of its items into its row."""
+        if self.plain and None not in self.offsets:
+            self.reduced().completed = max(cast("list[int]", self.offsets))
+            return True
+        return reduce(self.reduced(), self.items, self.offsets, behind)
 
     def reduced(self) -> AckRow:
         """The row that the database gets."""
@@ -89,7 +154,7 @@ class AckGroup:
         """One result per item, in the order of `items`."""
         buried = outcome.dead_offset if outcome.dead_letter_id is not None else None
         plain = AckResult(None, outcome.released, partition=partition)
-        if buried is None and all(offset is not None and offset > outcome.acked_was for offset in self.offsets):
+        if buried is None and None not in self.offsets and min(cast("list[int]", self.offsets)) > outcome.acked_was:
             return [plain] * len(self.items)
         return [
             _result(item, offset, outcome, buried, plain) for item, offset in zip(self.items, self.offsets, strict=True)
@@ -158,44 +223,70 @@ class Ack:
     async def ack(self, group: str, items: list[AckItem]) -> list[AckResult]:
         """Settle items; one result each, in order. Raises what the store raises; then nothing is known of them."""
         self._counters.ack_requests += 1
-        results: list[AckResult] = [AckResult(INVALID_PARTITION)] * len(items)
-        groups = self._split(group, items)
-        if len(groups) == 1 and len(groups[0].items) == len(items):
-            results = await self._settle(group, groups[0])  # The common call: one lease on one partition.
-        else:
-            settled = await asyncio.gather(*[self._settle(group, one) for one in groups])
-            for acked, found in zip(groups, settled, strict=True):
-                for position, result in zip(acked.positions, found, strict=True):
-                    results[position] = result
+        groups = _split(group, items)
+        call = AckCall()
+        others = self._send_remembered(group, groups, call)
+        if others:
+            waits: list[Awaitable[None]] = [self._settle(group, entry) for entry in others]
+            await asyncio.gather(*waits, *([call.done] if call.left else []))
+        elif call.left:
+            await call.done
+        unchanged = [entry for entry in groups if entry.told is None and entry.outcome is None]
+        if unchanged:
+            await asyncio.gather(*[self._insist(group, entry, sent=True) for entry in unchanged])
+        results = self._results(groups, len(items))
         self._count(results)
         return results
 
     async def give_back(self, request: PopRequest) -> None:
         """Return a lease that nobody will use, without a charge, so that the messages are delivered at once."""
+        group, lease_id = request.group.encode(), uuid.UUID(request.lease_id).bytes
+        call = AckCall()
         for partition, span in request.spans:
             entry = AckGroup(partition.id, request.group, request.lease_id)
             entry.lease = self._leases.get(request.lease_id)
-            entry.row = AckRow(
-                partition.id, request.group.encode(), uuid.UUID(request.lease_id).bytes, retried=span.first_offset
-            )
+            entry.row = AckRow(partition.id, group, lease_id, retried=span.first_offset)
+            call.add(entry)
             self.batcher.submit(entry)
-            try:
-                await entry.done
-            except errors.QueenError:
-                return  # The lease runs out by itself.
+        if call.left:
+            # One that fails runs out by itself.
+            with contextlib.suppress(errors.QueenError):
+                await call.done
 
-    def _split(self, group: str, items: list[AckItem]) -> list[AckGroup]:
-        groups: dict[tuple[int, str | None], AckGroup] = {}
-        for position, item in enumerate(items):
-            if item.partition_id is None:
+    def _send_remembered(self, group: str, groups: list[AckGroup], call: AckCall) -> list[AckGroup]:
+        """Send what a lease of this server says everything of; `call` waits for it. Returns the others."""
+        others: list[AckGroup] = []
+        group_bytes = group.encode()
+        lease_id: str | None = None
+        for entry in groups:
+            lease = self._leases.get(entry.lease_id) if entry.lease_id else None
+            if lease is None or lease.group != group or entry.partition_id not in lease.spans:
+                others.append(entry)
                 continue
-            key = (item.partition_id, item.lease_id)
-            entry = groups.get(key)
-            if entry is None:
-                entry = groups[key] = AckGroup(item.partition_id, group, item.lease_id)
-            entry.items.append(item)
-            entry.positions.append(position)
-        return list(groups.values())
+            if lease.id != lease_id:
+                lease_id, lease_bytes = lease.id, uuid.UUID(lease.id).bytes
+            if entry.place(lease, group_bytes, lease_bytes):
+                call.add(entry)
+                self.batcher.submit(entry)
+            else:
+                others.append(entry)
+        return others
+
+    def _results(self, groups: list[AckGroup], count: int) -> list[AckResult]:
+        """What was found for each group, in the order of the call's items."""
+        results = [AckResult(INVALID_PARTITION)] * count
+        for entry in groups:
+            told = entry.told
+            if told is None:
+                assert entry.outcome is not None, "a group without an outcome was asked about"
+                told = entry.results(entry.outcome, self._catalog.by_id(entry.partition_id))
+            positions = entry.positions
+            if positions[-1] - positions[0] == len(positions) - 1:
+                results[positions[0] : positions[-1] + 1] = told
+                continue
+            for position, result in zip(positions, told, strict=True):
+                results[position] = result
+        return results
 
     async def prepare(self, group: str, entry: AckGroup) -> str | None:
         """Fill in the offsets of a group and begin its row; the text of a refusal when it fails as a whole."""
@@ -213,26 +304,37 @@ class Ack:
         own = str(standing.lease_id).lower()
         return own if own in {lease_id.lower() for lease_id in allowed} else "none of the required leases"
 
-    async def _settle(self, group: str, entry: AckGroup) -> list[AckResult]:
+    async def _settle(self, group: str, entry: AckGroup) -> None:
+        """All of one group, when more than a remembered lease is needed."""
         refusal = await self.prepare(group, entry)
-        if refusal is not None:
-            return self._refuse(entry, refusal)
+        if refusal is None:
+            await self._insist(group, entry, sent=False)
+        else:
+            entry.told = self._refuse(entry, refusal)
+
+    async def _insist(self, group: str, entry: AckGroup, *, sent: bool) -> None:
+        """Send a group until the database says something of it. `sent` means that it was, and nothing changed."""
         behind = -1
         for _ in range(_TRIES_MAX):
-            if not reduce(entry.reduced(), entry.items, entry.offsets, behind):
-                outcome = Acked(0, behind, behind, False)
-                return entry.results(outcome, self._catalog.by_id(entry.partition_id))
-            self.batcher.submit(entry)
-            await entry.done
-            if entry.outcome is not None:
-                return entry.results(entry.outcome, self._catalog.by_id(entry.partition_id))
+            if not sent:
+                if not entry.reduce(behind):
+                    outcome = Acked(0, behind, behind, False)
+                    entry.told = entry.results(outcome, self._catalog.by_id(entry.partition_id))
+                    return
+                call = AckCall()
+                call.add(entry)
+                self.batcher.submit(entry)
+                await call.done
+                if entry.outcome is not None:
+                    return
             # Nothing changed: find out why. Only a signal behind the cursor is worth another try, without it.
             standing = (await self._store.examine([entry.partition_id], [group.encode()]))[0]
             refusal = _refusal(entry, standing)
             if refusal is not None:
-                return self._refuse(entry, refusal)
+                entry.told = self._refuse(entry, refusal)
+                return
             behind = standing.acked if standing.acked is not None else -1
-            entry.done = asyncio.get_running_loop().create_future()
+            sent = False
         raise errors.Contention("the cursor moves faster than this ack can follow")
 
     async def _position(self, group: str, entry: AckGroup) -> str | None:
@@ -312,6 +414,19 @@ class Ack:
         partition = self._catalog.by_id(entry.partition_id)
         group = entry.reduced().group.decode()
         return partition, partition.queue.groups.get(group) if partition is not None else None
+
+
+def _split(group: str, items: list[AckItem]) -> list[AckGroup]:
+    groups: dict[tuple[int, str | None], AckGroup] = {}
+    for position, item in enumerate(items):
+        if item.partition_id is None:
+            continue
+        key = (item.partition_id, item.lease_id)
+        entry = groups.get(key)
+        if entry is None:
+            entry = groups[key] = AckGroup(item.partition_id, group, item.lease_id)
+        entry.add(position, item)
+    return list(groups.values())
 
 
 def _refusal(entry: AckGroup, standing: Standing) -> str | None:

@@ -59,7 +59,8 @@ class PopRequest:
         self.only = only
         self.lease_ms = lease_ms
         self.auto_ack = auto_ack
-        self.key: Hashable = self
+        # Not itself: that would be a cycle, and keep what was delivered until the collector runs.
+        self.key: Hashable = id(self)
         self.weight = 1
         self.size = 0
         self.gone = False

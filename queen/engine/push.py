@@ -56,7 +56,8 @@ class PushChunk:
     def __init__(self, partition: Partition, request: PushRequest) -> None:
         self.partition = partition
         self.key: Hashable = partition.id
-        self.request = request
+        self.request: PushRequest | None = request
+        """Who waits for it; None when it is settled, so that the two do not keep each other and their payloads."""
         self.messages: list[NewMessage] = []
         self.positions: list[int] = []
         self.weight = 0
@@ -101,7 +102,9 @@ class PushChunk:
     def _settle(self) -> None:
         if not self.settled:
             self.settled = True
-            self.request.chunk_done()
+            request, self.request = self.request, None
+            assert request is not None, "nobody takes it away but this"
+            request.chunk_done()
 
 
 class PushRequest:

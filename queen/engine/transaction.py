@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from queen import errors
-from queen.engine.ack import UNRESOLVABLE, Ack, AckGroup, AckResult, reduce
+from queen.engine.ack import UNRESOLVABLE, Ack, AckGroup, AckResult
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.limits import Limits
 from queen.engine.push import assemble
@@ -123,8 +123,7 @@ class Transaction:
                         "two leases on one partition and group; rolled back", reason="ack_rejected"
                     )
                 group.lease_id = item.lease_id
-            group.items.append(item)
-            group.positions.append(position)
+            group.add(position, item)
         for (_, name), group in groups.items():
             await self._prepare(name, group, required_leases)
         return [group for _, group in sorted(groups.items())]
@@ -137,7 +136,7 @@ class Transaction:
             refusal = UNRESOLVABLE
         if refusal is not None:
             raise errors.TransactionRefused(f"{refusal}; rolled back", reason="ack_rejected")
-        reduce(group.reduced(), group.items, group.offsets, -1)
+        group.reduce(-1)
 
     def _learn(self, groups: list[AckGroup], outcomes: list[Acked]) -> None:
         for outcome in outcomes:

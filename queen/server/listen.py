@@ -21,7 +21,7 @@ from queen.engine.board import Numbers, Seat
 from queen.engine.maintenance.loop import Loop
 from queen.engine.mode import Mode
 from queen.runtime import Runtime
-from queen.server import numbers, sockets
+from queen.server import collector, numbers, sockets
 from queen.server.app import create_app
 from queen.server.context import Context
 from queen.server.hot import Hot
@@ -70,14 +70,15 @@ async def listen(
     try:
         serving = asyncio.ensure_future(server.serve(sockets=[sock]))
         stopping = asyncio.ensure_future(stop.wait())
-        on_ready()
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set():
-            context.draining = server.state.draining = True
-            await asyncio.sleep(settings.server.drain_delay_ms / 1000)
-            server.should_exit = True
-        stopping.cancel()
-        await serving
+        with collector.seldom_run():
+            on_ready()
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stop.is_set():
+                context.draining = server.state.draining = True
+                await asyncio.sleep(settings.server.drain_delay_ms / 1000)
+                server.should_exit = True
+            stopping.cancel()
+            await serving
     finally:
         for loop in loops:
             await loop.stop()

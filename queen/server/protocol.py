@@ -91,6 +91,8 @@ class Protocol(HttpToolsProtocol):
 
 def _write_whole(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
     """Write a whole answer in one piece. False: nothing was done, `send` must do it (the client reads too slowly)."""
+    # The cycle holds the scope: without this each would keep the other, and the body, until the collector runs.
+    cycle.scope.pop(WRITE_WHOLE, None)  # type: ignore[typeddict-item]
     if cycle.disconnected:
         return True
     if cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD":
