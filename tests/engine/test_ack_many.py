@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from queen import errors
-from queen.engine.ack import ALREADY, INVALID_PARTITION, STALE_LEASE, UNRESOLVABLE, AckResult
+from queen.engine.ack import ALREADY, INVALID_PARTITION, STALE_LEASE, UNRESOLVABLE, AckCall, AckGroup, AckResult
 from queen.engine.engine import Engine
 from queen.engine.pop import PopRequest
 from queen.model import COMPLETED, FAILED, QUEUE_MODE, RETRY, AckItem
+from queen.store.base import Acked
 from tests.support.builders import ack, ids_of, items, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time, settle
 from tests.support.memory_store import MemoryStore
@@ -151,6 +152,19 @@ async def test_what_was_settled_is_not_failed_by_its_neighbour() -> None:
         assert not isinstance(done, BaseException)
         assert told(done) == ["done"] * 4
         assert isinstance(failed, errors.StoreUnavailable)
+
+
+@in_virtual_time
+async def test_a_group_counts_once_and_the_first_word_on_it_stands() -> None:
+    call = AckCall()
+    one, two = AckGroup(1, "g", None), AckGroup(2, "g", None)
+    call.add(one)
+    call.add(two)
+    one.settle(Acked(1, -1, 0, True))
+    one.fail(errors.StoreUnavailable("away"))  # The flush broke off later.
+    assert not call.done.done()
+    two.settle(None)
+    await call.done
 
 
 @in_virtual_time
