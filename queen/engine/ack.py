@@ -418,13 +418,17 @@ class Ack:
 
 def _split(group: str, items: list[AckItem]) -> list[AckGroup]:
     groups: dict[tuple[int, str | None], AckGroup] = {}
+    entry: AckGroup | None = None
     for position, item in enumerate(items):
-        if item.partition_id is None:
+        partition_id = item.partition_id
+        if partition_id is None:
             continue
-        key = (item.partition_id, item.lease_id)
-        entry = groups.get(key)
-        if entry is None:
-            entry = groups[key] = AckGroup(item.partition_id, group, item.lease_id)
+        # Neighbours mostly share a lease and a partition: look it up again only when it changes.
+        if entry is None or partition_id != entry.partition_id or item.lease_id != entry.lease_id:
+            key = (partition_id, item.lease_id)
+            entry = groups.get(key)
+            if entry is None:
+                entry = groups[key] = AckGroup(partition_id, group, item.lease_id)
         entry.add(position, item)
     return list(groups.values())
 
