@@ -27,6 +27,11 @@ class Counters:
     leases_extended: int = 0
     leases_expired: int = 0
     store_errors: int = 0
+    epochs_opened: int = 0
+    epochs_dropped: int = 0
+    epochs_rewritten: int = 0
+    messages_hidden: int = 0
+    upkeep_lock_timeouts: int = 0
 
 
 class Stats:

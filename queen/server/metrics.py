@@ -31,11 +31,18 @@ _COUNTERS = {
     "dead_letters": "Messages moved to the dead letters.",
     "leases_extended": "Leases extended.",
     "leases_expired": "Leases of this instance that ran out before they were settled.",
+    "epochs_opened": "Epochs opened by this instance.",
+    "epochs_dropped": "Epochs dropped by this instance.",
+    "epochs_rewritten": "Mostly dead epochs that this instance wrote anew.",
+    "messages_hidden": "Messages that retention put out of reach.",
+    "upkeep_lock_timeouts": "Times that the upkeep of epochs gave up waiting for a lock.",
 }
 _SIZES = {
     "pending_push_bytes": "Bytes of pushes that wait for the database.",
     "parked_polls": "Polls that wait for messages.",
     "leases": "Leases handed out by this instance and not settled.",
+    "epochs": "Epochs that exist, as this instance saw them last; 0 where another instance leads.",
+    "last_rotation_timestamp_seconds": "When this instance opened an epoch last; 0 when it did not.",
 }
 _POOL = {
     "size": "Open connections.",

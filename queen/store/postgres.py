@@ -99,19 +99,23 @@ class PostgresStore:
         statement = self._pops.get(epoch)
         if statement is None:
             statement = self._pops[epoch] = self._call(f"pop_{epoch}", 8)
-        rows = await self._fetch(
-            statement,
-            (
-                arrays.bigints(batch.partition_ids),
-                arrays.texts(batch.groups),
-                arrays.ints(batch.requests),
-                arrays.ints(batch.batches),
-                arrays.uuids(batch.lease_ids),
-                arrays.bigints(batch.lease_ms),
-                batch.several,
-                batch.bytes_max,
-            ),
-        )
+        try:
+            rows = await self._fetch(
+                statement,
+                (
+                    arrays.bigints(batch.partition_ids),
+                    arrays.texts(batch.groups),
+                    arrays.ints(batch.requests),
+                    arrays.ints(batch.batches),
+                    arrays.uuids(batch.lease_ids),
+                    arrays.bigints(batch.lease_ms),
+                    batch.several,
+                    batch.bytes_max,
+                ),
+            )
+        except errors.EpochGone:
+            self._pops.pop(epoch, None)
+            return []  # Nothing is left there; `examine` and `next_epoch` say where to go on.
         return [Span(*row) for row in rows]
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:

@@ -18,8 +18,8 @@ begin
     select max(q.dedup_window_s) * interval '1 second' + interval '10 minutes' into v_window
       from queues q where q.queue_id = any (p_queue_ids) and q.dedup_window_s > 0;
     for v_child in
-        select e.epoch from (select epoch, lead(opened_at) over (order by epoch) as ended_at from epochs) e
-         where e.epoch < p_epoch and e.ended_at > now() - v_window
+        select e.epoch from epochs e
+         where e.epoch < p_epoch and coalesce(e.closed_at, now()) > now() - v_window and e.emptied_at is null
          order by e.epoch desc
     loop
         execute format('select exists (
