@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def _consume(session: Session, partition: int, up_to: int, group: str = "g") -> 
     session.ack(Signal(partition, group=group, completed=up_to))
 
 
-def _old_and_young(session: Session, **options: object) -> int:
+def _old_and_young(session: Session, **options: Any) -> int:
     """A partition with three messages that are a hundred seconds old and two young ones."""
     session.configure("q", **options)
     p = session.partition()
@@ -250,7 +251,7 @@ def test_a_cursor_in_a_dropped_epoch_goes_on_in_the_next_one(session: Session) -
     assert expire(session) == 1
     session.rows("update {s}.cursors set epoch = 1")
     assert leave(session) == [3]
-    assert session.examine(p).epoch == 3 or session.next_epoch(p) is None
+    session.next_epoch(p)
     assert session.examine(p).epoch == 3
     assert session.pop(p, epoch=3)[0].transaction_ids == ["b"]
 
