@@ -179,7 +179,6 @@ def test_offsets_are_found_by_time_over_many_epochs(session: Session) -> None:
     assert session.one("select {s}.offset_at(%s, now() - interval '1000 seconds')", p) == 17
 
 
-@pytest.mark.spec("R18")
 def test_queues_with_different_options_share_children_and_only_the_dead_leave(session: Session) -> None:
     session.configure("brief", retentionEnabled=True, retentionSeconds=50, dedupWindowSeconds=0)
     session.configure("window", retentionEnabled=True, retentionSeconds=50, dedupWindowSeconds=500)

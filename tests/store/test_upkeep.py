@@ -90,7 +90,6 @@ async def _run(dsn: str, session: Session, seconds: float) -> tuple[Seen, dict[s
         return seen, runtime.engine.stats.snapshot()
 
 
-@pytest.mark.spec("R18")
 @pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=pytest.mark.slow)])
 def test_epochs_come_and_go_under_load(database_dsn: str, seconds: int) -> None:
     with Session(database_dsn) as session:
