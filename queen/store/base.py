@@ -214,8 +214,8 @@ class EpochUpkeep(Protocol):
     async def swap(self, epoch: int) -> bool:
         """Put the copy in the place of the child."""
 
-    async def drop_leftovers(self) -> int:
-        """Drop tables that rewrites left; their number."""
+    async def drop_leftovers(self) -> int | None:
+        """Drop the tables that were put aside; their number, or None when some are left."""
 
 
 class Store(Protocol):

@@ -53,8 +53,9 @@ class EpochStore:
     async def swap(self, epoch: int) -> bool:
         return bool((await self._call("swap_epoch", epoch, self._lock_ms))[0][0])
 
-    async def drop_leftovers(self) -> int:
-        return int((await self._call("drop_leftovers", self._lock_ms))[0][0])
+    async def drop_leftovers(self) -> int | None:
+        count = (await self._call("drop_leftovers", self._lock_ms))[0][0]
+        return int(count) if count is not None else None
 
     async def _call(self, function: str, *arguments: int) -> list[tuple[Any, ...]]:
         statement = sql.SQL("select * from {}({})").format(

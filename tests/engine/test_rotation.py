@@ -117,7 +117,7 @@ class FakeEpochs:
         self._take_lock(f"swap {epoch}")
         return True
 
-    async def drop_leftovers(self) -> int:
+    async def drop_leftovers(self) -> int | None:
         self.asked.append("leftovers")
         return 0
 

@@ -46,14 +46,22 @@ def _deletes(session: Session) -> int:
 
 
 @pytest.mark.parametrize("limit", [3, 1000])
-def test_a_rewrite_keeps_order_ids_leases_and_duplicates(session: Session, limit: int) -> None:
+def test_a_rewrite_keeps_order_ids_leases_and_duplicates(
+    session: Session, another: Callable[[], Session], limit: int
+) -> None:
     dead, kept = _mostly_dead(session)
     assert tuple(life(session, 1)) == (100, 10, 0)
     before, cursor = _messages(session, kept), session.cursor(kept)
     lease = session.lease
     assert copy(session, 1, limit) == (4 if limit == 3 else 1)
     assert step(session, "swap_epoch", 1)
-    assert session.one("select {s}.drop_leftovers(50)") == 1
+    session.open_epoch(99)
+    session.one("select {s}.create_child('messages_99_old', 99)")
+    reader = another()
+    with reader.connection.transaction():
+        reader.rows("select count(*) from {s}.messages_99_old")
+        assert session.one("select {s}.drop_leftovers(50)") is None, "one is in use"
+    assert session.one("select {s}.drop_leftovers(50)") == 1, "the other went before"
     assert tuple(life(session, 1)) == (10, 10, 0)
     assert _messages(session, kept) == before
     assert _messages(session, dead) == []

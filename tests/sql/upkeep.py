@@ -16,6 +16,7 @@ def pass_time(session: Session, seconds: float) -> None:
         ("spans", "last_at"),
         ("epochs", "opened_at"),
         ("epochs", "closed_at"),
+        ("epochs", "recorded_at"),
     ):
         session.rows(f"update {{s}}.{table} set {column} = {column} - %s * interval '1 second'", seconds)
 
@@ -61,6 +62,7 @@ def leave(session: Session) -> list[int]:
     for (epoch,) in session.rows("select epoch from {s}.epochs where recorded_at is not null order by 1"):
         if step(session, "empty_epoch", epoch):
             assert step(session, "drop_epoch", epoch)
+            assert session.one("select {s}.drop_leftovers(%s)", LOCK_MS) == 1
     return epochs(session)
 
 

@@ -25,7 +25,7 @@ class Upkeep:
         self._leading = leading
         self.rotation = Rotation(store, settings, stats)
         self._retention = Retention(store, stats)
-        self._rewritten = -1
+        self._cleaned = -1
         self.epochs = 0
         """Number of epochs at the last look; 0 while another instance leads."""
 
@@ -44,8 +44,7 @@ class Upkeep:
         await self._drop_leftovers()
 
     async def _drop_leftovers(self) -> None:
-        """After the first look and after each rewrite, until nothing is left."""
-        if self._rewritten != self._counters.epochs_rewritten:
-            before = self._counters.epochs_rewritten
-            if await with_short_locks(self._store.drop_leftovers, self._counters) is not None:
-                self._rewritten = before
+        """After the first look, and after each table that was put aside, until nothing is left."""
+        aside = self._counters.epochs_rewritten + self._counters.epochs_dropped
+        if self._cleaned != aside and await with_short_locks(self._store.drop_leftovers, self._counters) is not None:
+            self._cleaned = aside
