@@ -2,10 +2,12 @@
 -- One page of the walk over the partitions of all queues with a retention option: hides what may go. Goes on behind
 -- partition `after` of the queue, and with the queues after it, until `limit` rows were looked at; the next call takes
 -- the returned pair. A null queue_id: the walk is through. A partition that has nothing old enough costs its row.
+-- The page is a range of (queue, partition) without a sort, as in ready_partitions().
 -- Tables written, in lock order: partitions (by id), cursors (by partition, group).
 create or replace function expire(p_queue_id integer, p_after bigint, p_limit integer, p_lock_ms integer)
 returns table (queue_id integer, after bigint, looked integer, hidden bigint)
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off
+    set enable_sort = off set enable_incremental_sort = off as $$
 #variable_conflict use_column
 declare
     q           record;
