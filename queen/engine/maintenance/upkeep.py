@@ -32,7 +32,7 @@ class Upkeep:
     async def tick(self) -> None:
         """Look once; open an epoch, hide, empty, drop and rewrite as far as it is due."""
         if not self._leading():
-            self.epochs = 0
+            self.epochs = self.rotation.last_at = 0
             return
         rows = await self._store.look()
         self.epochs = len(rows)
