@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from queen.measure.buckets import Buckets
+
 
 @dataclass(slots=True)
 class PushBatch:
@@ -297,6 +299,10 @@ class Store(Protocol):
     @property
     def durability(self) -> str:
         """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
+
+    @property
+    def waits(self) -> Buckets:
+        """Times that calls waited for a connection, in µs."""
 
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import AsyncRawCursor, sql
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store import arrays
 from queen.store.base import (
     Acked,
@@ -203,6 +204,10 @@ class PostgresStore:
     @property
     def durability(self) -> str:
         return self._pool.durability
+
+    @property
+    def waits(self) -> Buckets:
+        return self._pool.waits
 
     def stats(self) -> dict[str, int]:
         return self._pool.stats()
