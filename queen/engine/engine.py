@@ -20,6 +20,7 @@ from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
+from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
@@ -30,7 +31,7 @@ from queen.engine.transaction import Operation, Result, Transaction
 from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
-from queen.store.base import Store
+from queen.store.base import EpochUpkeep, Store
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,13 @@ def _ignore(_: PopRequest) -> None:
 class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
-    def __init__(self, store: Store, settings: EngineSettings, waits_max: int = 4) -> None:
-        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection."""
+    def __init__(
+        self, store: Store, settings: EngineSettings, waits_max: int = 4, epochs: EpochUpkeep | None = None
+    ) -> None:
+        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
+
+        `epochs`: what rotation and retention work on; without it they do not run.
+        """
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -87,6 +93,9 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        self._upkeep = Upkeep(epochs, settings, self.stats, leading=lambda: True) if epochs is not None else None
+        if self._upkeep is not None:
+            self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
         self.draining = False
 
     def start(self) -> None:
@@ -213,6 +222,8 @@ class Engine:
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,
+            "epochs": self._upkeep.epochs if self._upkeep is not None else 0,
+            "last_rotation_timestamp_seconds": self._upkeep.rotation.last_at if self._upkeep is not None else 0,
         }
 
     def buckets(self) -> dict[str, Buckets]:
