@@ -25,6 +25,7 @@ from queen.store.base import (
     Acked,
     AckRow,
     PartitionRow,
+    Placed,
     PopBatch,
     PushBatch,
     QueueRow,
@@ -47,13 +48,17 @@ from tests.support.memory_rows import (
     start_us,
 )
 from tests.support.memory_rules import (
+    aged,
     base,
     check_order,
+    due_us,
     extras,
     foreign_duplicate,
+    held_span,
     move,
     ms_left,
     parts,
+    place_due,
     within,
 )
 
@@ -143,6 +148,7 @@ class MemoryStore:
 
     @_call
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        assert batch.dues is None, "scheduled messages go to push_deduplicating"
         by_partition = parts(batch)
         live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
         for number in live:
@@ -210,8 +216,17 @@ class MemoryStore:
             if known is not None:
                 return Stored(known, True)
         message = self._message(partition, place, batch, now)
-        partition.append(message)
-        return Stored(message.offset, False)
+        message.due_us = due_us(batch.dues[place] if batch.dues else None, now)
+        if message.due_us is None:
+            partition.append(message)
+            return Stored(message.offset, False)
+        partition.schedule(message)
+        return Stored(message.offset, False, -(-(message.due_us - now) // 1000))
+
+    @_call
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        free = {number: one for number, one in self.partitions.items() if number not in skip}
+        return place_due(free, self.locked, self.now(), limit, bytes_max)
 
     # Pop.
 
@@ -235,8 +250,12 @@ class MemoryStore:
             allowed = limit - used[batch.requests[place]]
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
-            if found:
-                spans.append(self._lease(place, partition, cursor, found, batch, now))
+            delay_ms = batch.delays_ms[place] if batch.delays_ms else None
+            held = held_span(place, partition, found, batch, now)
+            if held is not None:
+                spans.append(held)
+            elif found:
+                spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
 
     def _write_leases(self, batch: PopBatch, now: int) -> None:
@@ -274,7 +293,7 @@ class MemoryStore:
             [message.transaction_id for message in found],
             [message.payload for message in found],
             tuple(message.created_us for message in found),
-            extras(found),
+            extras(partition, found),
         )
 
     # Ack and extend.
@@ -442,7 +461,7 @@ class MemoryStore:
             partition = self.partitions.get(number)
             offsets = [m.offset for m in partition.by_transaction.get(transaction_id, ())] if partition else []
             ahead = [offset for offset in offsets if above < offset <= top]
-            behind = [offset for offset in offsets if offset <= above]
+            behind = [offset for offset in offsets if 0 <= offset <= above]
             found.append(ahead[nth] if nth < len(ahead) else max(behind, default=None))
         return found
 
