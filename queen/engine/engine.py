@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
@@ -19,6 +20,7 @@ from queen.engine.leases import Leases
 from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
+from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
@@ -62,6 +64,8 @@ class Engine:
 
     def __init__(self, store: Store, settings: EngineSettings, waits_max: int = 4) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection."""
+        self.memory = Memory(settings)
+        settings = self.memory.fitted(settings)
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -73,7 +77,15 @@ class Engine:
         self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
         self._pop = Pop(
-            store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
+            store,
+            self.catalog,
+            self.leases,
+            self.limits,
+            self.memory,
+            self.stats,
+            self._timers,
+            settings,
+            self._ack.give_back,
         )
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats)
         self._extend = Extend(store, self.leases, self.stats, settings)
@@ -83,6 +95,8 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        if self.memory.watched:
+            self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
 
     def start(self) -> None:
@@ -172,6 +186,10 @@ class Engine:
         """The client of a pop has gone."""
         self._pop.leave(request)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read the answer to its end: what it leased goes back."""
+        await self._pop.undelivered(request)
+
     def forget_group(self, group: str) -> None:
         """The group was deleted: its next pop is a first contact again."""
         for queue in list(self.catalog.queues()):
@@ -201,6 +219,9 @@ class Engine:
             "parked_polls": self.limits.parked_polls,
             "leases": len(self.leases),
             "refused": self.limits.refused,
+            "memory_max": self.memory.limit,
+            "memory_used": self.memory.used,
+            "memory_refused": self.memory.refused,
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,

@@ -19,6 +19,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
+from queen.engine.memory import Memory
 from queen.engine.ready import ReadySet, Waiter
 from queen.engine.stats import Stats
 from queen.engine.timers import Timers
@@ -116,6 +117,7 @@ class Pop:
         catalog: Catalog,
         leases: Leases,
         limits: Limits,
+        memory: Memory,
         stats: Stats,
         timers: Timers,
         settings: EngineSettings,
@@ -125,10 +127,12 @@ class Pop:
         self._catalog = catalog
         self._leases = leases
         self._limits = limits
+        self._memory = memory
         self._counters = stats.counters
         self._timers = timers
         self._give_back = give_back
         self._bytes_max = settings.pop_bytes_max
+        self._weight = self._weigh()
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -174,6 +178,15 @@ class Pop:
         if request.waiter is not None:
             request.waiter.wake(False)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read its answer to the end: the lease goes back, without a charge."""
+        request.gone = True
+        await self._hand_back(request)
+
+    def _weigh(self) -> int:
+        """The share of a flush that one request takes: large answers are expected to follow large ones."""
+        return max(1, _REQUESTS_PER_FLUSH_MAX // self._memory.pops_per_call(self._bytes_max))
+
     def drain(self) -> None:
         """The server stops: no poll begins to wait any more."""
         self._draining = True
@@ -188,6 +201,9 @@ class Pop:
         for _ in range(_LOOKS_MAX):
             if not request.has_hints() or request.gone:
                 return
+            if self._memory.answers:
+                self._memory.admit_pop()
+            request.weight = self._weight
             request.done = self._loop.create_future()
             self.batcher.submit(request)
             await request.done
@@ -225,6 +241,7 @@ class Pop:
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         candidates = self._candidates(requests)
+        self._weight = self._weigh()
         try:
             missed: list[_Candidate] = []
             for epoch, group in _by_epoch(candidates).items():

@@ -26,6 +26,7 @@ class Counters:
     dead_letters: int = 0
     leases_extended: int = 0
     leases_expired: int = 0
+    clients_stalled: int = 0
     store_errors: int = 0
 
 

@@ -14,7 +14,8 @@ from starlette.requests import ClientDisconnect
 
 from queen import errors, wire
 from queen.engine.engine import Engine
-from queen.server.hot import Hot, read_body
+from queen.server.body import Bodies
+from queen.server.hot import Hot
 from queen.settings import Settings
 from queen.store.admin import AdminStore
 
@@ -30,6 +31,7 @@ class Context:
     engine: Engine
     admin: AdminStore
     hot: Hot
+    bodies: Bodies
     mode: str = "safe"
     mode_reason: str = ""
     started_at: float = field(default_factory=time.time)
@@ -46,10 +48,12 @@ def context(request: Request) -> Context:
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body, bounded as on the hot routes. Raises BodyTooLarge, and ClientDisconnect for half a body."""
-    body = await read_body(request.scope, request.receive, context(request).settings.server.body_bytes_max)
+    """The whole body, bounded as on the hot routes. Raises BodyTooLarge, Overloaded, ClientDisconnect for half."""
+    bodies = context(request).bodies
+    body = await bodies.read(request.scope, request.receive)
     if body is None:
         raise ClientDisconnect
+    bodies.release(len(body))
     return body
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from queen import __version__
+from queen.engine.memory import rss_bytes
 
 if TYPE_CHECKING:
     from queen.server.context import Context
@@ -31,10 +31,13 @@ _COUNTERS = {
     "dead_letters": "Messages moved to the dead letters.",
     "leases_extended": "Leases extended.",
     "leases_expired": "Leases of this instance that ran out before they were settled.",
+    "clients_stalled": "Connections closed because the client did not go on.",
 }
 _SIZES = {
     "pending_push_bytes": "Bytes of pushes that wait for the database.",
     "parked_polls": "Polls that wait for messages.",
+    "memory_max": "The memory budget, in bytes.",
+    "memory_used": "Bytes counted against the budget: requests until they are answered, large answers until written.",
     "leases": "Leases handed out by this instance and not settled.",
 }
 _POOL = {
@@ -68,7 +71,7 @@ def snapshot(here: Context) -> dict[str, Any]:
         },
         "uptime": int(time.time() - here.started_at),
         "requests": {"total": engine.stats.requests, "rate": round(request_rate, 1)},
-        "memory": {"rss": _rss_bytes()},
+        "memory": {"rss": rss_bytes()},
         "cpu": {"user": int(usage.ru_utime * 1_000_000), "system": int(usage.ru_stime * 1_000_000)},
         "durability": engine.store.durability,
         "mode": here.mode,
@@ -97,20 +100,14 @@ class _Collector:
             yield CounterMetricFamily(f"queen_{name}", text, value=counters[name])
         for name, text in _SIZES.items():
             yield GaugeMetricFamily(f"queen_{name}", text, value=sizes[name])
+        yield CounterMetricFamily(
+            "queen_memory_refused", "Requests refused by the memory budget.", value=sizes["memory_refused"]
+        )
         for name, text in _POOL.items():
             yield GaugeMetricFamily(f"queen_pool_{name}", text, value=pool[name])
         yield GaugeMetricFamily("queen_pool_size_max", "Most connections.", self._here.settings.database.pool_size)
-        yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", _rss_bytes())
+        yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", rss_bytes())
         yield GaugeMetricFamily("queen_start_time_seconds", "When this process started.", self._here.started_at)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
-
-
-def _rss_bytes() -> int:
-    """Resident memory now; where /proc is missing, its highest value so far."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -21,9 +21,10 @@ import uvicorn
 from queen import errors
 from queen.runtime import Runtime, open_runtime
 from queen.server.app import create_app
+from queen.server.body import Bodies
 from queen.server.context import Context
 from queen.server.hot import Hot
-from queen.server.protocol import Protocol
+from queen.server.protocol import Protocol, Watchman
 from queen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,8 @@ class _Server(uvicorn.Server):
 async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, stop: _Stop, on_ready: OnReady) -> None:
     mode, reason = mode_of(settings)
     hot = Hot(runtime.engine, settings.engine)
-    context = Context(settings, runtime.engine, runtime.admin, hot, mode=mode, mode_reason=reason)
+    bodies = Bodies(runtime.engine.memory, settings.server.body_bytes_max)
+    context = Context(settings, runtime.engine, runtime.admin, hot, bodies, mode=mode, mode_reason=reason)
     server = _Server(
         uvicorn.Config(
             create_app(context),
@@ -160,6 +162,7 @@ async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, sto
     sock.listen(_BACKLOG)
     serving = asyncio.ensure_future(server.serve(sockets=[sock]))
     stopping = asyncio.ensure_future(stop.event.wait())
+    watching = asyncio.ensure_future(_watchman(server, settings, runtime).run())
     on_ready(runtime, _url(sock))
     await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.event.is_set():
@@ -169,7 +172,17 @@ async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, sto
         server.should_exit = True
     stopping.cancel()
     await serving
+    watching.cancel()
     log.info("stopped")
+
+
+def _watchman(server: uvicorn.Server, settings: Settings, runtime: Runtime) -> Watchman:
+    counters = runtime.engine.stats.counters
+
+    def count() -> None:
+        counters.clients_stalled += 1
+
+    return Watchman(server.server_state.connections, settings.server.stall_timeout_ms / 1000, count)
 
 
 def _url(sock: socket.socket) -> str:

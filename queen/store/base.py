@@ -230,5 +230,8 @@ class Store(Protocol):
     def durability(self) -> str:
         """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
 
+    async def renew(self) -> None:
+        """Replace idle connections by fresh ones: the buffers of a connection grow with what it carries, for good."""
+
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

@@ -200,6 +200,9 @@ class PostgresStore:
     def durability(self) -> str:
         return self._pool.durability
 
+    async def renew(self) -> None:
+        await self._pool.renew()
+
     def stats(self) -> dict[str, int]:
         return self._pool.stats()
 

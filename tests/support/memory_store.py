@@ -517,6 +517,9 @@ class MemoryStore:
     def durability(self) -> str:
         return "committed"
 
+    async def renew(self) -> None:
+        pass
+
     def stats(self) -> dict[str, int]:
         return {"size": 1, "idle": 1, "waiting": 0}
 
