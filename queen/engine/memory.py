@@ -36,14 +36,14 @@ and the copy that libpq makes of it."""
 ANSWER_FACTOR: Final = 2
 """Bytes held for each byte of payload in a pop's answer: payloads, and the pieces on their way to the socket."""
 
-SAMPLE_S: Final = 0.15
+SAMPLE_S: Final = 0.1
 
 _MIB = 1 << 20
 _USABLE_MIN = 32 * _MIB
 _OPERATION_SHARE = 24
 _BODY_SHARE = 8
-_HIGH, _LOW = 0.90, 0.82
-_RENEW_EVERY_S = 1.0
+_HIGH, _LOW = 0.80, 0.65
+_RENEW_EVERY_S = 0.5
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _DECAY = 8
@@ -114,12 +114,12 @@ class Memory:
                 hint="read answers faster, ask for smaller batches, or raise engine.memory_bytes_max (--max-memory)",
             )
 
-    def answered(self, size: int) -> None:
-        """An answer of this size is made: what the next ones are expected to be follows, quickly up, slowly down."""
-        self._answer = max(size, self._answer - self._answer // _DECAY)
+    def answered(self, size: int, partitions: int) -> None:
+        """An answer of this size is made: what is expected of the next ones follows, quickly up, slowly down."""
+        self._answer = max(size // partitions, self._answer - self._answer // _DECAY)
 
-    def pops_per_call(self, bytes_max: int) -> int:
-        """How many pops may share one call of the database: each brings one message at least, however large."""
+    def partitions_per_call(self, bytes_max: int) -> int:
+        """How many partitions one call may ask for messages: each brings one at least, however large."""
         room = max(self._answers_max - self.answers, 0) // ANSWER_FACTOR
         return max(1, min(bytes_max, room) // max(self._answer, 1))
 
@@ -130,14 +130,14 @@ class Memory:
         if now > self.limit * _LOW:
             _trim()
             now = rss_bytes()
+            if now > self.limit * _LOW and time.monotonic() - self._renewed_at > _RENEW_EVERY_S:
+                self._renewed_at = time.monotonic()
+                await renew()
         if now > self.limit * _HIGH and not self.closed:
             self.closed = True
             log.warning("memory is nearly used up rss=%d limit=%d counted=%d", now, self.limit, self.used)
         elif now < self.limit * _LOW:
             self.closed = False
-        if self.closed and time.monotonic() - self._renewed_at > _RENEW_EVERY_S:
-            self._renewed_at = time.monotonic()
-            await renew()
 
 
 def rss_bytes() -> int:

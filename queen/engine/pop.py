@@ -65,12 +65,13 @@ class PopRequest:
         self.spans: list[tuple[Partition, Span]] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def take(self) -> list[tuple[ReadySet, Partition]]:
+    def take(self, partitions_max: int = PARTITIONS_PER_CALL_MAX) -> list[tuple[ReadySet, Partition]]:
         """The candidates for one look; they are held in their ready sets."""
         taken: list[tuple[ReadySet, Partition]] = []
+        most = min(self.partitions, partitions_max)
         for ready in self.sets:
-            taken += [(ready, partition) for partition in ready.take(self.partitions - len(taken), self.only)]
-            if len(taken) >= self.partitions:
+            taken += [(ready, partition) for partition in ready.take(most - len(taken), self.only)]
+            if len(taken) >= most:
                 break
         return taken
 
@@ -132,7 +133,7 @@ class Pop:
         self._timers = timers
         self._give_back = give_back
         self._bytes_max = settings.pop_bytes_max
-        self._weight = self._weigh()
+        self._partitions_max = memory.partitions_per_call(self._bytes_max)
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -183,9 +184,10 @@ class Pop:
         request.gone = True
         await self._hand_back(request)
 
-    def _weigh(self) -> int:
-        """The share of a flush that one request takes: large answers are expected to follow large ones."""
-        return max(1, _REQUESTS_PER_FLUSH_MAX // self._memory.pops_per_call(self._bytes_max))
+    def _weigh(self, request: PopRequest) -> None:
+        """Large messages are expected: fewer partitions a flush, so that it brings no more than memory takes."""
+        partitions = min(request.partitions, self._partitions_max)
+        request.weight = max(1, _REQUESTS_PER_FLUSH_MAX * partitions // self._partitions_max)
 
     def drain(self) -> None:
         """The server stops: no poll begins to wait any more."""
@@ -203,7 +205,8 @@ class Pop:
                 return
             if self._memory.answers:
                 self._memory.admit_pop()
-            request.weight = self._weight
+            if self._partitions_max < _REQUESTS_PER_FLUSH_MAX:
+                self._weigh(request)
             request.done = self._loop.create_future()
             self.batcher.submit(request)
             await request.done
@@ -241,7 +244,7 @@ class Pop:
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         candidates = self._candidates(requests)
-        self._weight = self._weigh()
+        self._partitions_max = self._memory.partitions_per_call(self._bytes_max)
         try:
             missed: list[_Candidate] = []
             for epoch, group in _by_epoch(candidates).items():
@@ -272,7 +275,8 @@ class Pop:
         for request in requests:
             if request.gone or request.done.done():
                 continue
-            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in request.take()])
+            found_now = request.take(self._partitions_max)
+            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in found_now])
             if taken and not request.auto_ack:
                 request.lease_id = model.new_lease_id(taken[0].partition.id if len(taken) == 1 else 0)
             found += taken

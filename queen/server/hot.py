@@ -85,7 +85,7 @@ class Hot:
             return _NOTHING
         name = request.spans[0][0].queue.json_name if asked.queue is not None else b'""'
         size = answers.payload_bytes(request)
-        self._engine.memory.answered(size)
+        self._engine.memory.answered(size, len(request.spans))
         if size > LARGE_BYTES:
             return LargePop(request, answers.popped_in_pieces(request, name, PIECE_BYTES), size)
         return 200, JSON_TYPE, answers.popped(request, name)
