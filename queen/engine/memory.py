@@ -42,7 +42,7 @@ _MIB = 1 << 20
 _USABLE_MIN = 32 * _MIB
 _OPERATION_SHARE = 24
 _BODY_SHARE = 8
-_HIGH, _LOW = 0.80, 0.65
+_HIGH, _LOW = 0.78, 0.65
 _RENEW_EVERY_S = 0.5
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -163,10 +163,10 @@ def machine_bytes() -> int:
 
 
 def _return_large_blocks() -> None:
-    """Have the C library give blocks of 1 MiB and more back as soon as they are free, instead of keeping them."""
+    """Have the C library give blocks of 256 KiB and more back as soon as they are free, instead of keeping them."""
     try:
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_MMAP_THRESHOLD, _MIB)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MIB // 4)
         libc.mallopt(_M_TRIM_THRESHOLD, 4 * _MIB)
     except (OSError, AttributeError):
         return  # Not glibc: the sampler alone keeps the budget.

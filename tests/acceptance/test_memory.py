@@ -109,8 +109,8 @@ def test_an_overload_of_large_payloads_stays_under_the_budget(
     print(f"rss at most {load.rss_max / 1e6:.0f} MB, {load.answers}, {load.delivered / 1e6:.0f} MB delivered, {sizes}")
     assert load.rss_max < LIMIT
     assert load.answers[503] > 0
-    assert load.answers[201] > seconds
-    assert load.delivered > seconds * 2_000_000
+    assert load.answers[201] > seconds / 2
+    assert load.delivered > seconds * 500_000
     assert set(load.answers) <= {201, 503, ("pop", 200), ("pop", 204), ("pop", 503)}
     assert sizes["memory_refused"] > 0
     wait_until(lambda: server.metrics()["sizes"]["memory_used"] == 0, "everything to be given back")
