@@ -29,9 +29,9 @@ from queen.settings import EngineSettings
 log = logging.getLogger(__name__)
 
 REQUEST_FACTOR: Final = 3
-"""Bytes held for each byte of a pushed body, from its arrival to its answer. Measured with bodies of 8 MB that wait for
-a locked partition: 2.0 to 2.2, the body and the payloads cut out of it; 3.1 for those in the flush, with the parameter
-and the copy that libpq makes of it."""
+"""Bytes counted for each byte of a pushed body, from its arrival to its answer. Measured with bodies of 8 MB and a
+locked table: 1.0 while a body comes in and while its payload waits, 3.1 in the flush, with the parameter and the copy
+that libpq makes of it; and 1.0 stays behind in the buffer of the connection that carried it, until that is renewed."""
 
 ANSWER_FACTOR: Final = 2
 """Bytes held for each byte of payload in a pop's answer: payloads, and the pieces on their way to the socket."""
@@ -62,7 +62,7 @@ class Memory:
         self.closed = False
         self._requests_max = self.usable // 2
         self._answers_max = self.usable // 4
-        self._answer = settings.pop_bytes_max // 4
+        self._answer = settings.pop_bytes_max // 4 if self.watched else 0
         self._renewed_at = 0.0
         if self.watched:
             _return_large_blocks()

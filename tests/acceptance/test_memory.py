@@ -132,13 +132,13 @@ def test_what_has_no_room_is_refused_before_it_is_read_and_acks_go_on(make_serve
         api.push_to(queue, [1])
         batch = api.wait_pop(queue)
         # Bodies that are announced take their room, although nothing of them came yet.
-        held, length = [], 10 * MIB
-        while True:
+        held: list[socket.socket] = []
+        length, answer = 10 * MIB, b""
+        while not answer and len(held) < 20:
             connection = _open_push(server.url, length)
             connection.settimeout(1)
             try:
                 answer = connection.recv(65_536)
-                break
             except TimeoutError:
                 held.append(connection)
         assert held

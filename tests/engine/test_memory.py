@@ -10,6 +10,7 @@ from queen import errors
 from queen.engine import memory
 from queen.engine.memory import Memory
 from queen.settings import EngineSettings
+from tests.support.fake_clock import in_virtual_time
 
 MIB = 1 << 20
 pytestmark = pytest.mark.spec("R3")
@@ -63,6 +64,7 @@ def test_large_answers_make_calls_ask_fewer_partitions_until_small_ones_come(bud
     assert budget.partitions_per_call(8 * MIB) == 2
 
 
+@in_virtual_time
 async def test_the_gate_closes_near_the_limit_and_opens_below(budget: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     renewed = []
 

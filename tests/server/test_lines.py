@@ -15,7 +15,8 @@ pytestmark = pytest.mark.spec("R15")
 
 def cut(pieces: list[bytes], bound: int = 1 << 20) -> list[bytes | None]:
     """The lines of a stream that comes in these pieces; None for one that is too long."""
-    lines, found = Lines(bound), []
+    lines = Lines(bound)
+    found: list[bytes | None] = []
     for place, piece in enumerate(pieces):
         for one in lines.feed(piece, last=place == len(pieces) - 1):
             found += [None] if isinstance(one, errors.QueenError) else one.split(b"\n")
