@@ -22,6 +22,7 @@ from queen.cli.options import (
     MaxMemoryOption,
     PoolSizeOption,
     PortOption,
+    WorkersOption,
     flags,
 )
 from queen.settings import Row, resolve
@@ -49,6 +50,7 @@ def show(
     connection_timeout: ConnectionTimeoutOption = None,
     data_dir: DataDirOption = None,
     max_memory: MaxMemoryOption = None,
+    workers: WorkersOption = None,
     high_perf: HighPerfOption = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
@@ -66,15 +68,20 @@ def show(
         connection_timeout=connection_timeout,
         data_dir=data_dir,
         max_memory=max_memory,
+        workers=workers,
         high_perf=high_perf,
         log_format=log_format,
         log_level=log_level,
     )
-    rows = list(resolve(given, config_path=config).rows())
+    from queen.engine.mode import mode_of
+
+    resolved = resolve(given, config_path=config)
+    rows, mode = list(resolved.rows()), mode_of(resolved.settings)
     if as_json:
-        console.put_json(_document(rows, origin))
+        console.put_json(_document(rows, origin) | {"mode": {"name": mode.name, "reason": mode.reason}})
     else:
         _print_table(rows, origin)
+        console.put(f"mode {mode.name}: {mode.reason}")
 
 
 def _print_table(rows: Iterable[Row], origin: bool) -> None:

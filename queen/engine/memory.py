@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from queen import errors
+from queen.engine.mode import operation_bytes_max
 from queen.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Memory:
         most = self.usable // _OPERATION_SHARE
         return replace(
             settings,
-            push_bytes_max=min(settings.push_bytes_max, most),
+            push_bytes_max=min(operation_bytes_max(settings), most),
             pop_bytes_max=min(settings.pop_bytes_max, most),
         )
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from queen.engine.stats import Counters
 from queen.server.errors import body
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 HEAD_BYTES_MAX = 256 << 10
 """Most bytes of a request line and its headers that are read while they are not complete."""
+
+FRESH_S: Final = 0.5
+"""How long a connection that has sent nothing yet is kept when the server ends."""
 
 WRITE_WHOLE: Final = "queen.write_whole"
 """Key of the scope: a function (status, headers, body) → written, for answers that need no `send`."""
@@ -46,6 +50,7 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     head_bytes = 0
+    fresh = False
     running: RequestResponseCycle | None = None
     lost = False
     patient = False
@@ -67,6 +72,16 @@ class Protocol(HttpToolsProtocol):
         if self.head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large", _TOO_LONG)
 
+    def shutdown(self) -> None:
+        """The server ends. A connection that has sent nothing yet gets a moment: its request may be on its way."""
+        # None until the first request, whatever its type says.
+        cycle: Any = self.cycle
+        if cycle is None and not self.fresh:
+            self.fresh = True
+            self.loop.call_later(FRESH_S, self.shutdown)
+            return
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left: the request that runs is told, those that wait behind it never start."""
         self.lost = True
@@ -78,6 +93,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.running = cycle
+        if getattr(self.server_state, "draining", False):
+            cycle.keep_alive = False
         cycle.scope[WRITE_WHOLE] = partial(_write_whole, cycle)  # type: ignore[typeddict-unknown-key]
         cycle.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)
@@ -153,24 +170,20 @@ class Protocol(HttpToolsProtocol):
 
 
 class Watchman:
-    """Looks at all connections every so often, and cuts off those whose client stalls."""
+    """Looks at all connections at each tick, and cuts off those whose client stalls."""
 
-    def __init__(self, connections: Iterable[object], stall_s: float, on_cut: Callable[[], None]) -> None:
+    def __init__(self, connections: Iterable[object], stall_s: float, counters: Counters) -> None:
         self._connections = connections
         self._stall_s = stall_s
-        self._on_cut = on_cut
+        self._counters = counters
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(self._stall_s / 4)
-            now = loop.time()
-            for connection in list(self._connections):
-                if isinstance(connection, Protocol) and connection.is_stalled(now, self._stall_s):
-                    log.info("client stalled, connection closed client=%s", connection.client)
-                    self._on_cut()
-                    connection.cut_off()
+    async def tick(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections):
+            if isinstance(connection, Protocol) and connection.is_stalled(now, self._stall_s):
+                log.info("client stalled, connection closed client=%s", connection.client)
+                self._counters.clients_stalled += 1
+                connection.cut_off()
 
 
 def _write_whole(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:

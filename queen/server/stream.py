@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from queen import errors, wire
 from queen.engine.engine import Engine
 from queen.engine.memory import REQUEST_FACTOR
+from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.push import PushRequest
 from queen.model import NewMessage
 from queen.server import answers, query
@@ -54,6 +55,8 @@ class PushStream:
         self._send = send
         self._connection = scope.get(CONNECTION)
         self._queue, self._partition = query.push_defaults(scope["query_string"])
+        self._messages_max = operation_messages_max(engine.settings)
+        self._bytes_max = operation_bytes_max(engine.settings)
         self._lines = Lines(engine.settings.payload_bytes_max)
         self._gathered: list[Entry] = []
         self._gathered_bytes = 0
@@ -107,10 +110,9 @@ class PushStream:
                 await self._patiently(self._wait_for_room())
 
     def _is_full(self) -> bool:
-        settings = self._engine.settings
         return (
-            len(self._gathered) >= settings.push_messages_max
-            or self._gathered_bytes >= settings.push_bytes_max
+            len(self._gathered) >= self._messages_max
+            or self._gathered_bytes >= self._bytes_max
             or self._ended
             or not self._has_room()
         )
@@ -189,10 +191,9 @@ class PushStream:
 
     def _launch(self) -> None:
         """Send off what is gathered, as much as one operation takes."""
-        settings = self._engine.settings
         size = count = 0
-        for entry in self._gathered[: settings.push_messages_max]:
-            if count and size + _size(entry) > settings.push_bytes_max:
+        for entry in self._gathered[: self._messages_max]:
+            if count and size + _size(entry) > self._bytes_max:
                 break
             size += _size(entry)
             count += 1
@@ -262,6 +263,11 @@ class PushStream:
         await self._send({"type": "http.response.body", "body": b""})
 
     async def _fail(self, error: errors.QueenError) -> None:
+        counters = self._engine.stats.counters
+        if error.code == errors.QueenError.code:
+            counters.requests_failed += 1
+        else:
+            counters.requests_refused += 1
         if not self._ended:
             close_soon(self._scope)
         if self._started:

@@ -41,7 +41,7 @@ def test_the_first_request_is_admitted_whatever_its_size(budget: Memory) -> None
 
 
 def test_operations_and_bodies_follow_a_small_budget(budget: Memory) -> None:
-    fitted = budget.fitted(EngineSettings())
+    fitted = budget.fitted(EngineSettings(push_bytes_max=64 * MIB))
     assert fitted.push_bytes_max == fitted.pop_bytes_max == 8 * MIB
     assert budget.body_bytes_max(64 * MIB) == 24 * MIB
     assert budget.body_bytes_max(MIB) == MIB
