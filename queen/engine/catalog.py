@@ -42,6 +42,11 @@ class Queue:
         assert self.options is not None, "options are loaded before a pop"
         return int(self.options["leaseTime"]) * 1000
 
+    @property
+    def deduplicates(self) -> bool:
+        """Whether a message that is pushed again under its transaction id is found; options must be loaded."""
+        return self.options is not None and int(self.options["dedupWindowSeconds"]) > 0
+
 
 class Partition:
     """A partition as this server knows it.

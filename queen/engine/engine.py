@@ -246,6 +246,7 @@ class Engine:
             "push_flush_entries": push.weights,
             "pop_flush_entries": pop.weights,
             "ack_flush_entries": ack.weights,
+            "pool_wait_us": self.store.waits,
         }
 
 

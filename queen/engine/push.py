@@ -7,7 +7,8 @@ the batcher lets one flush at a time hold a partition.
 
 Nothing that takes longer delays the others. A flush that meets a duplicate is set aside, and sorted out without
 waiting for locks. A partition whose row somebody else has locked is set aside by itself and waits for it, in a call
-of its own; a few such calls may wait at a time, so that they never take all connections.
+of its own; a few such calls may wait at a time, so that they never take all connections. A flush whose connection
+broke before the answer is set aside too, and repeated (`queen.engine.repeat`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.limits import Limits
 from queen.engine.mode import operation_bytes_max, operation_messages_max
+from queen.engine.repeat import Doubt, claim, until_known
 from queen.engine.stats import Stats
 from queen.model import NewMessage
 from queen.settings import EngineSettings
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS_MAX = 4
 _SORTING_MAX = 2
+_REPEATING_MAX = 2
 _CONTENTION_PAUSE_S = 0.05
 
 T = TypeVar("T")
@@ -135,7 +138,9 @@ class Push:
         self._limits = limits
         self._counters = stats.counters
         self._messages_max = operation_messages_max(settings)
+        self._repeat_s = settings.push_repeat_ms_max / 1000
         self._sorting = asyncio.Semaphore(_SORTING_MAX)
+        self._repeating = asyncio.Semaphore(_REPEATING_MAX)
         self._waiting = asyncio.Semaphore(waits_max)
         self._asides: dict[asyncio.Task[None], list[PushChunk]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -212,6 +217,7 @@ class Push:
             return self._set_aside(chunks, self._waiting, self._flush_large(chunks[0]))
         chunks.sort(key=attrgetter("partition.id"))
         batch, groups = _assemble(chunks)
+        heads = _heads(groups)
         try:
             return self._settle(groups, await self._store.push(batch))
         except (errors.DuplicateTransaction, errors.Contention):
@@ -219,6 +225,9 @@ class Push:
         except errors.InvalidRequest as error:
             # One message that PostgreSQL cannot store fails alone, never with its neighbours.
             return self._set_aside(chunks, self._sorting, self._flush_apart(chunks, error))
+        except errors.StoreUnavailable as error:
+            doubt = self._doubt(heads, error)
+            return self._set_aside(chunks, self._repeating, self._repeat(chunks, doubt, wait=False))
 
     def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
         kept: set[Hashable] = set()
@@ -232,9 +241,9 @@ class Push:
                 base += chunk.weight
         return kept
 
-    def _wait_for(self, group: list[PushChunk]) -> Collection[Hashable]:
+    def _wait_for(self, group: list[PushChunk], doubt: Doubt | None = None) -> Collection[Hashable]:
         """Wait for the row of one partition that somebody else has locked."""
-        return self._set_aside(group, self._waiting, self._flush_thoroughly(group, wait=True))
+        return self._set_aside(group, self._waiting, self._flush_thoroughly(group, wait=True, doubt=doubt))
 
     def _set_aside(
         self, chunks: list[PushChunk], slots: asyncio.Semaphore, work: Coroutine[None, None, None]
@@ -269,26 +278,71 @@ class Push:
             if key not in kept:
                 self.batcher.release(key)
 
-    async def _flush_thoroughly(self, chunks: list[PushChunk], *, wait: bool) -> None:
-        """Store with a search for duplicates. Partitions that could not be had are waited for, or are gone."""
+    async def _flush_thoroughly(self, chunks: list[PushChunk], *, wait: bool, doubt: Doubt | None = None) -> None:
+        """Store with a search for duplicates. Partitions that could not be had are waited for, or are gone.
+
+        With `doubt`, this repeats a flush whose outcome is unknown.
+        """
         batch, groups = _assemble(chunks)
-        stored = await self._patiently(lambda: self._store.push_deduplicating(batch, wait))
+        heads = _heads(groups)
+        try:
+            stored = await self._surely(lambda: self._store.push_deduplicating(batch, wait), doubt)
+        except errors.StoreUnavailable as error:
+            if doubt is not None:
+                raise
+            await self._repeat(chunks, self._doubt(heads, error), wait=wait)
+            return
         position = 0
         for group in groups:
             if stored[position].offset is None and not wait:
-                self._wait_for(group)
+                self._wait_for(group, doubt)
                 position += sum(chunk.weight for chunk in group)
                 continue
             for chunk in group:
                 rows = stored[position : position + chunk.weight]
                 position += chunk.weight
-                self._settle_each(chunk, rows)
+                self._settle_each(chunk, rows, doubt)
 
-    def _settle_each(self, chunk: PushChunk, rows: list[Stored]) -> None:
+    def _settle_each(self, chunk: PushChunk, rows: list[Stored], doubt: Doubt | None) -> None:
         if rows[0].offset is None:
             self._start_over(chunk)
         else:
-            chunk.store_each(rows)
+            chunk.store_each(rows if doubt is None else claim(rows, doubt.heads[chunk.partition.id]))
+
+    def _doubt(self, heads: dict[int, int], error: errors.StoreUnavailable) -> Doubt:
+        """What to repeat by. Raises the error again when nothing was sent, or pushes are not to be repeated."""
+        if not error.unknown or not self._repeat_s:
+            raise error
+        return Doubt(heads, asyncio.get_running_loop().time() + self._repeat_s, error)
+
+    async def _repeat(self, chunks: list[PushChunk], doubt: Doubt, *, wait: bool) -> None:
+        """Store what may be stored already. Queues without deduplication cannot be repeated and fail."""
+        self._counters.push_repeats += 1
+        queues = {chunk.partition.queue for chunk in chunks}
+        if any(queue.options is None for queue in queues):
+            names = sorted(queue.name for queue in queues)
+            await until_known(lambda: self._load_options(names), doubt)
+        safe = []
+        for chunk in chunks:
+            queue = self._catalog.queue(chunk.partition.queue.name) or chunk.partition.queue
+            if queue.deduplicates:
+                safe.append(chunk)
+            else:
+                chunk.fail(doubt.unrepeatable(queue.name))
+        large = [chunk for chunk in safe if chunk.weight > self._messages_max]
+        if large:
+            await self._flush_large(large[0], doubt)
+        elif safe:
+            await self._flush_thoroughly(safe, wait=wait, doubt=doubt)
+
+    async def _load_options(self, names: list[str]) -> None:
+        for name in names:
+            await self._catalog.ensure_queue(name)
+
+    async def _surely(self, call: Callable[[], Awaitable[T]], doubt: Doubt | None) -> T:
+        if doubt is None:
+            return await self._patiently(call)
+        return await until_known(lambda: self._patiently(call), doubt)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call that PostgreSQL gave up because several waited for each other; nothing of it was kept."""
@@ -332,18 +386,30 @@ class Push:
             except errors.QueenError as own:
                 chunk.fail(own)
 
-    async def _flush_large(self, chunk: PushChunk) -> None:
+    async def _flush_large(self, chunk: PushChunk, doubt: Doubt | None = None) -> None:
         """More than one operation's worth for one partition: several operations in one transaction."""
         size = self._messages_max
         parts = [chunk.messages[start : start + size] for start in range(0, chunk.weight, size)]
         batches = [_one_partition(chunk.partition.id, part) for part in parts]
-        results = await self._patiently(lambda: self._store.push_together(batches))
-        self._settle_each(chunk, list(itertools.chain.from_iterable(results)))
+        heads = _heads([[chunk]])
+        try:
+            results = await self._surely(lambda: self._store.push_together(batches), doubt)
+        except errors.StoreUnavailable as error:
+            if doubt is not None:
+                raise
+            await self._repeat([chunk], self._doubt(heads, error), wait=True)
+            return
+        self._settle_each(chunk, list(itertools.chain.from_iterable(results)), doubt)
 
 
 def _fail(chunks: list[PushChunk], error: errors.QueenError) -> None:
     for chunk in chunks:
         chunk.fail(error)
+
+
+def _heads(groups: list[list[PushChunk]]) -> dict[int, int]:
+    """Where the partitions of a flush end, as far as known here."""
+    return {group[0].partition.id: group[0].partition.head for group in groups}
 
 
 def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]]:

@@ -54,7 +54,9 @@ class Sweeper:
                 ready.turn_page()
             ready.swept = True
         except errors.QueenError as error:
-            log.warning("sweep failed queue=%s group=%s error=%s", ready.queue.name, ready.group, error)
+            # An outage has a line of its own; one for each group would bury it.
+            level = logging.DEBUG if isinstance(error, errors.StoreUnavailable) else logging.WARNING
+            log.log(level, "sweep failed queue=%s group=%s error=%s", ready.queue.name, ready.group, error)
             ready.fail_page(error)
         except Exception:
             log.exception("sweep failed queue=%s group=%s", ready.queue.name, ready.group)

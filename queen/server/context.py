@@ -20,6 +20,7 @@ from queen.server.body import Bodies
 from queen.server.hot import Hot
 from queen.settings import Settings
 from queen.store.admin import AdminStore
+from queen.store.pool import Pool
 
 SLASH = "\U0010ffff"
 """Stands for a percent-encoded slash inside a path segment while the router splits the path; never a name's own."""
@@ -36,6 +37,7 @@ class Context:
     settings: Settings
     engine: Engine
     admin: AdminStore
+    pool: Pool
     hot: Hot
     bodies: Bodies
     mode: str = "safe"

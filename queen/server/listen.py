@@ -55,6 +55,7 @@ async def listen(
         settings,
         runtime.engine,
         runtime.admin,
+        runtime.pool,
         Hot(runtime.engine, settings.engine),
         Bodies(runtime.engine.memory, settings.server.body_bytes_max),
         mode=instance.mode.name,

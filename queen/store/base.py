@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from queen.measure.buckets import Buckets
+
 
 @dataclass(slots=True)
 class PushBatch:
@@ -232,6 +234,10 @@ class Store(Protocol):
 
     async def renew(self) -> None:
         """Replace idle connections by fresh ones: the buffers of a connection grow with what it carries, for good."""
+
+    @property
+    def waits(self) -> Buckets:
+        """Times that calls waited for a connection, in µs."""
 
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import AsyncRawCursor, sql
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store import arrays
 from queen.store.base import (
     Acked,
@@ -202,6 +203,10 @@ class PostgresStore:
 
     async def renew(self) -> None:
         await self._pool.renew()
+
+    @property
+    def waits(self) -> Buckets:
+        return self._pool.waits
 
     def stats(self) -> dict[str, int]:
         return self._pool.stats()

@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
@@ -520,8 +521,12 @@ class MemoryStore:
     async def renew(self) -> None:
         pass
 
+    @property
+    def waits(self) -> Buckets:
+        return Buckets()
+
     def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0}
+        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
