@@ -20,7 +20,8 @@ from queen.store.base import QueueRow, Resolved, Store
 class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
-    __slots__ = ("groups", "id", "json_name", "name", "namespace", "options", "partitions", "task")
+    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "partitions",
+                 "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str) -> None:
         self.id = queue_id
@@ -29,12 +30,22 @@ class Queue:
         self.namespace = ""
         self.task = ""
         self.options: dict[str, Any] | None = None
+        self.delay_ms = 0
+        self.window_ms = 0
+        self.fill_ms = 0
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
 
     def take_options(self, row: QueueRow) -> None:
-        """Remember what the store says of this queue."""
+        """Remember what the store says of this queue. What was held back by age is looked at again if that changed."""
+        before = self.delay_ms, self.window_ms
         self.namespace, self.task, self.options = row.namespace, row.task, dict(row.options)
+        self.delay_ms = int(self.options["delayedProcessing"]) * 1000
+        self.window_ms = int(self.options["windowBuffer"]) * 1000
+        self.fill_ms = int(self.options["minPopWaitTime"])
+        if before != (self.delay_ms, self.window_ms):
+            for ready in self.groups.values():
+                ready.look_again()
 
     @property
     def lease_ms(self) -> int:

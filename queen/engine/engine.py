@@ -20,6 +20,7 @@ from queen.engine.leases import Leases
 from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
+from queen.engine.maintenance.placing import Placing
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
@@ -75,7 +76,8 @@ class Engine:
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max)
+        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: True)
+        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
         self._pop = Pop(
             store,
@@ -88,10 +90,11 @@ class Engine:
             settings,
             self._ack.give_back,
         )
-        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats)
+        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops = [
+        self._loops: list[Loop | Placing] = [
+            placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),

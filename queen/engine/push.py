@@ -50,8 +50,8 @@ class PushChunk:
     `base` is the first offset when all were stored side by side; else `stored` says it one by one; else `error`.
     """
 
-    __slots__ = ("base", "error", "key", "messages", "partition", "positions", "request", "retries", "settled", "size",
-                 "stored", "weight")  # fmt: skip
+    __slots__ = ("base", "error", "has_due", "key", "messages", "partition", "positions", "request", "retries",
+                 "settled", "size", "stored", "weight")  # fmt: skip
 
     def __init__(self, partition: Partition, request: PushRequest) -> None:
         self.partition = partition
@@ -63,6 +63,7 @@ class PushChunk:
         self.size = 0
         self.retries = 0
         self.settled = False
+        self.has_due = False
         self.base = -1
         self.stored: list[Stored] | None = None
         self.error: errors.QueenError | None = None
@@ -73,6 +74,8 @@ class PushChunk:
         self.positions.append(position)
         self.weight += 1
         self.size += len(message.payload) + len(message.transaction_id)
+        if message.due is not None:
+            self.has_due = True
 
     def store_from(self, base: int) -> None:
         """All messages were stored, the first one at `base`."""
@@ -83,7 +86,8 @@ class PushChunk:
     def store_each(self, stored: list[Stored]) -> None:
         """The messages were stored, or found, one by one."""
         self.stored = stored
-        fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None]
+        # Those outside the order, at negative offsets, are nothing to deliver yet.
+        fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None and row.offset >= 0]
         if fresh:
             self.partition.stored(max(fresh))
         self._settle()
@@ -132,7 +136,10 @@ class Push:
         stats: Stats,
         settings: EngineSettings,
         waits_max: int,
+        on_due: Callable[[int], None],
     ) -> None:
+        """`on_due` is told of scheduled messages that were stored: in how many ms the first of a chunk is due."""
+        self._on_due = on_due
         self._store = store
         self._catalog = catalog
         self._limits = limits
@@ -210,12 +217,28 @@ class Push:
                 duplicates = sum(row.duplicate for row in chunk.stored)
                 counters.push_duplicates += duplicates
                 counters.push_messages += chunk.weight - duplicates
+                if chunk.has_due:
+                    counters.push_scheduled += sum(row.due_ms is not None for row in chunk.stored)
 
     async def _flush(self, chunks: list[PushChunk]) -> Collection[Hashable]:
         """The fast way, which waits for no lock. What needs more than it leaves the flush with its partitions."""
         if chunks[0].weight > self._messages_max:
             return self._set_aside(chunks, self._waiting, self._flush_large(chunks[0]))
         chunks.sort(key=attrgetter("partition.id"))
+        scheduled = {chunk.key for chunk in chunks if chunk.has_due}
+        if not scheduled:
+            return await self._flush_plain(chunks)
+        # The fast way knows no places outside the order. All chunks of such a partition go, so that none overtakes.
+        apart = [chunk for chunk in chunks if chunk.key in scheduled]
+        kept = set(self._set_aside(apart, self._sorting, self._flush_scheduled(apart)))
+        plain = [chunk for chunk in chunks if chunk.key not in scheduled]
+        try:
+            kept.update(await self._flush_plain(plain) if plain else ())
+        except errors.QueenError as error:
+            _fail(plain, error)  # Theirs alone: the others are on their way.
+        return kept
+
+    async def _flush_plain(self, chunks: list[PushChunk]) -> Collection[Hashable]:
         batch, groups = _assemble(chunks)
         heads = _heads(groups)
         try:
@@ -228,6 +251,12 @@ class Push:
         except errors.StoreUnavailable as error:
             doubt = self._doubt(heads, error)
             return self._set_aside(chunks, self._repeating, self._repeat(chunks, doubt, wait=False))
+
+    async def _flush_scheduled(self, chunks: list[PushChunk]) -> None:
+        try:
+            await self._flush_thoroughly(chunks, wait=False)
+        except errors.InvalidRequest as error:
+            await self._flush_apart(chunks, error)
 
     def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
         kept: set[Hashable] = set()
@@ -306,8 +335,12 @@ class Push:
     def _settle_each(self, chunk: PushChunk, rows: list[Stored], doubt: Doubt | None) -> None:
         if rows[0].offset is None:
             self._start_over(chunk)
-        else:
-            chunk.store_each(rows if doubt is None else claim(rows, doubt.heads[chunk.partition.id]))
+            return
+        chunk.store_each(rows if doubt is None else claim(rows, doubt.heads[chunk.partition.id]))
+        if chunk.has_due:
+            dues_ms = [row.due_ms for row in rows if row.due_ms is not None]
+            if dues_ms:
+                self._on_due(min(dues_ms))
 
     def _doubt(self, heads: dict[int, int], error: errors.StoreUnavailable) -> Doubt:
         """What to repeat by. Raises the error again when nothing was sent, or pushes are not to be repeated."""
@@ -390,7 +423,7 @@ class Push:
         """More than one operation's worth for one partition: several operations in one transaction."""
         size = self._messages_max
         parts = [chunk.messages[start : start + size] for start in range(0, chunk.weight, size)]
-        batches = [_one_partition(chunk.partition.id, part) for part in parts]
+        batches = [_one_partition(chunk.partition.id, part, chunk.has_due) for part in parts]
         heads = _heads([[chunk]])
         try:
             results = await self._surely(lambda: self._store.push_together(batches), doubt)
@@ -424,7 +457,8 @@ def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]
             messages += chunk.messages
         counts.append(len(messages) - before)
         places += [place] * counts[-1]
-    return _batch([group[0].partition.id for group in groups], counts, places, messages), groups
+    has_due = any(chunk.has_due for chunk in chunks)
+    return _batch([group[0].partition.id for group in groups], counts, places, messages, has_due), groups
 
 
 def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
@@ -438,14 +472,17 @@ def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
             counts.append(0)
         counts[-1] += 1
         places.append(len(ids))
-    return _batch(ids, counts, places, [message for _, message in placed])
+    has_due = any(message.due is not None for _, message in placed)
+    return _batch(ids, counts, places, [message for _, message in placed], has_due)
 
 
-def _one_partition(partition_id: int, messages: list[NewMessage]) -> PushBatch:
-    return _batch([partition_id], [len(messages)], [1] * len(messages), messages)
+def _one_partition(partition_id: int, messages: list[NewMessage], has_due: bool) -> PushBatch:
+    return _batch([partition_id], [len(messages)], [1] * len(messages), messages, has_due)
 
 
-def _batch(partition_ids: list[int], counts: list[int], places: list[int], messages: list[NewMessage]) -> PushBatch:
+def _batch(
+    partition_ids: list[int], counts: list[int], places: list[int], messages: list[NewMessage], has_due: bool
+) -> PushBatch:
     trace_ids = [message.trace_id for message in messages]
     subs = [message.producer_sub for message in messages]
     return PushBatch(
@@ -456,4 +493,5 @@ def _batch(partition_ids: list[int], counts: list[int], places: list[int], messa
         [message.payload for message in messages],
         trace_ids if any(trace_ids) else None,
         subs if any(subs) else None,
+        [message.due for message in messages] if has_due else None,
     )

@@ -67,6 +67,7 @@ class ReadySet:
         "by_partition",
         "changed",
         "closed",
+        "delayed",
         "epochs",
         "group",
         "group_bytes",
@@ -86,6 +87,7 @@ class ReadySet:
         self.group_bytes = group.encode()
         self.ready: dict[int, Partition] = {}
         self.held: dict[int, float] = {}  # until when, on the loop's clock
+        self.delayed: dict[int, Partition] = {}  # those held back by the age of their first message
         self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
@@ -128,8 +130,15 @@ class ReadySet:
         if self._reads:
             self.changed.add(partition.id)
         self.held.pop(partition.id, None)
+        if self.delayed:
+            self.delayed.pop(partition.id, None)
         if more:
             self.offer(partition)
+
+    def look_again(self) -> None:
+        """What held partitions back by age has changed: they are ready until somebody has looked."""
+        for partition in list(self.delayed.values()):
+            self.free(partition, more=True)
 
     def begin_read(self) -> None:
         """A read of cursors begins whose answer will be applied to this set."""
@@ -146,12 +155,15 @@ class ReadySet:
         if self._reads:
             self.changed.add(partition_id)
         self.ready.pop(partition_id, None)
+        if self.delayed:
+            self.delayed.pop(partition_id, None)
         self.held[partition_id] = until
 
     def forget(self, partition_id: int) -> None:
         """The partition is gone."""
         self.ready.pop(partition_id, None)
         self.held.pop(partition_id, None)
+        self.delayed.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
 
     def nudge(self) -> None:
@@ -166,6 +178,7 @@ class ReadySet:
         self.closed = True
         self.ready.clear()
         self.held.clear()
+        self.delayed.clear()
         for waiter in list(self._all_waiters()):
             waiter.wake(True)
 

@@ -82,6 +82,8 @@ class Sweeper:
         if row.acked is not None and row.acked + 1 >= row.head:
             return
         if row.held_ms is None:
+            if partition.id in ready.delayed:
+                return  # Free in the database, but too young for its queue.
             if row.head > 0 and ready.is_held(partition.id) and partition.id not in ready.changed:
                 # Held here but free in the database: another server settled a lease of ours.
                 ready.free(partition, more=True)

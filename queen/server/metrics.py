@@ -26,6 +26,8 @@ _COUNTERS = {
     "push_duplicates": "Pushed messages that were stored before.",
     "push_failed": "Pushed messages that were not stored.",
     "push_repeats": "Database operations of pushes that were repeated, because their connection broke.",
+    "push_scheduled": "Messages stored by push for later.",
+    "scheduled_placed": "Scheduled messages that took their place in the order.",
     "pop_requests": "Pop requests answered.",
     "pop_messages": "Messages delivered by pop.",
     "pop_empty": "Pop requests that found nothing.",

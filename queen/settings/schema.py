@@ -220,6 +220,13 @@ class EngineSettings:
     sweep_ms: int = setting(
         5_000, "Time between looks for expired leases and overlooked work.", unit="ms", low=100, high=600_000
     )
+    scheduled_check_ms: int = setting(
+        5_000,
+        "Time between looks for scheduled messages that another server stored; own ones are known.",
+        unit="ms",
+        low=100,
+        high=60_000,
+    )
     cached_partitions_max: int = setting(1_000_000, "Partitions whose ids stay in memory.", low=100, high=100_000_000)
     remembered_messages_max: int = setting(
         1_000_000,

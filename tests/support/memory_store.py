@@ -20,11 +20,11 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
-from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
     PartitionRow,
+    Placed,
     PopBatch,
     PushBatch,
     QueueRow,
@@ -36,6 +36,7 @@ from queen.store.base import (
     Transacted,
 )
 from tests.support.gates import Trouble
+from tests.support.memory_pool import NoPool
 from tests.support.memory_rows import (
     EPOCH_2000,
     START_US,
@@ -47,13 +48,17 @@ from tests.support.memory_rows import (
     start_us,
 )
 from tests.support.memory_rules import (
+    aged,
     base,
     check_order,
+    due_us,
     extras,
     foreign_duplicate,
+    held_span,
     move,
     ms_left,
     parts,
+    place_due,
     within,
 )
 
@@ -78,7 +83,7 @@ def _call(
     return call
 
 
-class MemoryStore:
+class MemoryStore(NoPool):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self) -> None:
@@ -143,6 +148,7 @@ class MemoryStore:
 
     @_call
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        assert batch.dues is None, "scheduled messages go to push_deduplicating"
         by_partition = parts(batch)
         live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
         for number in live:
@@ -210,8 +216,17 @@ class MemoryStore:
             if known is not None:
                 return Stored(known, True)
         message = self._message(partition, place, batch, now)
-        partition.append(message)
-        return Stored(message.offset, False)
+        message.due_us = due_us(batch.dues[place] if batch.dues else None, now)
+        if message.due_us is None:
+            partition.append(message)
+            return Stored(message.offset, False)
+        partition.schedule(message)
+        return Stored(message.offset, False, -(-(message.due_us - now) // 1000))
+
+    @_call
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        free = {number: one for number, one in self.partitions.items() if number not in skip}
+        return place_due(free, self.locked, self.now(), limit, bytes_max)
 
     # Pop.
 
@@ -235,8 +250,13 @@ class MemoryStore:
             allowed = limit - used[batch.requests[place]]
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
-            if found:
-                spans.append(self._lease(place, partition, cursor, found, batch, now))
+            delay_ms = batch.delays_ms[place] if batch.delays_ms else None
+            window_ms = batch.windows_ms[place] if batch.windows_ms else None
+            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            if held is not None:
+                spans.append(held)
+            elif found:
+                spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
 
     def _write_leases(self, batch: PopBatch, now: int) -> None:
@@ -274,7 +294,7 @@ class MemoryStore:
             [message.transaction_id for message in found],
             [message.payload for message in found],
             tuple(message.created_us for message in found),
-            extras(found),
+            extras(partition, found),
         )
 
     # Ack and extend.
@@ -442,7 +462,7 @@ class MemoryStore:
             partition = self.partitions.get(number)
             offsets = [m.offset for m in partition.by_transaction.get(transaction_id, ())] if partition else []
             ahead = [offset for offset in offsets if above < offset <= top]
-            behind = [offset for offset in offsets if offset <= above]
+            behind = [offset for offset in offsets if 0 <= offset <= above]
             found.append(ahead[nth] if nth < len(ahead) else max(behind, default=None))
         return found
 
@@ -513,20 +533,6 @@ class MemoryStore:
         for key in old[:1000]:
             del self.leases[key]
         return len(old[:1000])
-
-    @property
-    def durability(self) -> str:
-        return "committed"
-
-    async def renew(self) -> None:
-        pass
-
-    @property
-    def waits(self) -> Buckets:
-        return Buckets()
-
-    def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
