@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
@@ -21,6 +22,7 @@ from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.upkeep import Upkeep
+from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
@@ -70,6 +72,8 @@ class Engine:
 
         `epochs`: what rotation and retention work on; without it they do not run.
         """
+        self.memory = Memory(settings)
+        settings = self.memory.fitted(settings)
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -82,7 +86,15 @@ class Engine:
         self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
         self._pop = Pop(
-            store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
+            store,
+            self.catalog,
+            self.leases,
+            self.limits,
+            self.memory,
+            self.stats,
+            self._timers,
+            settings,
+            self._ack.give_back,
         )
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
@@ -96,6 +108,8 @@ class Engine:
         self._upkeep = Upkeep(epochs, settings, self.stats, leading=lambda: True) if epochs is not None else None
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if self.memory.watched:
+            self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
 
     def start(self) -> None:
@@ -189,6 +203,10 @@ class Engine:
         """The client of a pop has gone."""
         self._pop.leave(request)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read the answer to its end: what it leased goes back."""
+        await self._pop.undelivered(request)
+
     def forget_group(self, group: str) -> None:
         """The group was deleted: its next pop is a first contact again."""
         for queue in list(self.catalog.queues()):
@@ -219,6 +237,9 @@ class Engine:
             "leases": len(self.leases),
             "ready_partitions": sum(len(one.ready) for queue in self.catalog.queues() for one in queue.groups.values()),
             "refused": self.limits.refused,
+            "memory_max": self.memory.limit,
+            "memory_used": self.memory.used,
+            "memory_refused": self.memory.refused,
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,

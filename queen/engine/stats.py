@@ -36,6 +36,7 @@ class Counters:
     epochs_rewritten: int = 0
     messages_hidden: int = 0
     upkeep_lock_timeouts: int = 0
+    clients_stalled: int = 0
     requests_refused: int = 0
     requests_failed: int = 0
 
