@@ -27,6 +27,9 @@ class Counters:
     leases_extended: int = 0
     leases_expired: int = 0
     store_errors: int = 0
+    announcements_sent: int = 0
+    announcements_failed: int = 0
+    announcements_received: int = 0
 
 
 class Stats:

@@ -31,11 +31,18 @@ _COUNTERS = {
     "dead_letters": "Messages moved to the dead letters.",
     "leases_extended": "Leases extended.",
     "leases_expired": "Leases of this instance that ran out before they were settled.",
+    "announcements_sent": "Announcements sent to other instances.",
+    "announcements_failed": "Announcements that could not be sent and were tried again.",
+    "announcements_received": "Announcements received from other instances.",
 }
 _SIZES = {
     "pending_push_bytes": "Bytes of pushes that wait for the database.",
     "parked_polls": "Polls that wait for messages.",
     "leases": "Leases handed out by this instance and not settled.",
+    "peers": "Other instances that run on the same database.",
+    "leading": "1 on the instance that does the work of one for all.",
+    "listening": "1 while notifications of other instances can be received; else announcements are read.",
+    "pending_announcements": "Partitions and leases that other instances have not been told of.",
 }
 _POOL = {
     "size": "Open connections.",

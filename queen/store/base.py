@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from queen.store.cluster import ClusterStore
+
 
 @dataclass(slots=True)
 class PushBatch:
@@ -150,7 +152,7 @@ class PartitionRow(NamedTuple):
     epoch: int
 
 
-class Store(Protocol):
+class Store(ClusterStore, Protocol):
     """The data plane. Every method is one round trip and, if it writes, one commit.
 
     Raises StoreUnavailable, PoolTimeout, Overloaded, Contention, InvalidRequest (`queen.errors`).
@@ -222,6 +224,9 @@ class Store(Protocol):
         offset: int = 0,
     ) -> list[QueueRow]:
         """Queues by name, or namespace and task."""
+
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        """Those of these queues that exist, in no order."""
 
     async def forget_leases(self, older_than_s: int) -> int:
         """Remove what is left of dead leases over several partitions."""

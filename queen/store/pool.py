@@ -99,6 +99,11 @@ class Pool:
         row = await (await connection.execute(_DURABILITY)).fetchone()
         self.durability = str(row[0]) if row else COMMITTED
 
+    @property
+    def size_max(self) -> int:
+        """Most connections."""
+        return self._settings.pool_size
+
     def stats(self) -> dict[str, int]:
         """size, idle, waiting (requests in the line), and the counters of psycopg_pool under its own names."""
         raw = self._pool.get_stats()

@@ -34,7 +34,7 @@ from queen.store.base import (
     Stored,
     Transacted,
 )
-from tests.support.gates import Trouble
+from tests.support.memory_cluster import MemoryCluster
 from tests.support.memory_rows import (
     EPOCH_2000,
     START_US,
@@ -77,11 +77,11 @@ def _call(
     return call
 
 
-class MemoryStore:
+class MemoryStore(MemoryCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self) -> None:
-        self.trouble = Trouble()
+        super().__init__()
         self.locked: set[int] = set()
         self.locked_cursors: set[Place] = set()
         self.queues: dict[str, QueueState] = {}
@@ -503,6 +503,10 @@ class MemoryStore:
             and (search is None or search.lower() in queue.name.lower())
         ]
         return [self._row(queue) for queue in found[offset : offset + limit]]
+
+    @_call
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        return [self._row(queue) for queue in self.queues.values() if queue.id in queue_ids]
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:
