@@ -16,11 +16,12 @@ from queen import errors
 from queen.store.base import Stored
 from tests.store.bench import GROUP, LEASE, OTHER_LEASE, Bench, candidates, ids_of, messages, on_bench, payload
 from tests.store.contract_acks import AckContract
+from tests.store.contract_cluster import ClusterContract
 from tests.store.contract_transactions import TransactionContract
 from tests.support.memory_rows import DEFAULTS
 
 
-class StoreContract(AckContract, TransactionContract):
+class StoreContract(AckContract, ClusterContract, TransactionContract):
     """The whole suite."""
 
     # Queues and partitions.
