@@ -83,6 +83,22 @@ async def test_a_burst_of_pushes_is_few_announcements() -> None:
 
 
 @in_virtual_time
+async def test_steady_pushes_are_announced_at_a_pace() -> None:
+    store = MemoryStore()
+    async with open_cluster(store, announce_ms=100) as [one, two]:
+        await pop(two)
+        store.trouble.calls.clear()
+        for n in range(1000):
+            await push(one, str(n))
+            await asyncio.sleep(0.001)
+        assert 8 <= store.trouble.calls["announce"] <= 12
+        store.trouble.calls.clear()
+        await configure(store, one, "orders", leaseTime=7)
+        await settle()
+        assert store.trouble.calls["announce"] == 1, "options do not wait"
+
+
+@in_virtual_time
 async def test_news_that_nobody_here_asked_for_cost_no_call() -> None:
     store = MemoryStore()
     async with open_cluster(store) as [one, two]:
