@@ -9,6 +9,7 @@ Exit codes: 0 done, 2 wrong usage, 3 server not reachable, 5 not valid, 6 the le
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 import time
@@ -19,10 +20,11 @@ from types import FrameType
 
 import psycopg
 
-from benchmarks.lib import facts, report
+from benchmarks.lib import facts, record, report
 from benchmarks.lib.cells import make_cell
-from benchmarks.lib.measure import SizeRun, measure_size
+from benchmarks.lib.measure import PlanRun, measure_plan, meter
 from benchmarks.lib.options import Options, parse
+from benchmarks.lib.plan import Plan, steps_for
 from benchmarks.lib.target import Target, TargetError, attach, started
 
 
@@ -57,18 +59,18 @@ def _compare(options: Options) -> int:
 def _run(options: Options) -> int:
     started_at, clock = datetime.now(UTC), time.monotonic()
     known = facts.collect()
-    runs: list[SizeRun] = []
+    runs: list[PlanRun] = []
     for size in options.sizes:
         print(f"hotpath: {size} a request", file=sys.stderr)
-        with _target(options) as target:
-            runs.append(measure_size(options, size, target))
+        with _target(options) as target, meter(target) as pg:
+            runs.append(measure_plan(f"{size} a request", _plan(options, size, target), target, pg, options.settle))
         if runs[-1].failure or runs[-1].wrong:
             break
     result = _result(options, runs, known, started_at, time.monotonic() - clock)
     print(report.table(result))
     if options.save:
-        path = options.output or report.default_path(result)
-        report.save(result, path)
+        path = options.output or record.default_path(result)
+        record.save(result, path)
         print(f"hotpath: result in {path}", file=sys.stderr)
     return _exit_code(runs, result)
 
@@ -83,8 +85,29 @@ def _target(options: Options) -> Iterator[Target]:
             yield target
 
 
+def _plan(options: Options, size: int, target: Target) -> Plan:
+    run_id = secrets.token_hex(4)
+    return Plan(
+        host=target.host,
+        port=target.port,
+        run_id=run_id,
+        queue=f"hotpath-{run_id}-{size}",
+        group=options.group,
+        size=size,
+        spread=min(options.spread, size),
+        partitions=options.partitions,
+        connections=options.connections,
+        payload_bytes=options.payload_bytes,
+        backlog_max=options.backlog_batches * size,
+        messages_max=options.messages_max,
+        stall_s=options.stall,
+        seed=options.seed,
+        steps=steps_for(options.stages, options.repeat, options.warmup, options.seconds),
+    )
+
+
 def _result(
-    options: Options, runs: list[SizeRun], known: dict[str, object], started_at: datetime, duration_s: float
+    options: Options, runs: list[PlanRun], known: dict[str, object], started_at: datetime, duration_s: float
 ) -> report.Result:
     cells = [make_cell(stage, run.size, run.windows[stage]) for run in runs for stage in run.windows]
     problems = [problem for run in runs for problem in run.problems()]
@@ -102,7 +125,7 @@ def _result(
     )
 
 
-def _exit_code(runs: list[SizeRun], result: report.Result) -> int:
+def _exit_code(runs: list[PlanRun], result: report.Result) -> int:
     if any(run.wrong for run in runs):
         return 6
     if any(run.failure and run.failure.kind == "unreachable" for run in runs):

@@ -108,6 +108,12 @@ class PortInUse(QueenError):
     code = "port_in_use"
 
 
+class WorkersFailed(QueenError):
+    """The worker processes of `queen serve` end again and again before they can serve."""
+
+    code = "workers_failed"
+
+
 class ServerUnreachable(QueenError):
     """A client command could not reach a Queen server at the given URL."""
 

@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.support.fix_postgres", "tests.support.fix_server", "tests.support.tiers"]
+pytest_plugins = [
+    "tests.support.fix_postgres",
+    "tests.support.fix_public_client",
+    "tests.support.fix_server",
+    "tests.support.tiers",
+]

@@ -87,7 +87,8 @@ def test_commands_and_options_that_are_named_exist(path: Path) -> None:
     named = {match[0] for text in spans(path) if (match := re.match(r"queen(?: [a-z][a-z-]*)+", text))}
     assert {text for text in named - MISSING_COMMANDS if text not in known} == set()
     options = set(_OPTION.findall(path.read_text(encoding="utf-8")))
-    options -= set(_OPTION.findall((ROOT / "benchmarks/lib/options.py").read_text(encoding="utf-8")))
+    for command in (ROOT / "benchmarks").rglob("*.py"):
+        options -= set(re.findall(r'"(--[a-z-]+)"', command.read_text(encoding="utf-8")))
     assert options - set().union(*known.values()) - FOREIGN_OPTIONS == set()
 
 
@@ -127,7 +128,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     sent = {cls.code: status_of(cls.__new__(cls)) for cls in _error_classes()}
     assert {code: sent.get(code) for code in table} == table
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
-    inside = {"bad_setting", "embedded_postgres", "port_in_use", "server_unreachable", "server_failed"}
+    inside = {"bad_setting", "embedded_postgres", "port_in_use", "server_unreachable", "server_failed", "workers_failed"}
     assert set(sent) - set(table) == inside | {"duplicate_transaction", "transaction_refused"}
 
 

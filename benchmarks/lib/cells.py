@@ -41,7 +41,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured stretch. `messages` are those pushed (stage push) or acked (drain, life) in it; every cost is
+    """One measured stretch. `messages` are those pushed (stage push, paced) or acked (drain, life) in it; every cost is
     divided by them. Shares are of all cores, `generator_share` of one. `notes` say what to think of it."""
 
     repeat: int
@@ -89,7 +89,7 @@ def make_window(step: Step, start: Reading, end: Reading, latency: dict[str, Lat
     a, b = start.counters, end.counters
     seconds = b.at_s - a.at_s
     pushed, acked = b.pushed - a.pushed, b.acked - a.acked
-    messages = pushed if step.kind == "push" else acked
+    messages = pushed if step.kind in ("push", "paced") else acked
     generator_s = b.cpu_s - a.cpu_s
     server, postgres = _diff(start.server_s, end.server_s), _diff(start.postgres_s, end.postgres_s)
     busy = end.machine.busy_s - start.machine.busy_s

@@ -59,7 +59,7 @@ class Flow:
         self.lanes: list[Lane] = []
         self.requests: dict[Verb, int] = dict.fromkeys(VERBS, 0)
         self.pops_empty = 0
-        self.latency_ns: dict[Verb, list[int]] = {}
+        self.latency_ns: dict[str, list[int]] = {}
         self.failure: Failed | None = None
         self.pushing = False
         self.backlog_max = NEVER
@@ -67,7 +67,7 @@ class Flow:
         self._cut_pushed = self._cut_acked = NEVER
         self._payloads = make_payloads(plan.seed, plan.payload_bytes)
         self._push_requests = PushRequests(plan, self.ledger.prefix, self._payloads, plan.size)
-        self._pop_request = pop_request(plan, plan.size)
+        self._pop_request = pop_request(plan)
         self._partitions = deque(range(plan.partitions))
         self._paused: deque[Lane] = deque()
         self._busy = 0

@@ -18,7 +18,8 @@ import msgspec
 import uvloop
 
 from benchmarks.lib.flow import NEVER, Flow
-from benchmarks.lib.plan import Counters, Edge, Event, Latency, Plan, Step, StepDone, Verb
+from benchmarks.lib.paced import PacedFlow
+from benchmarks.lib.plan import Counters, Edge, Event, Latency, Pace, Plan, Step, StepDone
 
 PRIME_MESSAGES_MAX = 1000
 
@@ -28,7 +29,7 @@ class Generator:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.flow = Flow(plan)
+        self.flow = PacedFlow(plan) if plan.pushes_per_s else Flow(plan)
 
     async def run(self) -> None:
         """Runs all steps, or up to the first failure, and emits every event of the plan."""
@@ -70,6 +71,8 @@ class Generator:
                 await self._push(step)
             case "drain":
                 await self._drain(step)
+            case "paced":
+                await self._pace(step)
 
     async def _prime(self) -> None:
         """Puts a message into every partition and takes it out: partitions exist before the clock runs."""
@@ -79,9 +82,10 @@ class Generator:
         await self.flow.rest()
 
     async def _push(self, step: Step) -> None:
-        """All connections push, or in `life` half of them while the others consume."""
+        """All connections push, or in `life` some of them while the others consume."""
         flow, lanes = self.flow, self.flow.lanes
-        pushers = lanes[: len(lanes) // 2] if step.kind == "life" else lanes
+        consumers = self.plan.consumers or len(lanes) - len(lanes) // 2
+        pushers = lanes[:-consumers] if step.kind == "life" else lanes
         flow.backlog_max = self.plan.backlog_max if step.kind == "life" else NEVER
         flow.start_pushing(pushers)
         flow.start_consuming(lanes[len(pushers) :])
@@ -101,13 +105,34 @@ class Generator:
         flow.cut_at(acked=acked + backlog // 5)
         flow.start_consuming(flow.lanes)
         await self._until_cut(step.warmup_s)
-        dry = acked + backlog - 2 * self.plan.connections * self.plan.size
+        dry = acked + backlog - 2 * self.plan.connections * (self.plan.pop_batch or self.plan.size)
         flow.cut_at(acked=min(dry, flow.ledger.acked + self.plan.messages_max))
         latency = await self._window(step)
         await flow.rest()
         self._finish(step, latency)
 
-    async def _window(self, step: Step) -> dict[Verb, list[int]]:
+    async def _pace(self, step: Step) -> None:
+        """Pushes at the pace of the plan, whatever the answers do; the queue is empty at the end."""
+        flow, lanes = self.flow, self.flow.lanes
+        assert isinstance(flow, PacedFlow)
+        consumers = self.plan.consumers or len(lanes) - len(lanes) // 2
+        flow.start_pacing(lanes[:-consumers])
+        if not self.plan.consume_later:
+            flow.start_consuming(lanes[-consumers:])
+        flow.cut_at()
+        await self._until_cut(step.warmup_s)
+        flow.mark()
+        latency = await self._window(step)
+        pace = flow.kept()
+        stopped_s = time.perf_counter()
+        flow.stop_pushing()
+        if self.plan.consume_later:
+            await flow.rest()
+            flow.start_consuming(lanes)
+        await flow.rest()
+        self._finish(step, latency, msgspec.structs.replace(pace, drained_s=time.perf_counter() - stopped_s))
+
+    async def _window(self, step: Step) -> dict[str, list[int]]:
         """The measured time, with an edge on each side; returns the latencies of it."""
         flow = self.flow
         flow.forget_latency()
@@ -128,9 +153,9 @@ class Generator:
         if step.measured and self.flow.failure is None:
             emit(Edge(step, side, self._counters()))
 
-    def _finish(self, step: Step, latency: dict[Verb, list[int]]) -> None:
+    def _finish(self, step: Step, latency: dict[str, list[int]], pace: Pace | None = None) -> None:
         if step.measured and self.flow.failure is None:
-            emit(StepDone(step, {verb: summary(times) for verb, times in latency.items() if times}))
+            emit(StepDone(step, {verb: summary(times) for verb, times in latency.items() if times}, pace))
 
     def _counters(self) -> Counters:
         flow = self.flow

@@ -75,6 +75,14 @@ def cpu_s(processes: Iterable[Process]) -> float:
     return sum(process.own_s + process.reaped_s for process in processes)
 
 
+def rss_bytes(pid: int, proc: Path = PROC) -> int:
+    """Resident memory of one process; 0 when it is gone."""
+    try:
+        return int((proc / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def read_machine(proc: Path = PROC) -> MachineCpu:
     fields = (proc / "stat").read_text().split("\n", 1)[0].split()
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(value) for value in fields[1:9])

@@ -84,17 +84,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--sizes", type=_sizes, default=[1, 10, 100, 1000], metavar="N,…", help="messages a request (1,10,100,1000)")
-    add("--stages", type=_stages, default=list(STAGES), metavar="S,…", help="of push,drain,life (all)")
     add(
-        "--partitions", type=_whole(1, PARTITIONS_MAX), default=1000, metavar="N", help="partitions of the queue (1000)"
+        "--sizes",
+        type=numbers(1, SIZE_MAX),
+        default=[1, 10, 100, 1000],
+        metavar="N,…",
+        help="messages a request (1,10,100,1000)",
     )
-    add("--spread", type=_whole(1, SIZE_MAX), default=1, metavar="N", help="partitions in one request (1)")
-    add("--connections", type=_whole(1, 10_000), default=64, metavar="N", help="connections of the generator (64)")
-    add("--payload-bytes", type=_whole(64, 1 << 20), default=265, metavar="N", help="JSON payload (265)")
+    add("--stages", type=_stages, default=list(STAGES), metavar="S,…", help="of push,drain,life (all)")
+    add("--partitions", type=whole(1, PARTITIONS_MAX), default=1000, metavar="N", help="partitions of the queue (1000)")
+    add("--spread", type=whole(1, SIZE_MAX), default=1, metavar="N", help="partitions in one request (1)")
+    add("--connections", type=whole(1, 10_000), default=64, metavar="N", help="connections of the generator (64)")
+    add("--payload-bytes", type=whole(64, 1 << 20), default=265, metavar="N", help="JSON payload (265)")
     add(
         "--backlog-batches",
-        type=_whole(1, 1 << 20),
+        type=whole(1, 1 << 20),
         default=128,
         metavar="N",
         help="pushers pause above it, life (128)",
@@ -105,12 +109,12 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
 
 def _add_measure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--seconds", type=_seconds, default=8.0, metavar="S", help="length of a window (8)")
-    add("--warmup", type=_seconds, default=2.0, metavar="S", help="before each window (2)")
-    add("--repeat", type=_whole(1, 100), default=3, metavar="N", help="windows a cell (3)")
-    add("--messages-max", type=_whole(1, 1 << 32), default=1_000_000, metavar="N", help="a window ends there (1000000)")
+    add("--seconds", type=seconds, default=8.0, metavar="S", help="length of a window (8)")
+    add("--warmup", type=seconds, default=2.0, metavar="S", help="before each window (2)")
+    add("--repeat", type=whole(1, 100), default=3, metavar="N", help="windows a cell (3)")
+    add("--messages-max", type=whole(1, 1 << 32), default=1_000_000, metavar="N", help="a window ends there (1000000)")
     add("--settle", type=float, default=11.0, metavar="S", help="wait for exact commit counts after a size (11; 0: no)")
-    add("--stall", type=_seconds, default=30.0, metavar="S", help="give up without any progress (30)")
+    add("--stall", type=seconds, default=30.0, metavar="S", help="give up without any progress (30)")
     add("--output", type=Path, metavar="FILE", help="where the result goes")
     add("--no-save", dest="save", action="store_false", help="keep no result file")
     add("--compare", nargs=2, type=Path, metavar=("A", "B"), help="only compare two results")
@@ -123,7 +127,7 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     add("--server-arg", dest="server_args", action="append", default=[], metavar="ARG", help="passed to queen serve")
 
 
-def _whole(least: int, most: int) -> Any:
+def whole(least: int, most: int) -> Any:
     def parse_whole(text: str) -> int:
         value = int(text)
         if not least <= value <= most:
@@ -134,16 +138,22 @@ def _whole(least: int, most: int) -> Any:
     return parse_whole
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     value = float(text)
     if not 0.05 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text} is not between 0.05 and 3600")
     return value
 
 
-def _sizes(text: str) -> list[int]:
-    check = _whole(1, SIZE_MAX)
-    return [check(part) for part in text.split(",")]
+def numbers(least: int, most: int) -> Any:
+    """Whole numbers between commas."""
+    check = whole(least, most)
+
+    def parse_numbers(text: str) -> list[int]:
+        return [check(part) for part in text.split(",")]
+
+    parse_numbers.__name__ = "list of whole numbers"
+    return parse_numbers
 
 
 def _stages(text: str) -> list[str]:

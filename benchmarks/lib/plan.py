@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-StepKind = Literal["prime", "push", "drain", "life"]
+StepKind = Literal["prime", "push", "drain", "life", "paced"]
 Verb = Literal["push", "pop", "ack"]
 VERBS: tuple[Verb, ...] = ("push", "pop", "ack")
 
@@ -26,7 +26,12 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the generator needs; the same plan makes the same requests."""
+    """Everything the generator needs; the same plan makes the same requests.
+
+    `consumers` of the connections pop, in stage life; 0 means one half. `pop_batch` and `pop_spread` are the most
+    messages and partitions of one pop; 0 means as many as one push has. `pushes_per_s` is the pace of stage paced;
+    with `consume_later` its consumers begin when the window is over.
+    """
 
     host: str
     port: int
@@ -43,6 +48,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stall_s: float
     seed: int
     steps: list[Step]
+    consumers: int = 0
+    pop_batch: int = 0
+    pop_spread: int = 0
+    pushes_per_s: float = 0.0
+    consume_later: bool = False
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -67,7 +77,9 @@ class Edge(msgspec.Struct, frozen=True, tag="edge"):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Times from request written to answer read, in milliseconds. Closed loop: no waiting before the send."""
+    """Times in milliseconds. For `push`, `pop` and `ack` from request written to answer read, without any waiting
+    before the send. A paced step also has `intended`, from the moment at which a push was due to its answer; `lag`,
+    from that moment to its sending; and `end_to_end`, from that moment to a consumer having the message."""
 
     count: int
     p50_ms: float
@@ -75,9 +87,22 @@ class Latency(msgspec.Struct, frozen=True):
     max_ms: float
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How a paced window kept its time. `due` pushes fell into it and `answered` were answered in it; `late` were
+    sent more than LATE_MS after they were due, and for `behind_s` some push was that late. `drained_s` is what it
+    took after the last push until everything was acked."""
+
+    due: int
+    answered: int
+    late: int
+    behind_s: float
+    drained_s: float
+
+
 class StepDone(msgspec.Struct, frozen=True, tag="step"):
     step: Step
     latency: dict[str, Latency]
+    pace: Pace | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, tag="verdict"):

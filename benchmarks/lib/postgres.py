@@ -7,6 +7,7 @@ statements against thousands.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, LiteralString, Self
 
@@ -32,6 +33,9 @@ _COUNTERS: LiteralString = """
 _STATEMENTS: LiteralString = """
     select coalesce(sum(calls), 0)::bigint from pg_stat_statements
      where toplevel and dbid = (select oid from pg_database where datname = current_database())"""
+_STORED_BYTES: LiteralString = r"""
+    select sum(pg_total_relation_size(oid))::bigint from pg_class
+     where relkind = 'r' and relname ~ '^messages_[0-9]+$'"""
 _CHECKPOINTS_17: LiteralString = "select (num_timed + num_requested)::bigint from pg_stat_checkpointer"
 _CHECKPOINTS: LiteralString = "select (checkpoints_timed + checkpoints_req)::bigint from pg_stat_bgwriter"
 
@@ -74,6 +78,15 @@ class PgMeter:
         within ten seconds, so eleven make the commit count exact; older ones keep them until they work again."""
         time.sleep(quiet_s)
         return self.read()
+
+    def checkpoint(self) -> None:
+        """Writes all changed pages now. Needs the right to; without it nothing happens."""
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            self._connection.execute("checkpoint")
+
+    def stored_bytes(self) -> int:
+        """Size of all tables named messages or messages_<epoch>, with their indexes."""
+        return int(self._row(_STORED_BYTES)[0] or 0)
 
     def backend_pid(self) -> int:
         return self._connection.info.backend_pid

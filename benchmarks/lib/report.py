@@ -1,22 +1,19 @@
 """The result file, the table on the terminal, and the comparison of two results.
 
-It formats and stores; every number was made in cells.py.
+It formats; every number was made in cells.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks.lib.cells import Cell, ratio
-from benchmarks.lib.facts import REPOSITORY
 from benchmarks.lib.plan import Verdict
-
-SCHEMA_VERSION = 1
-RESULTS = REPOSITORY / "benchmarks" / "results"
+from benchmarks.lib.record import SCHEMA_VERSION, Record
+from benchmarks.lib.text import align, number, times, verdict_line
 
 
 class SizeTotals(msgspec.Struct, frozen=True):
@@ -31,17 +28,10 @@ class SizeTotals(msgspec.Struct, frozen=True):
     statements: float | None
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `valid` is false when anything in `problems` forbids quoting its figures."""
+class Result(Record, frozen=True, kw_only=True):
+    """One run of hotpath."""
 
-    schema_version: int = SCHEMA_VERSION
     benchmark: str = "hotpath"
-    started_at: str
-    duration_s: float
-    valid: bool
-    problems: list[str]
-    parameters: dict[str, Any]
-    facts: dict[str, Any]
     cells: list[Cell]
     totals: list[SizeTotals]
     verdicts: dict[str, Verdict]
@@ -49,10 +39,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 class ResultError(Exception):
     """A result file cannot be read."""
-
-
-def save(result: Result, path: Path) -> None:
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
 
 
 def load(path: Path) -> Result:
@@ -66,18 +52,10 @@ def load(path: Path) -> Result:
     return result
 
 
-def default_path(result: Result, folder: Path = RESULTS) -> Path:
-    """`hotpath-<date>-<short sha>.json`; a later run of the same day and commit gets a number."""
-    sha = (result.facts.get("git", {}).get("sha") or "nocommit")[:8]
-    stem = f"hotpath-{result.started_at[:10]}-{sha}"
-    names = [stem, *(f"{stem}-{number}" for number in range(2, 1000))]
-    return next(path for name in names if not (path := folder / f"{name}.json").exists())
-
-
 def table(result: Result) -> str:
     """Best counting window of each cell; costs are CPU-µs, bytes and counts a message."""
     rows = [_HEADINGS, *(_row(cell) for cell in result.cells)]
-    lines = [*_align(rows), "", *_totals(result.totals), *_legend(result)]
+    lines = [*align(rows), "", *_totals(result.totals), *_legend(result)]
     return "\n".join(lines)
 
 
@@ -91,46 +69,26 @@ def _row(cell: Cell) -> list[str]:
     best = cell.best
     if best is None:
         return [cell.stage, str(cell.size), "no window counts"]
-    latency = [
-        f"{times.p50_ms:.1f}/{times.p99_ms:.1f}" if (times := best.latency.get(verb)) else "-"
-        for verb in ("push", "pop", "ack")
-    ]
+    latency = [times(best.latency.get(verb)) for verb in ("push", "pop", "ack")]
     return [
         cell.stage,
         str(cell.size),
         f"{best.msg_per_s:,.0f}",
-        _number(cell.median_msg_per_s, 0),
-        *(_number(value, 1) for value in (best.server_us, best.postgres_us, best.total_us, cell.median_total_us)),
-        _number(cell.best_to_reference, 2),
-        _number(best.generator_us, 1),
-        _number(best.wal_bytes, 0),
-        *(_number(value, 4) for value in (best.writes, best.commits, best.statements)),
+        number(cell.median_msg_per_s, 0),
+        *(number(value, 1) for value in (best.server_us, best.postgres_us, best.total_us, cell.median_total_us)),
+        number(cell.best_to_reference, 2),
+        number(best.generator_us, 1),
+        number(best.wal_bytes, 0),
+        *(number(value, 4) for value in (best.writes, best.commits, best.statements)),
         *latency,
     ]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "n/a" if value is None else f"{value:,.{digits}f}"
-
-
-def _align(rows: Iterable[list[str]]) -> list[str]:
-    """Columns of one width: the first left, the others right."""
-    rows = list(rows)
-    columns = max(len(row) for row in rows)
-    full = [row for row in rows if len(row) == columns]
-    widths = [max(len(row[index]) for row in full) for index in range(columns)]
-    return ["  ".join(_pad(row[place], width, place) for place, width in enumerate(widths[: len(row)])) for row in rows]
-
-
-def _pad(text: str, width: int, place: int) -> str:
-    return text.rjust(width) if place else text.ljust(width)
 
 
 def _totals(totals: list[SizeTotals]) -> list[str]:
     return [
         f"whole run at {total.size} a request: {total.messages:,} messages; each "
         f"{total.wal_bytes:,.0f} WAL bytes, {total.commits:.4f} commits ({total.writes:.4f} of them "
-        f"writing), {_number(total.statements, 4)} statements"
+        f"writing), {number(total.statements, 4)} statements"
         for total in totals
     ]
 
@@ -146,7 +104,7 @@ def _legend(result: Result) -> list[str]:
         if not verdict.order_judged:
             lines.append(f"note: at {size} a request the order over several pushes was not judged (few partitions)")
     lines += [f"PROBLEM: {problem}" for problem in result.problems]
-    lines.append("result   valid" if result.valid else "result   NOT VALID, do not quote")
+    lines.append(verdict_line(result.valid))
     return lines
 
 
@@ -161,7 +119,7 @@ def compare(a: Result, b: Result) -> str:
     others = {(cell.stage, cell.size): cell for cell in b.cells}
     pairs = [(cell, others[cell.stage, cell.size]) for cell in a.cells if (cell.stage, cell.size) in others]
     rows = [_COMPARED, *(_ratios(left, right) for left, right in pairs)]
-    return "\n".join([*_warnings(a, b), *_align(rows), "B / A; costs below 1 are cheaper, msg/s above 1 is faster"])
+    return "\n".join([*_warnings(a, b), *align(rows), "B / A; costs below 1 are cheaper, msg/s above 1 is faster"])
 
 
 def _ratios(a: Cell, b: Cell) -> list[str]:
@@ -174,7 +132,7 @@ def _ratios(a: Cell, b: Cell) -> list[str]:
     verb = "push" if a.stage == "push" else "pop"
     left, right = a.best.latency.get(verb), b.best.latency.get(verb)
     values += [ratio(getattr(right, name, None), getattr(left, name, None)) for name in ("p50_ms", "p99_ms")]
-    return [a.stage, str(a.size), *(_number(value, 2) for value in values)]
+    return [a.stage, str(a.size), *(number(value, 2) for value in values)]
 
 
 def _warnings(a: Result, b: Result) -> list[str]:

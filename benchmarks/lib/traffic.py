@@ -106,9 +106,10 @@ def _head(method: str, target: str, plan: Plan, length: int | None) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
-def pop_request(plan: Plan, batch: int) -> bytes:
-    """A waiting pop from any partition of the queue, for at most `batch` messages."""
-    query: dict[str, str | int] = {"batch": batch, "partitions": plan.spread, "wait": "true", "timeout": POP_WAIT_MS}
+def pop_request(plan: Plan) -> bytes:
+    """A waiting pop from any partition of the queue."""
+    batch, spread = plan.pop_batch or plan.size, plan.pop_spread or plan.spread
+    query: dict[str, str | int] = {"batch": batch, "partitions": spread, "wait": "true", "timeout": POP_WAIT_MS}
     if plan.group:
         query["consumerGroup"] = plan.group
     return _head("GET", f"/api/v1/pop/queue/{quote(plan.queue, safe='')}?{urlencode(query)}", plan, None)

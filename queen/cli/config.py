@@ -21,6 +21,7 @@ from queen.cli.options import (
     LogLevelOption,
     PoolSizeOption,
     PortOption,
+    WorkersOption,
     flags,
 )
 from queen.settings import Row, resolve
@@ -47,6 +48,7 @@ def show(
     pool_size: PoolSizeOption = None,
     connection_timeout: ConnectionTimeoutOption = None,
     data_dir: DataDirOption = None,
+    workers: WorkersOption = None,
     high_perf: HighPerfOption = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
@@ -63,15 +65,20 @@ def show(
         pool_size=pool_size,
         connection_timeout=connection_timeout,
         data_dir=data_dir,
+        workers=workers,
         high_perf=high_perf,
         log_format=log_format,
         log_level=log_level,
     )
-    rows = list(resolve(given, config_path=config).rows())
+    from queen.engine.mode import mode_of
+
+    resolved = resolve(given, config_path=config)
+    rows, mode = list(resolved.rows()), mode_of(resolved.settings)
     if as_json:
-        console.put_json(_document(rows, origin))
+        console.put_json(_document(rows, origin) | {"mode": {"name": mode.name, "reason": mode.reason}})
     else:
         _print_table(rows, origin)
+        console.put(f"mode {mode.name}: {mode.reason}")
 
 
 def _print_table(rows: Iterable[Row], origin: bool) -> None:

@@ -21,12 +21,12 @@ from queen.cli.options import (
     LogLevelOption,
     PoolSizeOption,
     PortOption,
+    WorkersOption,
     flags,
 )
 
 if TYPE_CHECKING:
     from queen.embedded.cluster import Cluster
-    from queen.runtime import Runtime
     from queen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def serve(
     database_url: DatabaseUrlOption = None,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
+    workers: WorkersOption = None,
     high_perf: HighPerfOption = None,
     log_format: LogFormatOption = None,
     log_level: LogLevelOption = None,
@@ -55,11 +56,11 @@ def serve(
 
       queen serve
 
-      queen serve --database-url postgresql://queen@db/queen --pool-size 100
+      queen serve --database-url postgresql://queen@db/queen --pool-size 100 --workers 4
     """
     from queen import log as logs
     from queen import settings as s
-    from queen.server import run
+    from queen.server import run, sockets
 
     given = flags(
         host=host,
@@ -68,6 +69,7 @@ def serve(
         connection_timeout=connection_timeout,
         database_url=database_url,
         data_dir=data_dir,
+        workers=workers,
         high_perf=high_perf,
         log_format=log_format,
         log_level=log_level,
@@ -76,35 +78,37 @@ def serve(
     settings = s.resolve(given, config_path=config).settings
     logs.setup(settings.log.format, settings.log.level)
     _warn_if_open(settings)
-    sock = run.bind(settings)
+    run.check_workers(settings)
+    taken = sockets.bind(settings)
     try:
         if s.database_configured(settings):
             _say_database(settings)
-            _run(settings, sock, s.database_dsn(settings), s.direct_dsn(settings), None)
+            _run(settings, taken, s.database_dsn(settings), s.direct_dsn(settings), None)
         else:
-            _serve_embedded(settings, sock)
+            _serve_embedded(settings, taken)
     finally:
-        sock.close()
+        for sock in taken:
+            sock.close()
 
 
-def _serve_embedded(settings: Settings, sock: socket.socket) -> None:
+def _serve_embedded(settings: Settings, sockets: list[socket.socket]) -> None:
     from queen.embedded.cluster import Cluster
 
     with Cluster.open(settings.embedded, holder="serve") as cluster:
         console.say(f"queen: {cluster.announcement}")
-        _run(settings, sock, cluster.dsn, None, lambda: _guard(cluster))
+        _run(settings, sockets, cluster.dsn, None, lambda: _guard(cluster))
 
 
 def _run(
     settings: Settings,
-    sock: socket.socket,
+    sockets: list[socket.socket],
     dsn: str,
     direct_dsn: str | None,
     guard: Callable[[], Awaitable[None]] | None,
 ) -> None:
     from queen.server import run
 
-    run.serve(settings, sock, dsn, direct_dsn, guard, lambda runtime, url: _announce(runtime, settings, url))
+    run.serve(settings, sockets, dsn, direct_dsn, guard, lambda url, migrated: _announce(settings, url, migrated))
 
 
 async def _guard(cluster: Cluster) -> None:
@@ -120,14 +124,17 @@ async def _guard(cluster: Cluster) -> None:
             log.error("private PostgreSQL does not come back error=%s", error)
 
 
-def _announce(runtime: Runtime, settings: Settings, url: str) -> None:
+def _announce(settings: Settings, url: str, migrated: int | None) -> None:
     from queen import __version__
-    from queen.server.run import mode_of
+    from queen.engine.mode import mode_of
 
-    mode, reason = mode_of(settings)
-    if runtime.migration.applied:
-        console.say(f"queen: schema {settings.database.schema!r} is now at version {runtime.migration.to_version}")
-    console.say(f"queen {__version__} serves {url}  (docs: {url}/docs)  mode {mode}: {reason}. Ctrl-C stops it.")
+    mode, workers = mode_of(settings), settings.server.workers
+    if migrated is not None:
+        console.say(f"queen: schema {settings.database.schema!r} is now at version {migrated}")
+    by = f" by {workers} workers" if workers > 1 else ""
+    console.say(
+        f"queen {__version__} serves {url}{by}  (docs: {url}/docs)  mode {mode.name}: {mode.reason}. Ctrl-C stops it."
+    )
 
 
 def _say_database(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from queen import errors
 from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
+from queen.engine.mode import operation_messages_max
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PopRequest
 from queen.engine.ready import ReadySet
@@ -159,7 +160,7 @@ class Ack:
             "ack",
             self._flush,
             flushes_max=settings.ack_flushes_max,
-            weight_max=settings.push_messages_max,
+            weight_max=operation_messages_max(settings),
             bytes_max=1 << 30,
             merge=False,
         )

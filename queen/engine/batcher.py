@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from queen import errors
+from queen.measure.buckets import Buckets
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,10 @@ E = TypeVar("E", bound=Entry)
 
 
 class Batcher(Generic[E]):
-    """See the module's essay. `flush` settles each entry and returns the keys it keeps."""
+    """See the module's essay. `flush` settles each entry and returns the keys it keeps.
+
+    `weights` counts the flushes by their weight, `flush_us` those that ended well by the microseconds they took.
+    """
 
     def __init__(
         self,
@@ -57,8 +62,8 @@ class Batcher(Generic[E]):
         merge: bool,
     ) -> None:
         self.name = name
-        self.flushes = 0
-        self.weight = 0
+        self.weights = Buckets()
+        self.flush_us = Buckets()
         self._flush = flush
         self._free = flushes_max
         self._weight_max = weight_max
@@ -108,6 +113,11 @@ class Batcher(Generic[E]):
             task.cancel()
 
     @property
+    def flushes(self) -> int:
+        """Flushes that were started."""
+        return self.weights.count
+
+    @property
     def waiting(self) -> int:
         """Keys with entries that no flush has taken yet."""
         return len(self._lines)
@@ -151,15 +161,16 @@ class Batcher(Generic[E]):
                 del self._lines[key]
             else:
                 del line[:taken]
-        self.flushes += 1
-        self.weight += weight
+        self.weights.record(weight)
         return batch
 
     async def _run(self, batch: list[E]) -> None:
         keys = {entry.key for entry in batch}
         kept: Collection[Hashable] = ()
+        started_ns = time.perf_counter_ns()
         try:
             kept = await self._flush(batch)
+            self.flush_us.record((time.perf_counter_ns() - started_ns) // 1000)
         except errors.QueenError as error:
             _fail(batch, error)
         except asyncio.CancelledError:

@@ -31,6 +31,7 @@ from queen.engine.stats import Stats
 from queen.engine.sweep import Sweeper
 from queen.engine.timers import Timers
 from queen.engine.transaction import Operation, Result, Transaction
+from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import QueueRow, Store
@@ -118,13 +119,17 @@ class Engine:
         for loop in self._loops:
             loop.start()
 
-    def drain(self) -> None:
-        """Take nothing new; parked polls are answered with "empty" at once."""
-        self.draining = True
+    def dismiss_polls(self) -> None:
+        """Parked polls are answered with "empty" at once, and no poll waits from now on; all else goes on."""
         self._pop.drain()
         for queue in list(self.catalog.queues()):
             for ready in queue.groups.values():
                 ready.dismiss()
+
+    def drain(self) -> None:
+        """Take nothing new; parked polls are answered with "empty" at once."""
+        self.draining = True
+        self.dismiss_polls()
 
     async def stop(self, timeout_s: float) -> None:
         """Drain, finish what is in flight for up to `timeout_s`, and end."""
@@ -296,6 +301,7 @@ class Engine:
             "pending_push_bytes": self.limits.pending_bytes,
             "parked_polls": self.limits.parked_polls,
             "leases": len(self.leases),
+            "ready_partitions": sum(len(one.ready) for queue in self.catalog.queues() for one in queue.groups.values()),
             "refused": self.limits.refused,
             "peers": self.presence.peers,
             "leading": int(self.presence.leading),
@@ -304,6 +310,21 @@ class Engine:
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,
+        }
+
+    def buckets(self) -> dict[str, Buckets]:
+        """Latencies and flush times in microseconds, and flush sizes, by name."""
+        stats, push, pop, ack = self.stats, self._push.batcher, self._pop.batcher, self._ack.batcher
+        return {
+            "push_us": stats.push_us,
+            "pop_us": stats.pop_us,
+            "ack_us": stats.ack_us,
+            "push_flush_us": push.flush_us,
+            "pop_flush_us": pop.flush_us,
+            "ack_flush_us": ack.flush_us,
+            "push_flush_entries": push.weights,
+            "pop_flush_entries": pop.weights,
+            "ack_flush_entries": ack.weights,
         }
 
 

@@ -34,8 +34,8 @@ _REQUESTS_PER_FLUSH_MAX = 512
 class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
-    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "partitions",
-                 "sets", "size", "spans", "waiter", "weight")  # fmt: skip
+    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
+                 "partitions", "sets", "size", "spans", "waiter", "weight")  # fmt: skip
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class PopRequest:
         self.weight = 1
         self.size = 0
         self.gone = False
+        self.parked = False
         self.waiter: Waiter | None = None
         self.lease_id = ""
         self.spans: list[tuple[Partition, Span]] = []
@@ -157,6 +158,7 @@ class Pop:
                 if request.has_hints():
                     await asyncio.sleep(_LOCKED_RETRY_S)  # There are more hints than one round of looks takes.
                     continue
+                request.parked = True
                 on_park(request)
                 if not await self._park(request, wait_until):
                     break

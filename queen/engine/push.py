@@ -26,6 +26,7 @@ from queen import errors
 from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.limits import Limits
+from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.stats import Stats
 from queen.model import NewMessage
 from queen.settings import EngineSettings
@@ -133,7 +134,7 @@ class Push:
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
-        self._messages_max = settings.push_messages_max
+        self._messages_max = operation_messages_max(settings)
         self._sorting = asyncio.Semaphore(_SORTING_MAX)
         self._waiting = asyncio.Semaphore(waits_max)
         self._asides: dict[asyncio.Task[None], list[PushChunk]] = {}
@@ -142,8 +143,8 @@ class Push:
             "push",
             self._flush,
             flushes_max=settings.push_flushes_max,
-            weight_max=settings.push_messages_max,
-            bytes_max=settings.push_bytes_max,
+            weight_max=self._messages_max,
+            bytes_max=operation_bytes_max(settings),
             merge=True,
         )
 

@@ -1,10 +1,12 @@
-"""Counters of the engine: plain integers, one snapshot call. Rates come from a short ring of samples."""
+"""Counters and latencies of the engine: plain integers, one snapshot call. Rates come from a short ring of samples."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from dataclasses import asdict, dataclass
+
+from queen.measure.buckets import Buckets
 
 RATE_WINDOW_S = 10
 
@@ -26,17 +28,25 @@ class Counters:
     dead_letters: int = 0
     leases_extended: int = 0
     leases_expired: int = 0
-    store_errors: int = 0
     announcements_sent: int = 0
     announcements_failed: int = 0
     announcements_received: int = 0
+    requests_refused: int = 0
+    requests_failed: int = 0
 
 
 class Stats:
-    """Counters, and rates over the last ten seconds from samples taken once a second."""
+    """Counters, latencies, and rates over the last ten seconds from samples taken once a second.
+
+    The latencies are microseconds of requests of the message plane that were answered, not refused, from their whole
+    body to the ready answer; of pops only those that did not wait for messages.
+    """
 
     def __init__(self) -> None:
         self.counters = Counters()
+        self.push_us = Buckets()
+        self.pop_us = Buckets()
+        self.ack_us = Buckets()
         self.started_at = time.time()
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW_S + 1)
         self.sample()

@@ -13,7 +13,9 @@ from pydantic import AfterValidator, BeforeValidator
 from starlette.requests import ClientDisconnect
 
 from queen import errors, wire
+from queen.engine.board import Numbers, Seat
 from queen.engine.engine import Engine
+from queen.server import numbers
 from queen.server.hot import Hot, read_body
 from queen.settings import Settings
 from queen.store.admin import AdminStore
@@ -24,7 +26,11 @@ SLASH = "\U0010ffff"
 
 @dataclass(slots=True)
 class Context:
-    """The parts that routes use."""
+    """The parts that routes use.
+
+    `settings` are this process's; `pool_size`, `started_at` and the mode are those of the whole instance. `seat` is
+    its place among the workers of the instance, None when it is the only process.
+    """
 
     settings: Settings
     engine: Engine
@@ -32,10 +38,16 @@ class Context:
     hot: Hot
     mode: str = "safe"
     mode_reason: str = ""
+    pool_size: int = 0
+    seat: Seat | None = None
     started_at: float = field(default_factory=time.time)
     ready_check: asyncio.Future[bool] | None = None
     ready_at: float = 0.0
     draining: bool = False
+
+    def numbers(self) -> Numbers:
+        """The numbers of the whole instance."""
+        return numbers.of_instance(self.engine, self.settings.database.pool_size, self.seat)
 
 
 def context(request: Request) -> Context:

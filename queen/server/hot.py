@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +17,7 @@ from queen import errors, wire
 from queen.engine.engine import Engine, PopQuery
 from queen.engine.pop import PopRequest
 from queen.engine.push import PushChunk
+from queen.model import AckItem
 from queen.server import answers, query
 from queen.server.errors import JSON_TYPE, Answer, Headers, respond
 from queen.server.protocol import WRITE_WHOLE
@@ -39,28 +41,38 @@ class Hot:
     def __init__(self, engine: Engine, settings: EngineSettings) -> None:
         self._engine = engine
         self._settings = settings
+        self._stats = engine.stats
 
     async def push(self, body: bytes) -> Answer:
         """POST /api/v1/push"""
+        started_ns = time.perf_counter_ns()
         messages = wire.decode_push(body)
         request = await self._engine.push(messages)
         refusal = _refused_as_a_whole(request.chunks)
         if refusal is not None:
             raise refusal
-        return 201, _PUSHED[self._engine.store.durability], answers.pushed(request, len(messages))
+        content = answers.pushed(request, len(messages))
+        self._stats.push_us.record((time.perf_counter_ns() - started_ns) // 1000)
+        return 201, _PUSHED[self._engine.store.durability], content
 
     async def ack(self, body: bytes) -> Answer:
         """POST /api/v1/ack"""
-        group, items = wire.decode_ack(body)
-        return 200, JSON_TYPE, answers.acked(items, await self._engine.ack(group, items))
+        return await self._acked(wire.decode_ack, body)
 
     async def ack_batch(self, body: bytes) -> Answer:
         """POST /api/v1/ack/batch"""
-        group, items = wire.decode_ack_batch(body)
-        return 200, JSON_TYPE, answers.acked(items, await self._engine.ack(group, items))
+        return await self._acked(wire.decode_ack_batch, body)
+
+    async def _acked(self, decode: Callable[[bytes], tuple[str, list[AckItem]]], body: bytes) -> Answer:
+        started_ns = time.perf_counter_ns()
+        group, items = decode(body)
+        content = answers.acked(items, await self._engine.ack(group, items))
+        self._stats.ack_us.record((time.perf_counter_ns() - started_ns) // 1000)
+        return 200, JSON_TYPE, content
 
     async def pop(self, path: bytes, raw_query: bytes, on_park: Poll) -> Answer | None:
         """GET /api/v1/pop…; `on_park` is told when the request begins to wait. None: the client has gone."""
+        started_ns = time.perf_counter_ns()
         asked = self._asked(path, raw_query)
         if asked is None:
             return 400, JSON_TYPE, _DISCOVERY_REFUSED
@@ -68,10 +80,13 @@ class Hot:
         await self._engine.pop(request, asked.wait_ms, on_park)
         if request.gone:
             return None
-        if not request.spans:
-            return _NOTHING
-        name = request.spans[0][0].queue.json_name if asked.queue is not None else b'""'
-        return 200, JSON_TYPE, answers.popped(request, name)
+        answer = _NOTHING
+        if request.spans:
+            name = request.spans[0][0].queue.json_name if asked.queue is not None else b'""'
+            answer = 200, JSON_TYPE, answers.popped(request, name)
+        if not request.parked:
+            self._stats.pop_us.record((time.perf_counter_ns() - started_ns) // 1000)
+        return answer
 
     def _asked(self, path: bytes, raw_query: bytes) -> PopQuery | None:
         """The query of a pop path; None for a discovery pop without a filter."""
@@ -141,9 +156,9 @@ class Shortcut:
                 return
             answer = await verb(body)
         except errors.QueenError as error:
-            answer = respond(error)
+            answer = self._refused(error)
         except Exception:
-            answer = internal_error()
+            answer = self._failed()
         await write(scope, send, answer)
 
     def poster(self, verb: Callable[[bytes], Awaitable[Answer]]) -> ASGIApp:
@@ -160,13 +175,21 @@ class Shortcut:
         try:
             answer = await self._hot.pop(scope["raw_path"], scope["query_string"], watch.start)
         except errors.QueenError as error:
-            answer = respond(error)
+            answer = self._refused(error)
         except Exception:
-            answer = internal_error()
+            answer = self._failed()
         finally:
             watch.stop()
         if answer is not None:
             await write(scope, send, answer)
+
+    def _refused(self, error: errors.QueenError) -> Answer:
+        self._engine.stats.counters.requests_refused += 1
+        return respond(error)
+
+    def _failed(self) -> Answer:
+        self._engine.stats.counters.requests_failed += 1
+        return internal_error()
 
 
 class _Watch:

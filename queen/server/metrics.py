@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import resource
+import itertools
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from queen import __version__
+from queen.engine.board import Numbers
+from queen.engine.stats import Counters
+from queen.measure.buckets import BUCKETS, Buckets, upper_bound
+from queen.server.numbers import VERBS, milliseconds
 
 if TYPE_CHECKING:
     from queen.server.context import Context
@@ -34,21 +37,38 @@ _COUNTERS = {
     "announcements_sent": "Announcements sent to other instances.",
     "announcements_failed": "Announcements that could not be sent and were tried again.",
     "announcements_received": "Announcements received from other instances.",
+    "requests_refused": "Pushes, pops and acks answered with an error: wrong, too large, or for a moment too much.",
+    "requests_failed": "Pushes, pops and acks answered with 500: a bug.",
+    "worker_restarts": "Worker processes that ended and were replaced.",
 }
-_SIZES = {
+_GAUGES = {
     "pending_push_bytes": "Bytes of pushes that wait for the database.",
     "parked_polls": "Polls that wait for messages.",
     "leases": "Leases handed out by this instance and not settled.",
-    "peers": "Other instances that run on the same database.",
+    "peers": "Other processes that serve the same database, once for each worker.",
     "leading": "1 on the instance that does the work of one for all.",
-    "listening": "1 while notifications of other instances can be received; else announcements are read.",
+    "listening": "Workers that receive notifications; the others read announcements.",
     "pending_announcements": "Partitions and leases that other instances have not been told of.",
+    "ready_partitions": "Partitions with messages that nobody has taken, once for each group, as far as is known here.",
+    "pool_size": "Open connections.",
+    "pool_idle": "Connections that nobody uses just now.",
+    "pool_waiting": "Requests that wait for a connection.",
+    "pool_size_max": "Most connections.",
+    "workers": "Processes that serve.",
 }
-_POOL = {
-    "size": "Open connections.",
-    "idle": "Connections that nobody uses just now.",
-    "waiting": "Requests that wait for a connection.",
-}
+_HISTOGRAMS = (
+    (
+        "request_seconds",
+        "Time from the whole request to its answer; of pops only those that did not wait.",
+        "{}_us",
+        1e-6,
+    ),
+    ("flush_seconds", "Time of one flush to the database.", "{}_flush_us", 1e-6),
+    ("flush_entries", "Messages of a push flush, requests of a pop flush, partitions of an ack flush.",
+     "{}_flush_entries", 1),
+)  # fmt: skip
+_TOTAL_SIZES = ("refused", "push_flushes", "pop_flushes", "ack_flushes")
+_HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "workers")
 
 
 def wants_text(accept: str) -> bool:
@@ -61,26 +81,62 @@ def wants_text(accept: str) -> bool:
 
 def snapshot(here: Context) -> dict[str, Any]:
     """The JSON form."""
-    engine = here.engine
-    counters, pool = engine.stats.counters, engine.store.stats()
-    message_rate, request_rate = engine.stats.rates()
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+    numbers = here.numbers()
+    totals, gauges = numbers.totals, numbers.gauges
     return {
-        "messages": {"total": counters.push_messages, "rate": round(message_rate, 1)},
+        "messages": {"total": totals["push_messages"], "rate": round(gauges["message_rate"], 1)},
         "database": {
-            "poolSize": here.settings.database.pool_size,
-            "openConnections": pool["size"],
-            "idleConnections": pool["idle"],
-            "waitingRequests": pool["waiting"],
+            "poolSize": here.pool_size,
+            "openConnections": int(gauges["pool_size"]),
+            "idleConnections": int(gauges["pool_idle"]),
+            "waitingRequests": int(gauges["pool_waiting"]),
         },
         "uptime": int(time.time() - here.started_at),
-        "requests": {"total": engine.stats.requests, "rate": round(request_rate, 1)},
-        "memory": {"rss": _rss_bytes()},
-        "cpu": {"user": int(usage.ru_utime * 1_000_000), "system": int(usage.ru_stime * 1_000_000)},
-        "durability": engine.store.durability,
+        "requests": {
+            "total": sum(totals[f"{verb}_requests"] for verb in VERBS),
+            "rate": round(gauges["request_rate"], 1),
+        },
+        "memory": {"rss": int(gauges["rss_bytes"])},
+        "cpu": {"user": totals["cpu_user_us"], "system": totals["cpu_system_us"]},
+        "durability": here.engine.store.durability,
         "mode": here.mode,
-        "counters": engine.stats.snapshot(),
-        "sizes": engine.sizes(),
+        "workers": workers(numbers),
+        "latency": {verb: _latency(numbers.buckets[f"{verb}_us"]) for verb in VERBS},
+        "flushes": {verb: _flushes(numbers, verb) for verb in VERBS},
+        "counters": {name: totals[name] for name in Counters.__dataclass_fields__},
+        "sizes": _sizes(numbers),
+    }
+
+
+def workers(numbers: Numbers) -> dict[str, int]:
+    """How many processes serve, and how many were replaced."""
+    return {"count": int(numbers.gauges["workers"]), "restarts": numbers.totals["worker_restarts"]}
+
+
+def _sizes(numbers: Numbers) -> dict[str, int]:
+    gauges = {
+        name: int(value)
+        for name, value in numbers.gauges.items()
+        if name not in _HIDDEN_GAUGES and not name.startswith("pool_")
+    }
+    return gauges | {name: numbers.totals[name] for name in _TOTAL_SIZES}
+
+
+def _latency(times: Buckets) -> dict[str, float | None]:
+    return {
+        "count": times.count,
+        "p50Ms": milliseconds(times.percentile(50)),
+        "p99Ms": milliseconds(times.percentile(99)),
+        "meanMs": milliseconds(times.mean()),
+    }
+
+
+def _flushes(numbers: Numbers, verb: str) -> dict[str, float | None]:
+    entries = numbers.buckets[f"{verb}_flush_entries"]
+    mean = entries.mean()
+    return _latency(numbers.buckets[f"{verb}_flush_us"]) | {
+        "count": entries.count,
+        "meanEntries": None if mean is None else round(mean, 1),
     }
 
 
@@ -92,32 +148,31 @@ def exposition(here: Context) -> tuple[bytes, str]:
 
 
 class _Collector:
-    """Reads the engine's plain integers at the moment of a scrape."""
+    """Reads the instance's numbers at the moment of a scrape."""
 
     def __init__(self, here: Context) -> None:
         self._here = here
 
     def collect(self) -> Iterator[Metric]:
-        engine = self._here.engine
-        counters, sizes, pool = engine.stats.snapshot(), engine.sizes(), engine.store.stats()
+        numbers = self._here.numbers()
         for name, text in _COUNTERS.items():
-            yield CounterMetricFamily(f"queen_{name}", text, value=counters[name])
-        for name, text in _SIZES.items():
-            yield GaugeMetricFamily(f"queen_{name}", text, value=sizes[name])
-        for name, text in _POOL.items():
-            yield GaugeMetricFamily(f"queen_pool_{name}", text, value=pool[name])
-        yield GaugeMetricFamily("queen_pool_size_max", "Most connections.", self._here.settings.database.pool_size)
-        yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", _rss_bytes())
-        yield GaugeMetricFamily("queen_start_time_seconds", "When this process started.", self._here.started_at)
+            yield CounterMetricFamily(f"queen_{name}", text, value=numbers.totals[name])
+        for name, text in _GAUGES.items():
+            value = self._here.pool_size if name == "pool_size_max" else numbers.gauges[name]
+            yield GaugeMetricFamily(f"queen_{name}", text, value=value)
+        for name, text, key, unit in _HISTOGRAMS:
+            yield _histogram(f"queen_{name}", text, {verb: numbers.buckets[key.format(verb)] for verb in VERBS}, unit)
+        yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", numbers.gauges["rss_bytes"])
+        yield GaugeMetricFamily("queen_start_time_seconds", "When the instance started.", self._here.started_at)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
 
 
-def _rss_bytes() -> int:
-    """Resident memory now; where /proc is missing, its highest value so far."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _histogram(name: str, text: str, by_verb: dict[str, Buckets], unit: float) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=["verb"])
+    for verb, buckets in by_verb.items():
+        running = list(itertools.accumulate(buckets.counts))
+        bounds = [f"{upper_bound(place) * unit:.9g}" for place in range(BUCKETS - 1)] + ["+Inf"]
+        family.add_metric([verb], list(zip(bounds, running, strict=True)), buckets.sum * unit)
+    return family

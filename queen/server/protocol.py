@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 HEAD_BYTES_MAX = 256 << 10
 """Most bytes of a request line and its headers that are read while they are not complete."""
 
+FRESH_S: Final = 0.5
+"""How long a connection that has sent nothing yet is kept when the server ends."""
+
 WRITE_WHOLE: Final = "queen.write_whole"
 """Key of the scope: a function (status, headers, body) → written, for answers that need no `send`."""
 
@@ -34,6 +37,7 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     head_bytes = 0
+    fresh = False
     running: RequestResponseCycle | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -48,6 +52,16 @@ class Protocol(HttpToolsProtocol):
         if self.head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
             self._refuse(b"431 Request Header Fields Too Large", _TOO_LONG)
 
+    def shutdown(self) -> None:
+        """The server ends. A connection that has sent nothing yet gets a moment: its request may be on its way."""
+        # None until the first request, whatever its type says.
+        cycle: Any = self.cycle
+        if cycle is None and not self.fresh:
+            self.fresh = True
+            self.loop.call_later(FRESH_S, self.shutdown)
+            return
+        super().shutdown()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has left: the request that runs is told, those that wait behind it never start."""
         self.pipeline.clear()
@@ -58,6 +72,8 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.running = cycle
+        if getattr(self.server_state, "draining", False):
+            cycle.keep_alive = False
         cycle.scope[WRITE_WHOLE] = partial(_write_whole, cycle)  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)
 

@@ -1,90 +1,66 @@
-"""Runs the application under uvicorn: the socket, the start, the signals, the end.
+"""Runs the daemon: one process that serves, or several under a supervisor; the start, the signals, the end.
 
-Order of the start: the port is taken (so that a second server fails at once), the database is found and migrated, the
-engine starts, then requests are accepted. Order of the end on the first SIGTERM or SIGINT: not ready, the drain delay,
-parked polls answered, requests in flight finished, connections closed. A second signal ends it at once.
+Order of the start: the port is taken (`sockets`), the database is found and migrated, the engine starts, then requests
+are accepted. Order of the end on the first SIGTERM or SIGINT: that of `listen`, then connections are closed. A second
+signal ends it at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-
-import uvicorn
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from queen import errors
+from queen.engine.mode import decided, mode_of
 from queen.runtime import Runtime, open_runtime
-from queen.server.app import create_app
-from queen.server.context import Context
-from queen.server.hot import Hot
-from queen.server.protocol import Protocol
+from queen.server import sockets as ports
+from queen.server.listen import Instance, listen
 from queen.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_BACKLOG = 4096
-HIGH_PERF_POOL_SIZE = 50
-
-
-def bind(settings: Settings) -> socket.socket:
-    """Take the port. Raises PortInUse when that cannot be."""
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except (OSError, OverflowError) as error:
-        sock.close()
-        raise errors.PortInUse(f"cannot listen on {host}:{port}: {_reason(error)}", hint=_remedy(error)) from error
-    return sock
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
-
-
-def _remedy(error: Exception) -> str:
-    code = error.errno if isinstance(error, OSError) else None
-    if code == errno.EADDRINUSE:
-        return "another server runs there; stop it, or choose another port with --port"
-    if code == errno.EACCES:
-        return "ports below 1024 need rights; choose another port with --port"
-    return "choose an address of this machine with --host"
-
-
-def mode_of(settings: Settings) -> tuple[str, str]:
-    """(mode, reason): high-performance, or safe defaults."""
-    wanted, pool_size = settings.engine.high_perf, settings.database.pool_size
-    if wanted is not None:
-        return ("high-performance" if wanted else "safe"), "set by engine.high_perf"
-    if pool_size >= HIGH_PERF_POOL_SIZE:
-        return "high-performance", f"pool size {pool_size} is at least {HIGH_PERF_POOL_SIZE}"
-    return "safe", f"pool size {pool_size} is below {HIGH_PERF_POOL_SIZE}"
-
-
 Guard = Callable[[], Awaitable[None]]
-OnReady = Callable[[Runtime, str], None]
+OnReady = Callable[[str, int | None], None]
+"""Told the address for clients, and the version of the schema if it was created or upgraded."""
 
 
 def serve(
-    settings: Settings, sock: socket.socket, dsn: str, direct_dsn: str | None, guard: Guard | None, on_ready: OnReady
+    settings: Settings,
+    sockets: list[socket.socket],
+    dsn: str,
+    direct_dsn: str | None,
+    guard: Guard | None,
+    on_ready: OnReady,
 ) -> None:
-    """Serve until a signal. `guard` runs beside the server (it keeps a private PostgreSQL alive).
+    """Serve until a signal, with a process for each socket. `guard` runs beside (it keeps a private PostgreSQL alive).
 
-    Raises what `open_runtime` raises.
+    Raises what `open_runtime` raises, and WorkersFailed.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(settings, sock, dsn, direct_dsn, guard, on_ready))
+    if len(sockets) > 1:
+        from queen.server.workers import Supervisor
+
+        asyncio.run(Supervisor(decided(settings), mode_of(settings), sockets, dsn, direct_dsn, on_ready).run(guard))
+        return
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(settings, sockets[0], dsn, direct_dsn, guard, on_ready))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def check_workers(settings: Settings) -> None:
+    """Raises SettingsError when there are more workers than connections to share out."""
+    workers, pool_size = settings.server.workers, settings.database.pool_size
+    if workers > pool_size:
+        raise errors.SettingsError(
+            f"server.workers = {workers} needs a database.pool_size of at least {workers}; it is {pool_size}",
+            hint="each worker needs a connection of its own: raise --pool-size, or lower --workers",
+        )
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """uvloop where there is one: the same loop, at half the cost."""
     try:
         import uvloop
@@ -93,11 +69,12 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-class _Stop:
-    """Counts the signals: the first begins an orderly end, the second ends everything."""
+class Signals:
+    """Counts the signals: the first begins an orderly end, the second calls `at_once` and ends the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: Callable[[], None] = lambda: None) -> None:
         self.event = asyncio.Event()
+        self._at_once = at_once
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled, number)
@@ -105,73 +82,51 @@ class _Stop:
     def _signalled(self, number: int) -> None:
         if self.event.is_set():
             log.warning("second signal, stopping at once signal=%d", number)
+            self._at_once()
             os._exit(128 + number)
         log.info("stopping signal=%d", number)
         self.event.set()
 
 
+@contextlib.asynccontextmanager
+async def guarded(guard: Guard | None) -> AsyncIterator[None]:
+    """Let a guard run beside the block."""
+    guarding = None if guard is None else asyncio.ensure_future(guard())
+    try:
+        yield
+    finally:
+        if guarding is not None:
+            guarding.cancel()
+
+
 async def _serve(
     settings: Settings, sock: socket.socket, dsn: str, direct_dsn: str | None, guard: Guard | None, on_ready: OnReady
 ) -> None:
-    stop = _Stop()
-    async with contextlib.AsyncExitStack() as stack:
-        if guard is not None:
-            guarding = asyncio.ensure_future(guard())
-            stack.callback(guarding.cancel)
-        opening = asyncio.ensure_future(stack.enter_async_context(open_runtime(settings, dsn, direct_dsn)))
-        stopping = asyncio.ensure_future(stop.event.wait())
-        stack.callback(stopping.cancel)
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            opening.cancel()
-            await asyncio.wait({opening})
-            return
-        await _listen(settings, sock, opening.result(), stop, on_ready)
+    stop = Signals().event
+    instance = Instance(mode_of(settings), settings.database.pool_size)
+    async with guarded(guard), contextlib.AsyncExitStack() as stack:
+        runtime = await open_unless(stop, stack, decided(settings), dsn, direct_dsn)
+        if runtime is not None:
+            await listen(
+                runtime.settings, sock, runtime, instance, stop, lambda: on_ready(ports.url_of(sock), migrated(runtime))
+            )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without its own signal handling."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-async def _listen(settings: Settings, sock: socket.socket, runtime: Runtime, stop: _Stop, on_ready: OnReady) -> None:
-    mode, reason = mode_of(settings)
-    hot = Hot(runtime.engine, settings.engine)
-    context = Context(settings, runtime.engine, runtime.admin, hot, mode=mode, mode_reason=reason)
-    server = _Server(
-        uvicorn.Config(
-            create_app(context),
-            http=Protocol,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            backlog=_BACKLOG,
-            limit_concurrency=settings.server.connections_max,
-            timeout_keep_alive=max(1, settings.server.keep_alive_ms // 1000),
-            timeout_graceful_shutdown=max(1, settings.server.shutdown_timeout_ms // 1000),
-        )
-    )
-    sock.listen(_BACKLOG)
-    serving = asyncio.ensure_future(server.serve(sockets=[sock]))
-    stopping = asyncio.ensure_future(stop.event.wait())
-    on_ready(runtime, _url(sock))
-    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if stop.event.is_set():
-        context.draining = True
-        await asyncio.sleep(settings.server.drain_delay_ms / 1000)
-        runtime.engine.drain()
-        server.should_exit = True
+async def open_unless(
+    stop: asyncio.Event, stack: contextlib.AsyncExitStack, settings: Settings, dsn: str, direct_dsn: str | None
+) -> Runtime | None:
+    """Open the runtime into `stack`; None when `stop` was set before the database was there."""
+    opening = asyncio.ensure_future(stack.enter_async_context(open_runtime(settings, dsn, direct_dsn)))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
-    await serving
-    log.info("stopped")
+    if not opening.done():
+        opening.cancel()
+        await asyncio.wait({opening})
+        return None
+    return opening.result()
 
 
-def _url(sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def migrated(runtime: Runtime) -> int | None:
+    """The version of the schema if this start created or upgraded it."""
+    return runtime.migration.to_version if runtime.migration.applied else None

@@ -42,6 +42,12 @@ class ServerSettings:
     keep_alive_ms: int = setting(
         75_000, "An idle client connection is closed after this.", unit="ms", low=0, high=_DAY_MS
     )
+    workers: int = setting(
+        1,
+        "Processes that serve the port; they share out database.pool_size and the bounds of the server.",
+        low=1,
+        high=256,
+    )
     drain_delay_ms: int = setting(
         0, "On stop, time between answering 'not ready' and refusing connections.", unit="ms", low=0, high=600_000
     )
@@ -137,9 +143,20 @@ class EngineSettings:
         none_word="auto",
         aliases=("HIGH_PERF",),
     )
-    push_messages_max: int = setting(1_000, "Most messages in one database operation.", low=1, high=1_000)
-    push_bytes_max: int = setting(
-        8 * _MIB, "Most payload in one database operation.", unit="bytes", low=_KIB, high=_GIB
+    push_messages_max: int | None = setting(
+        None,
+        "Most messages in one database operation; auto is 1000 in high-performance mode, else 500.",
+        low=1,
+        high=1_000,
+        none_word="auto",
+    )
+    push_bytes_max: int | None = setting(
+        None,
+        "Most payload in one database operation; auto is 8MiB in high-performance mode, else 2MiB.",
+        unit="bytes",
+        low=_KIB,
+        high=_GIB,
+        none_word="auto",
     )
     push_flushes_max: int = setting(
         1, "Pushes to the database in flight at once; one gathers most, more help when it is far away.", low=1, high=64
@@ -210,6 +227,13 @@ class LogSettings:
         "The least severe line that is written.",
         choices=("debug", "info", "warning", "error"),
         flag="--log-level",
+    )
+    metrics_ms: int = setting(
+        30_000,
+        "In high-performance mode a line with the numbers is written this often; 0 means never.",
+        unit="ms",
+        low=0,
+        high=_DAY_MS,
     )
 
 

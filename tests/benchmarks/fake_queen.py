@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 import uuid
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -45,7 +46,8 @@ _ACK = msgspec.json.Decoder(Ack)
 
 
 class Partition:
-    def __init__(self, name: str) -> None:
+    def __init__(self, queue: str, name: str) -> None:
+        self.queue = queue
         self.name = name
         self.id = str(uuid.uuid4())
         self.waiting: deque[Item] = deque()
@@ -55,16 +57,16 @@ class Partition:
 
 
 class FakeQueen:
-    """`fault` is one of "", "lose", "repeat", "swap", "corrupt", "refuse", "busy"; it strikes at message `at`."""
+    """`fault` is "lose", "repeat", "swap", "corrupt", "refuse", "busy", "stall" or none; it strikes at message `at`."""
 
     def __init__(self, fault: str = "", at: int = 500) -> None:
         self.fault = fault
         self.at = at
         self.stored = 0
-        self.partitions: dict[str, Partition] = {}
+        self.partitions: dict[tuple[str, str], Partition] = {}
         self.by_id: dict[str, Partition] = {}
-        self.ready: deque[Partition] = deque()
-        self.waiters: deque[asyncio.Future[None]] = deque()
+        self.ready: dict[str, deque[Partition]] = defaultdict(deque)
+        self.waiters: dict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
 
     def _hit(self, fault: str) -> bool:
         if self.fault == fault and self.stored >= self.at:
@@ -75,9 +77,11 @@ class FakeQueen:
     def push(self, body: bytes) -> tuple[int, bytes]:
         if self._hit("busy"):
             return 503, b'{"error":"shedding load"}'
+        if self._hit("stall"):
+            time.sleep(1.0)  # the whole server, as a server that hangs does
         results = []
         for index, item in enumerate(_PUSH.decode(body).items):
-            partition = self._partition(item.partition)
+            partition = self._partition(item.queue, item.partition)
             self._store(partition, item)
             results.append(
                 f'{{"index":{index},"message_id":"0","transaction_id":"{item.transactionId}",'
@@ -86,10 +90,10 @@ class FakeQueen:
             self._offer(partition)
         return 201, ("[" + ",".join(results) + "]").encode()
 
-    def _partition(self, name: str) -> Partition:
-        partition = self.partitions.get(name)
+    def _partition(self, queue: str, name: str) -> Partition:
+        partition = self.partitions.get((queue, name))
         if partition is None:
-            partition = self.partitions[name] = Partition(name)
+            partition = self.partitions[queue, name] = Partition(queue, name)
             self.by_id[partition.id] = partition
         return partition
 
@@ -110,24 +114,33 @@ class FakeQueen:
         if partition.listed or partition.lease or not partition.waiting:
             return
         partition.listed = True
-        self.ready.append(partition)
-        while self.waiters:
-            waiter = self.waiters.popleft()
+        self.ready[partition.queue].append(partition)
+        waiters = self.waiters[partition.queue]
+        while waiters:
+            waiter = waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 return
 
-    async def pop(self, batch: int, timeout_s: float) -> tuple[int, bytes]:
-        if not self.ready:
+    async def pop(self, queue: str, batch: int, timeout_s: float, *, auto_ack: bool) -> tuple[int, bytes]:
+        ready = self.ready[queue]
+        if not ready:
             waiter = asyncio.get_running_loop().create_future()
-            self.waiters.append(waiter)
+            self.waiters[queue].append(waiter)
             await asyncio.wait([waiter], timeout=timeout_s)
-        if not self.ready:
+            waiter.cancel()  # so that nobody wakes a poll that is over
+        if not ready:
             return 204, b""
-        partition = self.ready.popleft()
+        partition = ready.popleft()
         partition.listed, partition.lease = False, str(uuid.uuid4())
         partition.leased = min(batch, len(partition.waiting))
-        return 200, self._pop_answer(partition)
+        answer = self._pop_answer(partition)
+        if auto_ack:
+            for _ in range(partition.leased):
+                partition.waiting.popleft()
+            partition.lease, partition.leased = "", 0
+            self._offer(partition)
+        return 200, answer
 
     def _pop_answer(self, partition: Partition) -> bytes:
         tail = f'"queue":"q","partition":"{partition.name}","partitionId":"{partition.id}",'
@@ -175,7 +188,8 @@ class FakeQueen:
             return 200, b"{}"
         if path.startswith("/api/v1/pop/"):
             query = dict(pair.split(b"=") for pair in scope["query_string"].split(b"&"))
-            return await self.pop(int(query[b"batch"]), int(query[b"timeout"]) / 1000)
+            queue, auto_ack = path.rpartition("/")[2], query.get(b"autoAck") == b"true"
+            return await self.pop(queue, int(query[b"batch"]), int(query[b"timeout"]) / 1000, auto_ack=auto_ack)
         body = await _read(receive)
         return self.push(body) if path == "/api/v1/push" else self.ack(body)
 

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.hotpath import main
-from benchmarks.lib.report import Result, compare, default_path, load, save
+from benchmarks.lib.record import default_path, save
+from benchmarks.lib.report import Result, compare, load
+from tests.benchmarks.conftest import Serve
 
-FAKE = Path(__file__).with_name("fake_queen.py")
 QUICK = [
     *("--sizes", "10", "--partitions", "20", "--connections", "8", "--backlog-batches", "8"),
     *("--warmup", "0.2", "--repeat", "1", "--settle", "0"),
 ]
-
-Serve = Callable[[str], str]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts a fake with the given fault and returns its URL."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(fault: str) -> str:
-        process = subprocess.Popen([sys.executable, str(FAKE), "0", fault], stdout=subprocess.PIPE, text=True)
-        processes.append(process)
-        assert process.stdout is not None
-        return f"http://127.0.0.1:{int(process.stdout.readline())}"
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 def test_a_clean_run_is_counted_saved_and_compared(

@@ -263,7 +263,7 @@ async def test_counts_flushes_and_their_weight() -> None:
     desk = Desk()
     await desk.submit(Item("a", 0, 3), Item("b", 0, 4))
     await desk.finish(0)
-    assert (desk.batcher.flushes, desk.batcher.weight) == (1, 7)
+    assert (desk.batcher.flushes, desk.batcher.weights.sum) == (1, 7)
 
 
 class Run:

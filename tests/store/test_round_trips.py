@@ -34,7 +34,7 @@ async def _runtime(dsn: str, pool_size: int = 1) -> AsyncIterator[Runtime]:
     settings = replace(
         Settings(),
         database=DatabaseSettings(pool_size=pool_size),
-        engine=EngineSettings(sweep_ms=600_000),
+        engine=EngineSettings(sweep_ms=600_000, high_perf=True),
     )
     async with open_runtime(settings, dsn) as runtime:
         yield runtime

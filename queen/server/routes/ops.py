@@ -25,7 +25,7 @@ async def health(request: Request) -> JSONResponse:
     """The human summary: one round trip to the database, the mode and why, and basic statistics."""
     here = context(request)
     connected = await _database_answers(here)
-    counters = here.engine.stats.counters
+    numbers = here.numbers()
     content: dict[str, Any] = {
         "status": "healthy" if connected else "unhealthy",
         "database": "connected" if connected else "disconnected",
@@ -35,12 +35,13 @@ async def health(request: Request) -> JSONResponse:
         "modeReason": here.mode_reason,
         "uptime": int(time.time() - here.started_at),
         "messages": {
-            "pushed": counters.push_messages,
-            "popped": counters.pop_messages,
-            "acked": counters.ack_messages,
-            "deadLettered": counters.dead_letters,
+            "pushed": numbers.totals["push_messages"],
+            "popped": numbers.totals["pop_messages"],
+            "acked": numbers.totals["ack_messages"],
+            "deadLettered": numbers.totals["dead_letters"],
         },
-        "parkedPolls": here.engine.limits.parked_polls,
+        "parkedPolls": int(numbers.gauges["parked_polls"]),
+        "workers": metrics.workers(numbers),
     }
     return JSONResponse(content, 200 if connected else 503)
 
@@ -66,12 +67,12 @@ async def ready(request: Request) -> JSONResponse:
 async def show_metrics(request: Request) -> Response:
     """Numbers of this instance: JSON, or the Prometheus text format when `Accept` asks for it."""
     if metrics.wants_text(request.headers.get("accept", "")):
-        return prometheus(request)
+        return await prometheus(request)
     return JSONResponse(metrics.snapshot(context(request)))
 
 
 @router.get("/metrics/prometheus")
-def prometheus(request: Request) -> Response:
+async def prometheus(request: Request) -> Response:
     """The same numbers for a Prometheus scraper."""
     body, content_type = metrics.exposition(context(request))
     return Response(body, media_type=content_type, headers={"Cache-Control": "no-cache"})

@@ -15,6 +15,9 @@ from queen.server.context import context
 
 router = APIRouter(prefix="/api/v1", tags=["messages"])
 
+OPERATIONS_MAX = 1_000
+"""Most operations of one transaction, in both modes."""
+
 
 @router.post("/transaction")
 async def transaction(request: Request) -> Response:
@@ -27,9 +30,9 @@ async def transaction(request: Request) -> Response:
     own_id = model.new_transaction_id()
     if asked.riders:
         return _rolled_back(own_id, "bad_request", f"{asked.riders} is not supported")
-    if len(asked.operations) > here.settings.engine.push_messages_max:
+    if len(asked.operations) > OPERATIONS_MAX:
         raise errors.InvalidRequest(
-            f"bad body: {len(asked.operations)} operations, {here.settings.engine.push_messages_max} is the most",
+            f"bad body: {len(asked.operations)} operations, {OPERATIONS_MAX} is the most",
             hint="split the transaction, or push outside of it",
         )
     operations: list[Operation] = [

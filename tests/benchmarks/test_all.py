@@ -1,0 +1,34 @@
+"""The list of all commands names those that exist, with options they know."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from benchmarks import all as every
+
+FOLDER = Path(every.__file__).parent
+
+
+def test_it_runs_every_command_there_is() -> None:
+    names = {path.stem for path in FOLDER.glob("[a-z]*.py")} - {"all"}
+    assert set(every.COMMANDS) == names
+
+
+@pytest.mark.parametrize("name", every.COMMANDS)
+def test_its_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing listens on port 1, so a command that understands its options ends with 3; retained starts its own."""
+    command = importlib.import_module(f"benchmarks.{name}")
+    if name == "retained":
+        assert command.parse(every.COMMANDS[name]).repeat == 3
+    else:
+        assert command.main([*every.COMMANDS[name], "--url", "http://127.0.0.1:1", "--no-save"]) == 3
+
+
+def test_an_unknown_name_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        every.main(["nothing"])
+    assert leaving.value.code == 2
+    assert "no command 'nothing'" in capsys.readouterr().err
