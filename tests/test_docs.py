@@ -128,7 +128,14 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     sent = {cls.code: status_of(cls.__new__(cls)) for cls in _error_classes()}
     assert {code: sent.get(code) for code in table} == table
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
-    inside = {"bad_setting", "embedded_postgres", "port_in_use", "server_unreachable", "server_failed", "workers_failed"}
+    inside = {
+        "bad_setting",
+        "embedded_postgres",
+        "port_in_use",
+        "server_unreachable",
+        "server_failed",
+        "workers_failed",
+    }
     assert set(sent) - set(table) == inside | {"duplicate_transaction", "transaction_refused"}
 
 

@@ -88,10 +88,10 @@ class Hearing:
         self._reading = None
 
     def up(self) -> None:
-        """Notifications arrive from now on."""
+        """Notifications arrive from now on; what was announced before is read."""
         self.listening = True
         self._missed = True
-        self.catch_up()
+        self._begin_work()
 
     def down(self) -> None:
         """Notifications arrive no more, and nobody knows since when."""

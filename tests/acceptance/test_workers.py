@@ -142,7 +142,9 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_nothing_is_lost(pair
         before = pair.metrics()
         os.kill(first[1], signal.SIGKILL)
         wait_until(lambda: pids(pair)[1] != first[1], "a new worker")
-        wait_until(lambda: pair.metrics()["workers"]["restarts"] > before["workers"]["restarts"], "the restart to be counted")
+        wait_until(
+            lambda: pair.metrics()["workers"]["restarts"] > before["workers"]["restarts"], "the restart to be counted"
+        )
         wait_until(lambda: sockets_of(pids(pair)[1]) > 0, "the new worker to run")
         enough = len(pushers.acknowledged) + 100
         wait_until(lambda: len(pushers.acknowledged) > enough, "load")
@@ -151,7 +153,9 @@ def test_a_worker_that_is_killed_under_load_is_replaced_and_nothing_is_lost(pair
     assert pushers.refusals == []
     assert pids(pair)[2] == first[2], "the other one went on"
     assert re.search(rf"worker ended worker=1 pid={first[1]} signal=SIGKILL lived_s=", pair.output())
-    assert pair.metrics()["messages"]["total"] >= before["messages"]["total"], "what the dead worker had counted is carried on"
+    assert pair.metrics()["messages"]["total"] >= before["messages"]["total"], (
+        "what the dead worker had counted is carried on"
+    )
     with Api(pair.url) as api:
         found = [message["transactionId"] for message in api.drain(queue)]
     assert len(found) == len(set(found))

@@ -17,9 +17,7 @@ from tests.support.memory_store import MemoryStore
 
 def settings(pool_size: int, **engine: Any) -> Settings:
     whole = Settings()
-    return replace(
-        whole, database=replace(whole.database, pool_size=pool_size), engine=replace(whole.engine, **engine)
-    )
+    return replace(whole, database=replace(whole.database, pool_size=pool_size), engine=replace(whole.engine, **engine))
 
 
 @pytest.mark.spec("R2")
