@@ -56,14 +56,17 @@ class Overloaded(QueenError):
 
 
 class StoreUnavailable(QueenError):
-    """PostgreSQL is away, or did not answer in time. What was sent may or may not have been stored."""
+    """PostgreSQL is away, or did not answer in time. `unknown`: what was sent may or may not have been carried out."""
 
     code = "store_unavailable"
     retryable = True
 
-    def __init__(self, message: str, *, hint: str | None = None, retry_after_ms: int = 1000) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, retry_after_ms: int = 1000, unknown: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_ms = retry_after_ms
+        self.unknown = unknown
 
 
 class PoolTimeout(StoreUnavailable):

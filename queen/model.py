@@ -7,6 +7,9 @@ Ids on the wire look like UUIDs (version 8, the free form) and encode a place, s
     k = kind, 12 bits:   what the id names (MESSAGE, PARTITION, QUEUE, DEAD_LETTER)
     o = offset, 60 bits: the position of a message, 0 for the other kinds
 
+A message that had no place in the order when it was announced (it was scheduled) has a negative offset, in two's
+complement. It keeps that id when it gets its place. The SQL functions message_id() and announced_place() do the same.
+
 Lease ids are UUID version 7 whose last 48 bits hold the partition number (0: several partitions), so any
 instance can find the cursor that a lease belongs to without a search.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Final
+from typing import Final, NamedTuple
 
 QUEUE_MODE: Final = "__QUEUE_MODE__"
 """The reserved consumer group of pops that name none."""
@@ -31,11 +34,13 @@ MESSAGE, PARTITION, QUEUE, DEAD_LETTER = 0, 1, 2, 3
 
 _NUMBER_MAX = (1 << 48) - 1
 _OFFSET_MAX = (1 << 60) - 1
+_OFFSET_SIGN = 1 << 59
 
 
 def encode_id(kind: int, number: int, offset: int = 0) -> str:
     """The UUID text of a place."""
-    return f"{number >> 16:08x}-{number & 0xFFFF:04x}-8{kind:03x}-8{offset >> 48:03x}-{offset & 0xFFFFFFFFFFFF:012x}"
+    high, low = offset >> 48 & 0xFFF, offset & 0xFFFFFFFFFFFF
+    return f"{number >> 16:08x}-{number & 0xFFFF:04x}-8{kind:03x}-8{high:03x}-{low:012x}"
 
 
 def message_id_prefix(partition_id: int) -> str:
@@ -55,6 +60,8 @@ def decode_id(text: str, kind: int) -> tuple[int, int] | None:
     if (value >> 76) & 0xF != 8 or (value >> 64) & 0xFFF != kind or (value >> 60) & 0xF != 8:
         return None
     number, offset = (value >> 80) & _NUMBER_MAX, value & _OFFSET_MAX
+    if offset & _OFFSET_SIGN:
+        offset -= _OFFSET_MAX + 1
     return (number, offset) if number else None
 
 
@@ -95,10 +102,17 @@ def _uuid7(random_bits: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-class NewMessage:
-    """One message on its way in. Texts are UTF-8 bytes, checked at the border."""
+class Due(NamedTuple):
+    """When a message takes its place in the order: at a time (µs since 2000-01-01 UTC), or after a delay."""
 
-    __slots__ = ("partition", "payload", "producer_sub", "queue", "trace_id", "transaction_id")
+    at_us: int | None
+    delay_ms: int | None
+
+
+class NewMessage:
+    """One message on its way in. Texts are UTF-8 bytes, checked at the border. `due` is None for at once."""
+
+    __slots__ = ("due", "partition", "payload", "producer_sub", "queue", "trace_id", "transaction_id")
 
     def __init__(
         self,
@@ -108,6 +122,7 @@ class NewMessage:
         payload: bytes,
         trace_id: bytes | None = None,
         producer_sub: bytes | None = None,
+        due: Due | None = None,
     ) -> None:
         self.queue = queue
         self.partition = partition
@@ -115,6 +130,7 @@ class NewMessage:
         self.payload = payload
         self.trace_id = trace_id
         self.producer_sub = producer_sub
+        self.due = due
 
 
 COMPLETED, RETRY, FAILED, DEAD = "completed", "retry", "failed", "dlq"

@@ -11,11 +11,13 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from queen import errors
 from queen.engine.engine import Engine
 from queen.settings import Settings
 from queen.store.admin import AdminStore
+from queen.store.budget import Budget, read_budget
 from queen.store.listen import Listener
 from queen.store.migrate import MigrationReport, migrate
 from queen.store.pool import Pool
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 _WAIT_FIRST_S = 0.2
 _WAIT_MAX_S = 5.0
 _WAITS_MAX = 4
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -44,10 +48,12 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     """Connect (waiting for a database that is down), migrate, start the engine; at the end stop and close all.
 
     `direct_dsn` is for migrations and the listener, where `dsn` goes through a transaction pooler. Raises AccessDenied,
-    SchemaMismatch.
+    SchemaMismatch, and SettingsError when PostgreSQL can never grant the connections.
     """
+    budget = await with_patience(lambda: read_budget(dsn, settings.database.pool_size, settings.server.workers))
+    _check(budget)
     migration = await with_patience(lambda: migrate(direct_dsn or dsn, settings.database.schema))
-    pool = Pool(dsn, settings.database)
+    pool = Pool(dsn, settings.database, budget)
     await pool.open()
     try:
         waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
@@ -65,7 +71,14 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
         await pool.close()
 
 
-async def with_patience(connect: Callable[[], Awaitable[MigrationReport]]) -> MigrationReport:
+def _check(budget: Budget) -> None:
+    budget.check()
+    log.info("connection budget %s", budget.describe())
+    if budget.tight:
+        log.warning("connections run short unless other programs give some back hint=raise max_connections")
+
+
+async def with_patience(connect: Callable[[], Awaitable[T]]) -> T:
     """Try until the database is there: exponential back-off with full jitter, and a line in the log for each try."""
     ceiling = _WAIT_FIRST_S
     while True:

@@ -22,6 +22,8 @@ _NO_RIDER = (b"", b"null", b"[]", b"{}")
 _NEEDS_ESCAPE = re.compile(rb'[\x00-\x1f"\\]')
 _EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 _SHOWN_NAME_LENGTH = 60
+DELAY_S_MAX = 315_360_000
+"""Longest `delaySeconds`, in seconds: ten years."""
 _PLAIN_MAX = model.NAME_LENGTH_MAX + 2
 _QUOTE = ord('"')
 
@@ -76,6 +78,8 @@ class Operation(msgspec.Struct, gc=False):
     data: msgspec.Raw = _EMPTY
     transactionId: msgspec.Raw = _EMPTY
     traceId: str | None = None
+    scheduledAt: str | None = None
+    delaySeconds: float | None = None
     partitionId: str | None = None
     status: str | None = None
     leaseId: str | None = None
@@ -92,6 +96,8 @@ class TransactionItem(msgspec.Struct, gc=False):
     partition: str | None = None
     transactionId: msgspec.Raw = _EMPTY
     traceId: str | None = None
+    scheduledAt: str | None = None
+    delaySeconds: float | None = None
 
 
 class TransactionBody(msgspec.Struct, gc=False):
@@ -154,8 +160,9 @@ def decode_push(body: bytes) -> list[NewMessage]:
             given = item.partition
             queue = check_name("queue", item.queue, f"$.items[{place}].queue")
             partition = check_name("partition", given or model.DEFAULT_PARTITION, f"$.items[{place}].partition")
+        due = None
         if item.scheduledAt is not None or item.delaySeconds is not None:
-            raise _not_scheduled(place)
+            due = _due(item, f"$.items[{place}]")
         transaction_id = bytes(item.transactionId)
         if _is_plain(transaction_id):
             transaction_id = transaction_id[1:-1]
@@ -168,16 +175,33 @@ def decode_push(body: bytes) -> list[NewMessage]:
                 transaction_id or model.new_transaction_id().encode(),
                 bytes(item.payload),
                 _trace_id(item.traceId) if item.traceId is not None else None,
+                None,
+                due,
             )
         )
     return messages
 
 
-def _not_scheduled(place: int) -> errors.InvalidRequest:
-    return errors.InvalidRequest(
-        f"bad body: scheduledAt and delaySeconds are not supported by this version - at `$.items[{place}]`",
-        hint="leave them out; the message would be delivered at once",
-    )
+def _due(item: PushItem | TransactionItem, where: str) -> model.Due:
+    """When an item that names a time takes its place in the order. Raises InvalidRequest for what is no such time."""
+    delay_s, scheduled_at = item.delaySeconds, item.scheduledAt
+    if scheduled_at is None:
+        assert delay_s is not None, "one of the two is given"
+        if not 0 <= delay_s <= DELAY_S_MAX:
+            raise errors.InvalidRequest(
+                f"bad body: delaySeconds must be from 0 to {DELAY_S_MAX} - at `{where}`", hint="for example 60 or 0.5"
+            )
+        return model.Due(None, round(delay_s * 1000))
+    if delay_s is not None:
+        raise errors.InvalidRequest(
+            f"bad body: scheduledAt and delaySeconds exclude each other - at `{where}`", hint="leave one of them out"
+        )
+    at = parse_time(scheduled_at)
+    if at is None:
+        raise errors.InvalidRequest(
+            f"bad body: scheduledAt must be an ISO 8601 time - at `{where}`", hint="for example 2030-01-31T12:00:00Z"
+        )
+    return model.Due(max(0, (at - _EPOCH_2000) // timedelta(microseconds=1)), None)
 
 
 def check_name(what: str, name: str, where: str) -> str:
@@ -286,7 +310,18 @@ def _transaction_messages(one: Operation, where: str) -> list[NewMessage]:
     if items is None:
         if one.queue is None:
             raise errors.InvalidRequest(f"bad body: a push needs items or queue - at `{where}`", hint="see /docs")
-        items = [TransactionItem(one.queue, one.payload, one.data, one.partition, one.transactionId, one.traceId)]
+        items = [
+            TransactionItem(
+                one.queue,
+                one.payload,
+                one.data,
+                one.partition,
+                one.transactionId,
+                one.traceId,
+                one.scheduledAt,
+                one.delaySeconds,
+            )
+        ]
     return [_transaction_message(item, f"{where}.items[{place}]") for place, item in enumerate(items)]
 
 
@@ -302,6 +337,8 @@ def _transaction_message(item: TransactionItem, where: str) -> NewMessage:
         transaction_id or model.new_transaction_id().encode(),
         bytes(item.payload) or bytes(item.data) or b"{}",
         _trace_id(item.traceId) if item.traceId is not None else None,
+        None,
+        _due(item, where) if item.scheduledAt is not None or item.delaySeconds is not None else None,
     )
 
 

@@ -84,6 +84,10 @@ class PgMeter:
         with suppress(psycopg.errors.InsufficientPrivilege):
             self._connection.execute("checkpoint")
 
+    def vacuum(self) -> None:
+        """What autovacuum would do about everything stored so far. What we may not vacuum is left out by PostgreSQL."""
+        self._connection.execute("vacuum (analyze)")
+
     def stored_bytes(self) -> int:
         """Size of all tables named messages or messages_<epoch>, with their indexes."""
         return int(self._row(_STORED_BYTES)[0] or 0)

@@ -23,7 +23,8 @@ _READS_MAX = 3
 class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
-    __slots__ = ("groups", "id", "json_name", "name", "namespace", "options", "outbox", "partitions", "task")
+    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "outbox",
+                 "partitions", "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
@@ -33,15 +34,23 @@ class Queue:
         self.namespace = ""
         self.task = ""
         self.options: dict[str, Any] | None = None
+        self.delay_ms = 0
+        self.window_ms = 0
+        self.fill_ms = 0
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
 
     def take_options(self, row: QueueRow) -> None:
         """Remember what the store says of this queue. What is held back by other options is looked at again."""
-        changed = self.options is not None and self.options != row.options
+        known, before = self.options, (self.delay_ms, self.window_ms)
         self.namespace, self.task, self.options = row.namespace, row.task, dict(row.options)
-        if changed:
-            for ready in self.groups.values():
+        self.delay_ms = int(self.options["delayedProcessing"]) * 1000
+        self.window_ms = int(self.options["windowBuffer"]) * 1000
+        self.fill_ms = int(self.options["minPopWaitTime"])
+        for ready in self.groups.values():
+            if before != (self.delay_ms, self.window_ms):
+                ready.look_again()
+            if known is not None and known != self.options:
                 ready.reconsider()
 
     @property
@@ -49,6 +58,11 @@ class Queue:
         """Length of a lease whose pop names none."""
         assert self.options is not None, "options are loaded before a pop"
         return int(self.options["leaseTime"]) * 1000
+
+    @property
+    def deduplicates(self) -> bool:
+        """Whether a message that is pushed again under its transaction id is found; options must be loaded."""
+        return self.options is not None and int(self.options["dedupWindowSeconds"]) > 0
 
 
 class Partition:
@@ -133,6 +147,11 @@ class Catalog:
         """The partition if it is known here. Costs two look-ups in memory."""
         found = self._queues.get(queue)
         return found.partitions.get(name) if found is not None else None
+
+    @property
+    def announces(self) -> bool:
+        """Are other servers told of what is stored in the partitions known here?"""
+        return self._outbox is not None and self._outbox.open
 
     def queue_by_id(self, queue_id: int) -> Queue | None:
         """The queue if it is known here."""

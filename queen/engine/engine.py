@@ -22,6 +22,7 @@ from queen.engine.leases import Leases
 from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
+from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
@@ -81,12 +82,13 @@ class Engine:
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max)
+        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: self.presence.leading)
+        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings, self.outbox)
         self._pop = Pop(
             store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
         )
-        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats)
+        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
         self._discoveries = Discoveries()
         self.hearing = Hearing(
@@ -104,7 +106,8 @@ class Engine:
         self.hearing.peers = lambda: self.presence.peers
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops = [
+        self._loops: list[Loop | Placing] = [
+            placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
@@ -325,6 +328,7 @@ class Engine:
             "push_flush_entries": push.weights,
             "pop_flush_entries": pop.weights,
             "ack_flush_entries": ack.weights,
+            "pool_wait_us": self.store.waits,
         }
 
 

@@ -18,6 +18,7 @@ from queen.store.base import Span
 
 _LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 1.0, 5.0
 _GRACE_S = 1.0
+_HELD_BACK_S_MAX = 600.0
 
 
 class LeasedSpan:
@@ -174,6 +175,14 @@ class Leases:
         ready.hold_back(partition, until + _GRACE_S)
         heapq.heappush(self._held, (until, next(self._sequence), ready, partition))
         self._arm()
+
+    def hold_back(self, ready: ReadySet, partition: Partition, held_ms: int) -> None:
+        """The first message is too young for another `held_ms`, by the database's clock.
+
+        A long hold is cut: the look in between costs little, and no clock that was set can hide messages for long.
+        """
+        self.hold(ready, partition, min(held_ms / 1000, _HELD_BACK_S_MAX))
+        ready.delayed[partition.id] = partition
 
     def close(self) -> None:
         """No timer rings any more."""

@@ -3,6 +3,9 @@
     request → candidates from the ready sets (PopRequest.take) → batcher → one store call → spans
             → nothing there: examine why, look again while there are hints, then park until woken or the deadline
 
+A partition whose first message is too young for its queue (delayedProcessing, windowBuffer) is held until it is not,
+and wakes a waiting poll then. A queue with minPopWaitTime holds the look of a waiting pop, never a lease (`Fill`).
+
 States of a request: looking (in the batcher, or in a flush), parked (in `Waiter`s), done. A request whose client has
 left is never given a lease: it is asked before the call, and what a call brought for it nevertheless is given back.
 """
@@ -17,6 +20,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable
 from queen import errors, model
 from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
+from queen.engine.fill import Fill
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
 from queen.engine.ready import ReadySet, Waiter
@@ -73,6 +77,17 @@ class PopRequest:
             if len(taken) >= self.partitions:
                 break
         return taken
+
+    def peek(self) -> list[tuple[ReadySet, Partition]]:
+        """The candidates that `take` would take just now."""
+        found: list[tuple[ReadySet, Partition]] = []
+        for ready in self.sets:
+            if self.only is None:
+                partitions = list(itertools.islice(ready.ready.values(), self.partitions - len(found)))
+            else:
+                partitions = [partition for key, partition in ready.ready.items() if key == self.only]
+            found += [(ready, partition) for partition in partitions]
+        return found
 
     def has_hints(self) -> bool:
         """Would a look find a candidate?"""
@@ -131,6 +146,7 @@ class Pop:
         self._give_back = give_back
         self._bytes_max = settings.pop_bytes_max
         self._draining = False
+        self._fill = Fill(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self.batcher: Batcher[PopRequest] = Batcher(
@@ -152,14 +168,17 @@ class Pop:
         request.size = request.batch
         try:
             while True:
+                if wait_until is not None and any(ready.queue.fill_ms for ready in request.sets):
+                    await self._fill.wait(
+                        request, wait_until, lambda: self._is_over(request, wait_until), lambda: _wait(request, on_park)
+                    )
                 await self._look(request)
                 if request.spans or wait_until is None or self._is_over(request, wait_until):
                     break
                 if request.has_hints():
                     await asyncio.sleep(_LOCKED_RETRY_S)  # There are more hints than one round of looks takes.
                     continue
-                request.parked = True
-                on_park(request)
+                _wait(request, on_park)
                 if not await self._park(request, wait_until):
                     break
         except asyncio.CancelledError:
@@ -265,15 +284,31 @@ class Pop:
 
     async def _lease(self, epoch: int, candidates: list[_Candidate]) -> list[_Candidate]:
         """One store call; returns the candidates that got nothing."""
-        spans = await self._store.pop(epoch, _batch(candidates, self._bytes_max))
+        batch = _batch(candidates, self._bytes_max)
+        spans = await self._store.pop(epoch, batch)
         missed = set(range(len(candidates)))
         leases: dict[str, Lease] = {}
         for span in spans:
             missed.discard(span.place - 1)
+            if span.held_ms is not None:
+                self._hold_back(candidates[span.place - 1], span, batch)
+                continue
             self._take_span(candidates[span.place - 1], span, leases)
         for lease in leases.values():
             self._leases.add(lease)
         return [candidates[place] for place in sorted(missed)]
+
+    def _hold_back(self, candidate: _Candidate, span: Span, batch: PopBatch) -> None:
+        """Its first message is too young; unless the options changed while we asked, wait until it is not."""
+        ready, partition = candidate.ready, candidate.partition
+        assert span.held_ms is not None, "the span is of a partition held back"
+        partition.head = max(partition.head, span.head)
+        queue, place = partition.queue, span.place - 1
+        asked = tuple((given[place] or 0) if given else 0 for given in (batch.delays_ms, batch.windows_ms))
+        if asked == (queue.delay_ms, queue.window_ms):
+            self._leases.hold_back(ready, partition, span.held_ms)
+        else:
+            ready.free(partition, more=True)
 
     def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
         request, ready, partition = candidate.request, candidate.ready, candidate.partition
@@ -357,6 +392,11 @@ class Pop:
         task.add_done_callback(self._tasks.discard)
 
 
+def _wait(request: PopRequest, on_park: Callable[[PopRequest], None]) -> None:
+    request.parked = True
+    on_park(request)
+
+
 def _lease_ms(candidate: _Candidate) -> int:
     own = candidate.request.lease_ms
     return own if own is not None else candidate.partition.queue.lease_ms
@@ -390,6 +430,9 @@ def _batch(candidates: list[_Candidate], bytes_max: int) -> PopBatch:
             own = None if candidate.request.auto_ack else uuid.UUID(candidate.request.lease_id).bytes
         numbers.append(number)
         lease_ids.append(own)
+    queues = [candidate.partition.queue for candidate in candidates]
+    delayed = any(queue.delay_ms for queue in queues)
+    windowed = any(queue.window_ms for queue in queues)
     return PopBatch(
         [candidate.partition.id for candidate in candidates],
         [candidate.ready.group_bytes for candidate in candidates],
@@ -399,4 +442,6 @@ def _batch(candidates: list[_Candidate], bytes_max: int) -> PopBatch:
         [_lease_ms(candidate) for candidate in candidates],
         number < len(candidates),
         max(1, bytes_max // len(candidates)),
+        [queue.delay_ms or None for queue in queues] if delayed else None,
+        [queue.window_ms or None for queue in queues] if windowed else None,
     )

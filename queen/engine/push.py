@@ -7,7 +7,8 @@ the batcher lets one flush at a time hold a partition.
 
 Nothing that takes longer delays the others. A flush that meets a duplicate is set aside, and sorted out without
 waiting for locks. A partition whose row somebody else has locked is set aside by itself and waits for it, in a call
-of its own; a few such calls may wait at a time, so that they never take all connections.
+of its own; a few such calls may wait at a time, so that they never take all connections. A flush whose connection
+broke before the answer is set aside too, and repeated (`queen.engine.repeat`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.limits import Limits
 from queen.engine.mode import operation_bytes_max, operation_messages_max
+from queen.engine.repeat import Doubt, claim, until_known
 from queen.engine.stats import Stats
 from queen.model import NewMessage
 from queen.settings import EngineSettings
@@ -36,6 +38,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS_MAX = 4
 _SORTING_MAX = 2
+_REPEATING_MAX = 2
 _CONTENTION_PAUSE_S = 0.05
 
 T = TypeVar("T")
@@ -47,8 +50,8 @@ class PushChunk:
     `base` is the first offset when all were stored side by side; else `stored` says it one by one; else `error`.
     """
 
-    __slots__ = ("base", "error", "key", "messages", "partition", "positions", "request", "retries", "settled", "size",
-                 "stored", "weight")  # fmt: skip
+    __slots__ = ("base", "error", "has_due", "key", "messages", "partition", "positions", "request", "retries",
+                 "settled", "size", "stored", "weight")  # fmt: skip
 
     def __init__(self, partition: Partition, request: PushRequest) -> None:
         self.partition = partition
@@ -60,6 +63,7 @@ class PushChunk:
         self.size = 0
         self.retries = 0
         self.settled = False
+        self.has_due = False
         self.base = -1
         self.stored: list[Stored] | None = None
         self.error: errors.QueenError | None = None
@@ -70,6 +74,8 @@ class PushChunk:
         self.positions.append(position)
         self.weight += 1
         self.size += len(message.payload) + len(message.transaction_id)
+        if message.due is not None:
+            self.has_due = True
 
     def store_from(self, base: int) -> None:
         """All messages were stored, the first one at `base`."""
@@ -80,7 +86,8 @@ class PushChunk:
     def store_each(self, stored: list[Stored]) -> None:
         """The messages were stored, or found, one by one."""
         self.stored = stored
-        fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None]
+        # Those outside the order, at negative offsets, are nothing to deliver yet.
+        fresh = [row.offset for row in stored if not row.duplicate and row.offset is not None and row.offset >= 0]
         if fresh:
             self.partition.stored(max(fresh))
         self._settle()
@@ -129,13 +136,18 @@ class Push:
         stats: Stats,
         settings: EngineSettings,
         waits_max: int,
+        on_due: Callable[[int], None],
     ) -> None:
+        """`on_due` is told of scheduled messages that were stored: in how many ms the first of a chunk is due."""
+        self._on_due = on_due
         self._store = store
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
         self._messages_max = operation_messages_max(settings)
+        self._repeat_s = settings.push_repeat_ms_max / 1000
         self._sorting = asyncio.Semaphore(_SORTING_MAX)
+        self._repeating = asyncio.Semaphore(_REPEATING_MAX)
         self._waiting = asyncio.Semaphore(waits_max)
         self._asides: dict[asyncio.Task[None], list[PushChunk]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -205,13 +217,30 @@ class Push:
                 duplicates = sum(row.duplicate for row in chunk.stored)
                 counters.push_duplicates += duplicates
                 counters.push_messages += chunk.weight - duplicates
+                if chunk.has_due:
+                    counters.push_scheduled += sum(row.due_ms is not None for row in chunk.stored)
 
     async def _flush(self, chunks: list[PushChunk]) -> Collection[Hashable]:
         """The fast way, which waits for no lock. What needs more than it leaves the flush with its partitions."""
         if chunks[0].weight > self._messages_max:
             return self._set_aside(chunks, self._waiting, self._flush_large(chunks[0]))
         chunks.sort(key=attrgetter("partition.id"))
+        scheduled = {chunk.key for chunk in chunks if chunk.has_due}
+        if not scheduled:
+            return await self._flush_plain(chunks)
+        # The fast way knows no places outside the order. All chunks of such a partition go, so that none overtakes.
+        apart = [chunk for chunk in chunks if chunk.key in scheduled]
+        kept = set(self._set_aside(apart, self._sorting, self._flush_scheduled(apart)))
+        plain = [chunk for chunk in chunks if chunk.key not in scheduled]
+        try:
+            kept.update(await self._flush_plain(plain) if plain else ())
+        except errors.QueenError as error:
+            _fail(plain, error)  # Theirs alone: the others are on their way.
+        return kept
+
+    async def _flush_plain(self, chunks: list[PushChunk]) -> Collection[Hashable]:
         batch, groups = _assemble(chunks)
+        heads = _heads(groups)
         try:
             return self._settle(groups, await self._store.push(batch))
         except (errors.DuplicateTransaction, errors.Contention):
@@ -219,6 +248,15 @@ class Push:
         except errors.InvalidRequest as error:
             # One message that PostgreSQL cannot store fails alone, never with its neighbours.
             return self._set_aside(chunks, self._sorting, self._flush_apart(chunks, error))
+        except errors.StoreUnavailable as error:
+            doubt = self._doubt(heads, error)
+            return self._set_aside(chunks, self._repeating, self._repeat(chunks, doubt, wait=False))
+
+    async def _flush_scheduled(self, chunks: list[PushChunk]) -> None:
+        try:
+            await self._flush_thoroughly(chunks, wait=False)
+        except errors.InvalidRequest as error:
+            await self._flush_apart(chunks, error)
 
     def _settle(self, groups: list[list[PushChunk]], bases: tuple[int, ...]) -> Collection[Hashable]:
         kept: set[Hashable] = set()
@@ -232,9 +270,9 @@ class Push:
                 base += chunk.weight
         return kept
 
-    def _wait_for(self, group: list[PushChunk]) -> Collection[Hashable]:
+    def _wait_for(self, group: list[PushChunk], doubt: Doubt | None = None) -> Collection[Hashable]:
         """Wait for the row of one partition that somebody else has locked."""
-        return self._set_aside(group, self._waiting, self._flush_thoroughly(group, wait=True))
+        return self._set_aside(group, self._waiting, self._flush_thoroughly(group, wait=True, doubt=doubt))
 
     def _set_aside(
         self, chunks: list[PushChunk], slots: asyncio.Semaphore, work: Coroutine[None, None, None]
@@ -269,26 +307,75 @@ class Push:
             if key not in kept:
                 self.batcher.release(key)
 
-    async def _flush_thoroughly(self, chunks: list[PushChunk], *, wait: bool) -> None:
-        """Store with a search for duplicates. Partitions that could not be had are waited for, or are gone."""
+    async def _flush_thoroughly(self, chunks: list[PushChunk], *, wait: bool, doubt: Doubt | None = None) -> None:
+        """Store with a search for duplicates. Partitions that could not be had are waited for, or are gone.
+
+        With `doubt`, this repeats a flush whose outcome is unknown.
+        """
         batch, groups = _assemble(chunks)
-        stored = await self._patiently(lambda: self._store.push_deduplicating(batch, wait))
+        heads = _heads(groups)
+        try:
+            stored = await self._surely(lambda: self._store.push_deduplicating(batch, wait), doubt)
+        except errors.StoreUnavailable as error:
+            if doubt is not None:
+                raise
+            await self._repeat(chunks, self._doubt(heads, error), wait=wait)
+            return
         position = 0
         for group in groups:
             if stored[position].offset is None and not wait:
-                self._wait_for(group)
+                self._wait_for(group, doubt)
                 position += sum(chunk.weight for chunk in group)
                 continue
             for chunk in group:
                 rows = stored[position : position + chunk.weight]
                 position += chunk.weight
-                self._settle_each(chunk, rows)
+                self._settle_each(chunk, rows, doubt)
 
-    def _settle_each(self, chunk: PushChunk, rows: list[Stored]) -> None:
+    def _settle_each(self, chunk: PushChunk, rows: list[Stored], doubt: Doubt | None) -> None:
         if rows[0].offset is None:
             self._start_over(chunk)
-        else:
-            chunk.store_each(rows)
+            return
+        chunk.store_each(rows if doubt is None else claim(rows, doubt.heads[chunk.partition.id]))
+        if chunk.has_due:
+            dues_ms = [row.due_ms for row in rows if row.due_ms is not None]
+            if dues_ms:
+                self._on_due(min(dues_ms))
+
+    def _doubt(self, heads: dict[int, int], error: errors.StoreUnavailable) -> Doubt:
+        """What to repeat by. Raises the error again when nothing was sent, or pushes are not to be repeated."""
+        if not error.unknown or not self._repeat_s:
+            raise error
+        return Doubt(heads, asyncio.get_running_loop().time() + self._repeat_s, error)
+
+    async def _repeat(self, chunks: list[PushChunk], doubt: Doubt, *, wait: bool) -> None:
+        """Store what may be stored already. Queues without deduplication cannot be repeated and fail."""
+        self._counters.push_repeats += 1
+        queues = {chunk.partition.queue for chunk in chunks}
+        if any(queue.options is None for queue in queues):
+            names = sorted(queue.name for queue in queues)
+            await until_known(lambda: self._load_options(names), doubt)
+        safe = []
+        for chunk in chunks:
+            queue = self._catalog.queue(chunk.partition.queue.name) or chunk.partition.queue
+            if queue.deduplicates:
+                safe.append(chunk)
+            else:
+                chunk.fail(doubt.unrepeatable(queue.name))
+        large = [chunk for chunk in safe if chunk.weight > self._messages_max]
+        if large:
+            await self._flush_large(large[0], doubt)
+        elif safe:
+            await self._flush_thoroughly(safe, wait=wait, doubt=doubt)
+
+    async def _load_options(self, names: list[str]) -> None:
+        for name in names:
+            await self._catalog.ensure_queue(name)
+
+    async def _surely(self, call: Callable[[], Awaitable[T]], doubt: Doubt | None) -> T:
+        if doubt is None:
+            return await self._patiently(call)
+        return await until_known(lambda: self._patiently(call), doubt)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call that PostgreSQL gave up because several waited for each other; nothing of it was kept."""
@@ -332,18 +419,30 @@ class Push:
             except errors.QueenError as own:
                 chunk.fail(own)
 
-    async def _flush_large(self, chunk: PushChunk) -> None:
+    async def _flush_large(self, chunk: PushChunk, doubt: Doubt | None = None) -> None:
         """More than one operation's worth for one partition: several operations in one transaction."""
         size = self._messages_max
         parts = [chunk.messages[start : start + size] for start in range(0, chunk.weight, size)]
-        batches = [_one_partition(chunk.partition.id, part) for part in parts]
-        results = await self._patiently(lambda: self._store.push_together(batches))
-        self._settle_each(chunk, list(itertools.chain.from_iterable(results)))
+        batches = [_one_partition(chunk.partition.id, part, chunk.has_due) for part in parts]
+        heads = _heads([[chunk]])
+        try:
+            results = await self._surely(lambda: self._store.push_together(batches), doubt)
+        except errors.StoreUnavailable as error:
+            if doubt is not None:
+                raise
+            await self._repeat([chunk], self._doubt(heads, error), wait=True)
+            return
+        self._settle_each(chunk, list(itertools.chain.from_iterable(results)), doubt)
 
 
 def _fail(chunks: list[PushChunk], error: errors.QueenError) -> None:
     for chunk in chunks:
         chunk.fail(error)
+
+
+def _heads(groups: list[list[PushChunk]]) -> dict[int, int]:
+    """Where the partitions of a flush end, as far as known here."""
+    return {group[0].partition.id: group[0].partition.head for group in groups}
 
 
 def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]]:
@@ -358,7 +457,8 @@ def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]
             messages += chunk.messages
         counts.append(len(messages) - before)
         places += [place] * counts[-1]
-    return _batch([group[0].partition.id for group in groups], counts, places, messages), groups
+    has_due = any(chunk.has_due for chunk in chunks)
+    return _batch([group[0].partition.id for group in groups], counts, places, messages, has_due), groups
 
 
 def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
@@ -372,14 +472,17 @@ def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
             counts.append(0)
         counts[-1] += 1
         places.append(len(ids))
-    return _batch(ids, counts, places, [message for _, message in placed])
+    has_due = any(message.due is not None for _, message in placed)
+    return _batch(ids, counts, places, [message for _, message in placed], has_due)
 
 
-def _one_partition(partition_id: int, messages: list[NewMessage]) -> PushBatch:
-    return _batch([partition_id], [len(messages)], [1] * len(messages), messages)
+def _one_partition(partition_id: int, messages: list[NewMessage], has_due: bool) -> PushBatch:
+    return _batch([partition_id], [len(messages)], [1] * len(messages), messages, has_due)
 
 
-def _batch(partition_ids: list[int], counts: list[int], places: list[int], messages: list[NewMessage]) -> PushBatch:
+def _batch(
+    partition_ids: list[int], counts: list[int], places: list[int], messages: list[NewMessage], has_due: bool
+) -> PushBatch:
     trace_ids = [message.trace_id for message in messages]
     subs = [message.producer_sub for message in messages]
     return PushBatch(
@@ -390,4 +493,5 @@ def _batch(partition_ids: list[int], counts: list[int], places: list[int], messa
         [message.payload for message in messages],
         trace_ids if any(trace_ids) else None,
         subs if any(subs) else None,
+        [message.due for message in messages] if has_due else None,
     )

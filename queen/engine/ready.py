@@ -68,6 +68,7 @@ class ReadySet:
         "by_partition",
         "changed",
         "closed",
+        "delayed",
         "epochs",
         "group",
         "group_bytes",
@@ -91,6 +92,7 @@ class ReadySet:
         self.held: dict[int, float] = {}  # until when, on the loop's clock
         self.back: dict[int, Partition] = {}  # those of `held` that wait for a time, and for no lease of this server
         self.pauses: dict[int, float] = {}  # of those held elsewhere: the wait before the last look
+        self.delayed: dict[int, Partition] = {}  # those held back by the age of their first message
         self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
@@ -136,8 +138,15 @@ class ReadySet:
         self.held.pop(partition.id, None)
         if self.back:
             self.back.pop(partition.id, None)
+        if self.delayed:
+            self.delayed.pop(partition.id, None)
         if more:
             self.offer(partition)
+
+    def look_again(self) -> None:
+        """What held partitions back by age has changed: they are ready until somebody has looked."""
+        for partition in list(self.delayed.values()):
+            self.free(partition, more=True)
 
     def freed_elsewhere(self, partition: Partition, acked: int, ours: bool) -> None:
         """Another server settled a lease: one of `ours`, or one for which the partition was held back here."""
@@ -165,6 +174,8 @@ class ReadySet:
         if self._reads:
             self.changed.add(partition_id)
         self.ready.pop(partition_id, None)
+        if self.delayed:
+            self.delayed.pop(partition_id, None)
         self.held[partition_id] = until
         if self.back:
             self.back.pop(partition_id, None)
@@ -190,6 +201,7 @@ class ReadySet:
         self.held.pop(partition_id, None)
         self.back.pop(partition_id, None)
         self.pauses.pop(partition_id, None)
+        self.delayed.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
 
     def nudge(self) -> None:
@@ -206,6 +218,7 @@ class ReadySet:
         self.held.clear()
         self.back.clear()
         self.pauses.clear()
+        self.delayed.clear()
         for waiter in list(self._all_waiters()):
             waiter.wake(True)
 

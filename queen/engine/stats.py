@@ -19,6 +19,9 @@ class Counters:
     push_messages: int = 0
     push_duplicates: int = 0
     push_failed: int = 0
+    push_repeats: int = 0
+    push_scheduled: int = 0
+    scheduled_placed: int = 0
     pop_requests: int = 0
     pop_messages: int = 0
     pop_empty: int = 0

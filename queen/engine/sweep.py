@@ -76,7 +76,9 @@ class Sweeper:
                 ready.turn_page()
             ready.swept = True
         except errors.QueenError as error:
-            log.warning("sweep failed queue=%s group=%s error=%s", ready.queue.name, ready.group, error)
+            # An outage has a line of its own; one for each group would bury it.
+            level = logging.DEBUG if isinstance(error, errors.StoreUnavailable) else logging.WARNING
+            log.log(level, "sweep failed queue=%s group=%s error=%s", ready.queue.name, ready.group, error)
             ready.fail_page(error)
         except Exception:
             log.exception("sweep failed queue=%s group=%s", ready.queue.name, ready.group)
@@ -102,6 +104,8 @@ class Sweeper:
         if row.acked is not None and row.acked + 1 >= row.head:
             return
         if row.held_ms is None:
+            if partition.id in ready.delayed:
+                return  # Free in the database, but too young for its queue.
             if row.head > 0 and ready.is_held(partition.id) and partition.id not in ready.changed:
                 # Held here but free in the database: another server settled a lease of ours.
                 ready.free(partition, more=True)

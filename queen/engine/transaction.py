@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import NamedTuple
 
 from queen import errors
@@ -47,7 +48,11 @@ Result = Pushed | AckResult
 class Transaction:
     """The transact verb of the engine."""
 
-    def __init__(self, store: Store, catalog: Catalog, ack: Ack, limits: Limits, stats: Stats) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, ack: Ack, limits: Limits, stats: Stats, on_due: Callable[[int], None]
+    ) -> None:
+        """`on_due` is told of scheduled messages that were stored: in how many ms each is due."""
+        self._on_due = on_due
         self._store = store
         self._catalog = catalog
         self._ack = ack
@@ -148,8 +153,12 @@ class Transaction:
         for (position, partition), stored in zip(order, done.pushed, strict=True):
             found[position] = Pushed(messages[position], partition, stored)
             if not stored.duplicate and stored.offset is not None:
-                partition.stored(stored.offset)
                 self._counters.push_messages += 1
+                if stored.offset >= 0:
+                    partition.stored(stored.offset)
+            if stored.due_ms is not None:
+                self._counters.push_scheduled += 1
+                self._on_due(stored.due_ms)
         return found
 
     def _forget(self, operations: list[Operation]) -> None:

@@ -9,11 +9,12 @@ from queen.engine.ack import AckResult
 from queen.engine.catalog import Partition
 from queen.engine.pop import PopRequest
 from queen.engine.push import PushChunk, PushRequest
-from queen.model import NO_ID, AckItem
+from queen.model import MESSAGE, NO_ID, AckItem, decode_id
 from queen.store.base import Span
 from queen.wire import TimeTexts, encode, json_text, json_texts
 
 _LOW = 0xFFFFFFFFFFFF
+_HIGH = 0xFFF
 _NO_ID = NO_ID.encode()
 
 
@@ -56,7 +57,7 @@ def _sorted_out(chunk: PushChunk, parts: list[bytes]) -> None:
     tail = _place(chunk.partition)
     for position, message, stored in zip(chunk.positions, chunk.messages, chunk.stored, strict=True):
         offset = stored.offset
-        message_id = b"%b%03x-%012x" % (prefix, offset >> 48, offset & _LOW) if offset is not None else _NO_ID
+        message_id = b"%b%03x-%012x" % (prefix, offset >> 48 & _HIGH, offset & _LOW) if offset is not None else _NO_ID
         parts[position] = b'{"index":%d,"message_id":"%b","transaction_id":%b%b"%b"}' % (
             position,
             message_id,
@@ -118,13 +119,16 @@ def _messages(
     for offset, text, payload, created_at in zip(
         offsets, json_texts(span.transaction_ids), span.payloads, span.created_ats, strict=False
     ):
-        trace_id, producer_sub = extras.get(offset, _NO_EXTRAS) if extras else _NO_EXTRAS
+        place, trace_id, producer_sub = offset, _NULL, _NULL
+        if extras and offset in extras:
+            trace_id, producer_sub, first_place = extras[offset]
+            place = first_place if first_place is not None else offset
         out.append(
             b'{"id":"%b%03x-%012x","transactionId":%b,"traceId":%b,"data":%b,"producerSub":%b,"createdAt":"%b%b'
             % (
                 prefix,
-                offset >> 48,
-                offset & _LOW,
+                place >> 48 & _HIGH,
+                place & _LOW,
                 text,
                 trace_id,
                 payload,
@@ -135,14 +139,22 @@ def _messages(
         )
 
 
-_NO_EXTRAS = (b"null", b"null")
+_NULL = b"null"
 
 
-def _extras(span: Span) -> dict[int, tuple[bytes, bytes]]:
-    """Trace id and producer of the messages that have one, as JSON text by offset."""
+def _extras(span: Span) -> dict[int, tuple[bytes, bytes, int | None]]:
+    """Trace id and producer as JSON text, and the place announced first, of the messages that have one, by offset."""
     if span.extras is None:
         return {}
-    return {offset: (encode(trace_id), encode(sub)) for offset, trace_id, sub in json.loads(span.extras)}
+    return {
+        offset: (encode(trace_id), encode(sub), _announced(first_id))
+        for offset, trace_id, sub, first_id in json.loads(span.extras)
+    }
+
+
+def _announced(first_id: str | None) -> int | None:
+    place = decode_id(first_id, MESSAGE) if first_id is not None else None
+    return place[1] if place is not None else None
 
 
 def acked(items: list[AckItem], results: list[AckResult]) -> bytes:

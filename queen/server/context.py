@@ -19,6 +19,7 @@ from queen.server import numbers
 from queen.server.hot import Hot, read_body
 from queen.settings import Settings
 from queen.store.admin import AdminStore
+from queen.store.pool import Pool
 
 SLASH = "\U0010ffff"
 """Stands for a percent-encoded slash inside a path segment while the router splits the path; never a name's own."""
@@ -35,6 +36,7 @@ class Context:
     settings: Settings
     engine: Engine
     admin: AdminStore
+    pool: Pool
     hot: Hot
     mode: str = "safe"
     mode_reason: str = ""

@@ -54,6 +54,7 @@ async def listen(
         settings,
         runtime.engine,
         runtime.admin,
+        runtime.pool,
         Hot(runtime.engine, settings.engine),
         mode=instance.mode.name,
         mode_reason=instance.mode.reason,

@@ -25,6 +25,9 @@ _COUNTERS = {
     "push_messages": "Messages stored by push.",
     "push_duplicates": "Pushed messages that were stored before.",
     "push_failed": "Pushed messages that were not stored.",
+    "push_repeats": "Database operations of pushes that were repeated, because their connection broke.",
+    "push_scheduled": "Messages stored by push for later.",
+    "scheduled_placed": "Scheduled messages that took their place in the order.",
     "pop_requests": "Pop requests answered.",
     "pop_messages": "Messages delivered by pop.",
     "pop_empty": "Pop requests that found nothing.",
@@ -53,8 +56,17 @@ _GAUGES = {
     "pool_size": "Open connections.",
     "pool_idle": "Connections that nobody uses just now.",
     "pool_waiting": "Requests that wait for a connection.",
+    "pool_away": "Processes for which the database is away; they refuse requests at once.",
     "pool_size_max": "Most connections.",
     "workers": "Processes that serve.",
+}
+_POOL_TOTALS = {
+    "timeout": ("timeouts", "Requests that got no connection in time."),
+    "refused": ("refused", "Requests that were refused because the line for a connection was full."),
+    "connection_lost": ("connections_lost", "Connections that broke."),
+    "overrun": ("overruns", "Connections closed because PostgreSQL did not answer in time."),
+    "slow_call": ("slow_calls", "Calls of PostgreSQL that took more than a second."),
+    "outage": ("outages", "Times that the database went away."),
 }
 _HISTOGRAMS = (
     (
@@ -91,6 +103,7 @@ def snapshot(here: Context) -> dict[str, Any]:
             "idleConnections": int(gauges["pool_idle"]),
             "waitingRequests": int(gauges["pool_waiting"]),
         },
+        "pool": {"away": int(gauges["pool_away"])} | {kind: totals[f"pool_{kind}"] for kind in _POOL_TOTALS},
         "uptime": int(time.time() - here.started_at),
         "requests": {
             "total": sum(totals[f"{verb}_requests"] for verb in VERBS),
@@ -162,6 +175,9 @@ class _Collector:
             yield GaugeMetricFamily(f"queen_{name}", text, value=value)
         for name, text, key, unit in _HISTOGRAMS:
             yield _histogram(f"queen_{name}", text, {verb: numbers.buckets[key.format(verb)] for verb in VERBS}, unit)
+        for kind, (name, text) in _POOL_TOTALS.items():
+            yield CounterMetricFamily(f"queen_pool_{name}", text, value=numbers.totals[f"pool_{kind}"])
+        yield _wait_histogram(numbers.buckets["pool_wait_us"])
         yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", numbers.gauges["rss_bytes"])
         yield GaugeMetricFamily("queen_start_time_seconds", "When the instance started.", self._here.started_at)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
@@ -169,10 +185,20 @@ class _Collector:
         yield info
 
 
+def _wait_histogram(buckets: Buckets) -> Metric:
+    family = HistogramMetricFamily("queen_pool_wait_seconds", "Time that calls waited for a connection.", labels=[])
+    family.add_metric([], _steps(buckets, 1e-6), buckets.sum * 1e-6)
+    return family
+
+
 def _histogram(name: str, text: str, by_verb: dict[str, Buckets], unit: float) -> Metric:
     family = HistogramMetricFamily(name, text, labels=["verb"])
     for verb, buckets in by_verb.items():
-        running = list(itertools.accumulate(buckets.counts))
-        bounds = [f"{upper_bound(place) * unit:.9g}" for place in range(BUCKETS - 1)] + ["+Inf"]
-        family.add_metric([verb], list(zip(bounds, running, strict=True)), buckets.sum * unit)
+        family.add_metric([verb], _steps(buckets, unit), buckets.sum * unit)
     return family
+
+
+def _steps(buckets: Buckets, unit: float) -> list[tuple[str, float]]:
+    """(bound, how many up to it) of each bucket, as Prometheus counts."""
+    bounds = [f"{upper_bound(place) * unit:.9g}" for place in range(BUCKETS - 1)] + ["+Inf"]
+    return list(zip(bounds, itertools.accumulate(buckets.counts), strict=True))

@@ -22,7 +22,7 @@ PUBLISH_S: Final = 0.25
 """How old the numbers of another process of the instance may be."""
 
 _COUNTED_SIZES: Final = ("refused", "push_flushes", "pop_flushes", "ack_flushes")
-_POOL_GAUGES: Final = ("size", "idle", "waiting")
+_POOL_GAUGES: Final = ("size", "idle", "waiting", "away")
 VERBS: Final = ("push", "pop", "ack")
 
 

@@ -121,6 +121,14 @@ class DatabaseSettings:
     connection_idle_ms_max: int = setting(
         600_000, "A connection that is idle for this long is closed.", unit="ms", low=1_000, high=30 * _DAY_MS
     )
+    reconnect_ms_max: int = setting(
+        1_000, "Longest pause between attempts to reach a database that is away.", unit="ms", low=10, high=60_000
+    )
+    prepare_statements: bool | None = setting(
+        None,
+        "Prepare statements on the server; auto: unless a transaction pooler is in between.",
+        none_word="auto",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,13 @@ class EngineSettings:
         low=_KIB,
         high=_GIB,
         none_word="auto",
+    )
+    push_repeat_ms_max: int = setting(
+        10_000,
+        "How long a push whose connection broke before the answer is repeated; 0: not at all.",
+        unit="ms",
+        low=0,
+        high=600_000,
     )
     push_flushes_max: int = setting(
         1, "Pushes to the database in flight at once; one gathers most, more help when it is far away.", low=1, high=64
@@ -205,6 +220,13 @@ class EngineSettings:
         unit="ms",
         low=2_000,
         high=600_000,
+    )
+    scheduled_check_ms: int = setting(
+        5_000,
+        "Time between looks for scheduled messages that another server stored; own ones are known.",
+        unit="ms",
+        low=100,
+        high=60_000,
     )
     cached_partitions_max: int = setting(1_000_000, "Partitions whose ids stay in memory.", low=100, high=100_000_000)
     remembered_messages_max: int = setting(

@@ -45,6 +45,12 @@ class BigintArray(Array):
     oid, element_oid = 1016, 20
 
 
+class TimeArray(Array):
+    """timestamptz[] from µs since 2000-01-01 UTC."""
+
+    oid, element_oid = _TIMESTAMPTZ_ARRAY, 1184
+
+
 class IntArray(Array):
     """integer[]"""
 
@@ -93,11 +99,20 @@ def ints(values: Sequence[int]) -> IntArray:
 
 def bigints_or_null(values: Sequence[int | None]) -> BigintArray:
     """bigint[]; None becomes null."""
+    return BigintArray(_longs(values, BigintArray.element_oid))
+
+
+def times_or_null(values: Sequence[int | None]) -> TimeArray:
+    """timestamptz[] from µs since 2000-01-01 UTC; None becomes null."""
+    return TimeArray(_longs(values, TimeArray.element_oid))
+
+
+def _longs(values: Sequence[int | None], oid: int) -> bytes:
     if not values:
-        return BigintArray(_HEADER.pack(0, 0, 20, 0, 0)[:12])
-    parts = [_HEADER.pack(1, 1, 20, len(values), 1)]
+        return _HEADER.pack(0, 0, oid, 0, 0)[:12]
+    parts = [_HEADER.pack(1, 1, oid, len(values), 1)]
     parts += [_NULL if v is None else struct.pack(">iq", 8, v) for v in values]
-    return BigintArray(b"".join(parts))
+    return b"".join(parts)
 
 
 def _fixed(values: Sequence[int], oid: int, size: int, code: str) -> bytes:
@@ -154,7 +169,7 @@ class _BigintsLoader(Loader):
 
 _DUMPERS: list[tuple[type[Array], type[Dumper]]] = [
     (cls, type(f"_{cls.__name__}Dumper", (_ArrayDumper,), {"oid": cls.oid}))
-    for cls in (TextArray, BigintArray, IntArray, UuidArray)
+    for cls in (TextArray, BigintArray, IntArray, UuidArray, TimeArray)
 ]
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from queen.measure.buckets import Buckets
+from queen.model import Due
 from queen.store.cluster import ClusterStore
 
 
@@ -24,13 +26,29 @@ class PushBatch:
     payloads: list[bytes]
     trace_ids: list[bytes | None] | None
     producer_subs: list[bytes | None] | None
+    dues: list[Due | None] | None = None
+    """When each message takes its place in the order; `push` takes none of these."""
 
 
 class Stored(NamedTuple):
-    """One message of a thorough push: where it stands (None: its partition is gone), whether it was there before."""
+    """One message of a thorough push: where it stands (None: its partition is gone), whether it was there before.
+
+    A negative offset is a place outside the order; `due_ms` is then how long the message just stored stays there.
+    """
 
     offset: int | None
     duplicate: bool
+    due_ms: int | None = None
+
+
+class Placed(NamedTuple):
+    """What `place_due` did; see `place_due.sql`. `heads` has the offset after the newest message of each partition."""
+
+    partition_ids: tuple[int, ...]
+    heads: tuple[int, ...]
+    moved: int
+    blocked: tuple[int, ...]
+    due_ms: int | None
 
 
 @dataclass(slots=True)
@@ -45,10 +63,15 @@ class PopBatch:
     lease_ms: list[int]
     several: bool
     bytes_max: int = 32 << 20
+    delays_ms: list[int | None] | None = None
+    windows_ms: list[int | None] | None = None
 
 
 class Span(NamedTuple):
-    """The messages one candidate got. Texts are UTF-8; created_ats are µs since 2000-01-01 UTC."""
+    """The messages one candidate got. Texts are UTF-8; created_ats are µs since 2000-01-01 UTC.
+
+    With `held_ms` it got nothing yet: only `place` and `head` say something then.
+    """
 
     place: int
     first_offset: int
@@ -59,6 +82,7 @@ class Span(NamedTuple):
     payloads: list[bytes]
     created_ats: tuple[int, ...]
     extras: str | None
+    held_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -228,12 +252,19 @@ class Store(ClusterStore, Protocol):
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         """Those of these queues that exist, in no order."""
 
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        """Move messages that are due to the end of the order; at most `limit`, none of the partitions in `skip`."""
+
     async def forget_leases(self, older_than_s: int) -> int:
         """Remove what is left of dead leases over several partitions."""
 
     @property
     def durability(self) -> str:
         """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
+
+    @property
+    def waits(self) -> Buckets:
+        """Times that calls waited for a connection, in µs."""
 
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

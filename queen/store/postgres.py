@@ -11,11 +11,13 @@ from typing import Any
 from psycopg import AsyncRawCursor, sql
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store import arrays
 from queen.store.base import (
     Acked,
     AckRow,
     PartitionRow,
+    Placed,
     PopBatch,
     PushBatch,
     QueueRow,
@@ -42,10 +44,10 @@ class PostgresStore(PostgresCluster):
         self._pool = pool
         self._schema = schema
         self._push = self._call("push", 7, "select")
-        self._push_deduplicating = self._call("push_deduplicating", 8)
+        self._push_deduplicating = self._call("push_deduplicating", 10)
         self._ack = self._call("ack", 5)
         self._ack_failed = self._call("ack_failed", 8)
-        self._transact = self._call("transact", 20)
+        self._transact = self._call("transact", 22)
         self._extend = self._call(
             "extend", 3, "select place, (extract(epoch from lease_until) * 1000000)::bigint - 946684800000000 from"
         )
@@ -58,6 +60,7 @@ class PostgresStore(PostgresCluster):
             "subscribe", 4, "select created from", casts=("integer", "text", "text", "timestamptz")
         )
         self._ensure_queue = self._call("ensure_queue", 1, "select", casts=("text",), tail=", null, null")
+        self._place_due = self._call("place_due", 3, casts=("integer", "bigint", "bigint[]"))
         self._forget_leases = self._call("forget_leases", 1, "select", casts=("bigint",))
         self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))
         self._partition_names = self._call("partition_names", 1)
@@ -83,8 +86,8 @@ class PostgresStore(PostgresCluster):
         return rows[0][0]  # type: ignore[no-any-return]
 
     async def push_deduplicating(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
-        rows = await self._fetch(self._push_deduplicating, (*_push_parameters(batch), wait))
-        return [Stored(row[1], row[2]) for row in rows]
+        rows = await self._fetch(self._push_deduplicating, _thorough_parameters(batch, wait))
+        return [Stored(*row[1:]) for row in rows]
 
     async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
         results = []
@@ -92,16 +95,16 @@ class PostgresStore(PostgresCluster):
             cursors: list[AsyncRawCursor[Row]] = []
             for batch in batches:
                 cursor: AsyncRawCursor[Row] = AsyncRawCursor(connection)
-                await cursor.execute(self._push_deduplicating, (*_push_parameters(batch), True), binary=True)
+                await cursor.execute(self._push_deduplicating, _thorough_parameters(batch, True), binary=True)
                 cursors.append(cursor)
             for cursor in cursors:
-                results.append([Stored(row[1], row[2]) for row in await cursor.fetchall()])
+                results.append([Stored(*row[1:]) for row in await cursor.fetchall()])
         return results
 
     async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
         statement = self._pops.get(epoch)
         if statement is None:
-            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 8)
+            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 10)
         rows = await self._fetch(
             statement,
             (
@@ -113,6 +116,8 @@ class PostgresStore(PostgresCluster):
                 arrays.bigints(batch.lease_ms),
                 batch.several,
                 batch.bytes_max,
+                arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
+                arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
             ),
         )
         return [Span(*row) for row in rows]
@@ -124,10 +129,11 @@ class PostgresStore(PostgresCluster):
         return [Acked(*row) for row in await self._fetch(self._ack_failed, _failed_parameters(rows))]
 
     async def transact(self, batch: PushBatch | None, plain: list[AckRow], failures: list[AckRow]) -> Transacted:
-        pushes = _push_parameters(batch if batch is not None else _NO_MESSAGES)
-        rows = await self._fetch(self._transact, (*pushes, *_ack_parameters(plain), *_failed_parameters(failures)))
+        given = batch if batch is not None else _NO_MESSAGES
+        acks = (*_ack_parameters(plain), *_failed_parameters(failures))
+        rows = await self._fetch(self._transact, (*_push_parameters(given), *acks, *_due_parameters(given)))
         return Transacted(
-            [Stored(row[2], row[3]) for row in rows if row[0] == "push"],
+            [Stored(row[2], row[3], row[9]) for row in rows if row[0] == "push"],
             [Acked(row[1], *row[4:]) for row in rows if row[0] == "ack"],
             [Acked(row[1], *row[4:]) for row in rows if row[0] == "failed"],
         )
@@ -198,6 +204,10 @@ class PostgresStore(PostgresCluster):
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         return [QueueRow(*row) for row in await self._fetch(self._queues_by_id, (arrays.ints(queue_ids),))]
 
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        rows = await self._fetch(self._place_due, (limit, bytes_max, arrays.bigints(skip)))
+        return Placed(*rows[0])
+
     async def forget_leases(self, older_than_s: int) -> int:
         rows = await self._fetch(self._forget_leases, (older_than_s,))
         return int(rows[0][0])
@@ -205,6 +215,10 @@ class PostgresStore(PostgresCluster):
     @property
     def durability(self) -> str:
         return self._pool.durability
+
+    @property
+    def waits(self) -> Buckets:
+        return self._pool.waits
 
     def stats(self) -> dict[str, int]:
         return self._pool.stats()
@@ -225,6 +239,19 @@ def _push_parameters(batch: PushBatch) -> tuple[object, ...]:
         arrays.texts(batch.payloads),
         arrays.uuids(batch.trace_ids) if batch.trace_ids is not None else None,
         arrays.texts(batch.producer_subs) if batch.producer_subs is not None else None,
+    )
+
+
+def _thorough_parameters(batch: PushBatch, wait: bool) -> tuple[object, ...]:
+    return (*_push_parameters(batch), wait, *_due_parameters(batch))
+
+
+def _due_parameters(batch: PushBatch) -> tuple[object, object]:
+    if batch.dues is None:
+        return None, None
+    return (
+        arrays.times_or_null([due.at_us if due is not None else None for due in batch.dues]),
+        arrays.bigints_or_null([due.delay_ms if due is not None else None for due in batch.dues]),
     )
 
 

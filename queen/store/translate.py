@@ -13,6 +13,8 @@ _NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
 _REFUSED = {"QN001": "duplicate", "QN002": "ack_rejected", "QN003": "gone"}
 _READ_ONLY = "25006"
 _CANCELLED = "57014"
+# PostgreSQL answered, and gave the statement up: nothing of it was kept. All else leaves open what became of it.
+_KNOWN = frozenset({_READ_ONLY, _CANCELLED})
 # A failed connection attempt carries no SQLSTATE. In other languages than English such a refusal counts as "away".
 _REFUSALS = (
     "authentication failed",
@@ -40,7 +42,7 @@ def translate(error: BaseException) -> errors.QueenError | None:
     if isinstance(error, psycopg.Error):
         return _by_state(error, error.sqlstate or "")
     if isinstance(error, OSError | TimeoutError):
-        return errors.StoreUnavailable(f"the database did not answer: {error or type(error).__name__}")
+        return errors.StoreUnavailable(f"the database did not answer: {error or type(error).__name__}", unknown=True)
     return None
 
 
@@ -64,7 +66,8 @@ def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     if state.startswith("22"):
         return errors.InvalidRequest(f"PostgreSQL cannot store this: {text}")
     if _is_away(error, state):
-        return errors.StoreUnavailable(f"the database is away: {text}")
+        known = state in _KNOWN or state.startswith("53")
+        return errors.StoreUnavailable(f"the database is away: {text}", unknown=not known)
     return errors.QueenError(f"unexpected database error {state}: {text}")
 
 

@@ -369,7 +369,7 @@ async def test_what_is_held_back_is_looked_at_again_when_options_change() -> Non
         ready.take(1, None)
         two.leases.hold(ready, partition, 3600)  # As a delay does it.
         assert partition.id not in ready.ready
-        await configure(store, one, "orders", delayedProcessing=1)
+        await configure(store, one, "orders", retryLimit=1)
         await asyncio.sleep(SOON_S)
         assert ids_of(await pop(two)) == ["b"]
 

@@ -174,7 +174,7 @@ async def test_messages_stand_partition_by_partition_in_order() -> None:
 @in_virtual_time
 async def test_trace_ids_and_producers_stand_at_their_messages() -> None:
     trace = str(uuid.uuid4())
-    extras = json.dumps([[6, trace, None], [7, None, 'me "'], [9, trace, "x"]])
+    extras = json.dumps([[6, trace, None, None], [7, None, 'me "', None], [9, trace, "x", None]])
     found = popped((partition(), span("a", "b", "c", first=5, extras=extras)))
     assert [row["traceId"] for row in found["messages"]] == [None, trace, None]
     assert [row["producerSub"] for row in found["messages"]] == [None, None, 'me "']

@@ -105,6 +105,23 @@ class Session:
         assert [row.n for row in rows] == list(range(1, len(rows) + 1))
         return [(row.offset, row.duplicate) for row in rows]
 
+    def schedule(self, partition: int, *ids: str, delay_ms: int = 60_000) -> list[int | None]:
+        """Stores messages for later; where they stand."""
+        arrays = push_arrays({partition: ids})
+        types = (*_PUSH, "boolean", "timestamptz[]", "bigint[]")
+        return [
+            row.offset for row in self.call("push_deduplicating", types, *arrays, True, None, [delay_ms] * len(ids))
+        ]
+
+    def ripen(self) -> None:
+        """Every scheduled message is due."""
+        self.rows(
+            "update {s}.messages set scheduled_at = scheduled_at - interval '1 day' where scheduled_at is not null"
+        )
+
+    def place_due(self, *, limit: int = 1000, skip: Sequence[int] = ()) -> Row:
+        return self.call("place_due", ("integer", "bigint", "bigint[]"), limit, 1 << 20, list(skip))[0]
+
     def pop(
         self,
         *partitions: int,

@@ -153,7 +153,7 @@ def test_extras_name_the_messages_that_have_them(session: Session) -> None:
     session.push({number: ["a", "b", "c"]}, trace_ids=[None, trace, None], subs=[None, None, "me"])
     session.open_cursors([number])
     row = session.pop(number)[0]
-    assert session.one("select %s::jsonb", row.extras) == [[1, str(trace), None], [2, None, "me"]]
+    assert session.one("select %s::jsonb", row.extras) == [[1, str(trace), None, None], [2, None, "me", None]]
 
 
 def test_gaps_in_the_offsets_are_told(session: Session, p: int) -> None:

@@ -42,6 +42,10 @@ class Bench(ABC):
         """Take one message out, so that the offsets have a gap."""
 
     @abstractmethod
+    async def pass_time(self, seconds: float) -> None:
+        """What is stored, and what is scheduled, is so much older at once."""
+
+    @abstractmethod
     async def dead_letters(self) -> list[tuple[int, bytes, bytes, int]]:
         """(offset, transaction id, error, retries) of each, the oldest first."""
 

@@ -17,11 +17,13 @@ from queen.store.base import Stored
 from tests.store.bench import GROUP, LEASE, OTHER_LEASE, Bench, candidates, ids_of, messages, on_bench, payload
 from tests.store.contract_acks import AckContract
 from tests.store.contract_cluster import ClusterContract
+from tests.store.contract_delays import DelayContract
+from tests.store.contract_scheduled import ScheduledContract
 from tests.store.contract_transactions import TransactionContract
 from tests.support.memory_rows import DEFAULTS
 
 
-class StoreContract(AckContract, ClusterContract, TransactionContract):
+class StoreContract(AckContract, ClusterContract, TransactionContract, DelayContract, ScheduledContract):
     """The whole suite."""
 
     # Queues and partitions.
@@ -165,7 +167,7 @@ class StoreContract(AckContract, ClusterContract, TransactionContract):
         assert span.payloads == [payload("ä".encode()), payload(b"b")]
         assert len(span.created_ats) == 2
         assert span.created_ats[0] <= span.created_ats[1]
-        assert json.loads(span.extras or "") == [[0, str(trace), None], [1, str(trace), None]]
+        assert json.loads(span.extras or "") == [[0, str(trace), None, None], [1, str(trace), None, None]]
 
     @on_bench
     async def test_pop_without_trace_ids_has_no_extras(self, bench: Bench) -> None:

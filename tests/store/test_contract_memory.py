@@ -37,6 +37,9 @@ class MemoryBench(Bench):
         kept = self.memory.partitions[partition_id].messages
         kept[:] = [message for message in kept if message.offset != offset]
 
+    async def pass_time(self, seconds: float) -> None:
+        self.memory.advance(seconds)
+
     async def dead_letters(self) -> list[tuple[int, bytes, bytes, int]]:
         return [(one.offset, one.transaction_id, one.error, one.retries) for one in self.memory.dead_letters]
 

@@ -19,8 +19,10 @@ from queen.store.postgres import PostgresStore
 from tests.store.bench import Bench, OpenBench
 from tests.store.contract import StoreContract
 
-TABLES = ("queues", "partitions", "cursors", "subscriptions", "leases", "dead_letters", "messages", "instances",
-          "changes_0", "changes_1")  # fmt: skip
+TABLES = (
+    "queues", "partitions", "cursors", "subscriptions", "leases", "dead_letters", "messages", "scheduled_places",
+    "instances", "changes_0", "changes_1",
+)  # fmt: skip
 
 
 class PostgresBench(Bench):
@@ -50,6 +52,16 @@ class PostgresBench(Bench):
     async def remove(self, partition_id: int, offset: int) -> None:
         await self._session.execute(
             'delete from messages where partition_id = %s and "offset" = %s', (partition_id, offset)
+        )
+
+    async def pass_time(self, seconds: float) -> None:
+        await self._session.execute(
+            "update messages set created_at = created_at - %(s)s * interval '1 second',"
+            " scheduled_at = scheduled_at - %(s)s * interval '1 second'",
+            {"s": seconds},
+        )
+        await self._session.execute(
+            "update partitions set last_write_at = last_write_at - %s * interval '1 second'", (seconds,)
         )
 
     async def dead_letters(self) -> list[tuple[int, bytes, bytes, int]]:

@@ -47,6 +47,7 @@ class Trouble:
         self._gates: dict[str, Gate] = {}
         self._gates_after: dict[str, Gate] = {}
         self._errors: dict[str, deque[Exception]] = {}
+        self._errors_after: dict[str, deque[Exception]] = {}
 
     def block(self, name: str, *, after: bool = False, skip: int = 0) -> Gate:
         """A gate before the work of these calls, or after it: done, but the answer is not there yet.
@@ -60,6 +61,10 @@ class Trouble:
     def fail(self, name: str, *failures: Exception) -> None:
         """The next calls of this name raise these, one each."""
         self._errors.setdefault(name, deque()).extend(failures)
+
+    def fail_after(self, name: str, *failures: Exception) -> None:
+        """The next calls of this name do their work and raise these, one each: the answer gets lost."""
+        self._errors_after.setdefault(name, deque()).extend(failures)
 
     async def before(self, name: str) -> None:
         """To be awaited at the start of a call."""
@@ -77,3 +82,6 @@ class Trouble:
         gate = self._gates_after.get(name)
         if gate is not None:
             await gate.passed()
+        failures = self._errors_after.get(name)
+        if failures:
+            raise failures.popleft()

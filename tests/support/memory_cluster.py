@@ -5,26 +5,35 @@ Whoever is in `ears` gets every notification at once, as PostgreSQL delivers it 
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Callable
 
 from queen.store.cluster import Beat, Change
 from tests.support.gates import Trouble
+from tests.support.memory_rows import START_US
 
 
 class MemoryCluster:
-    """Mixed into the in-memory store, which has the clock."""
+    """Mixed into the in-memory store: its clock, and what several engines share."""
 
     def __init__(self) -> None:
         self.trouble = Trouble()
+        self._shift_us = 0
+        self._looks = 0
         self.instances: dict[uuid.UUID, int] = {}
         self.leader: tuple[uuid.UUID | None, int] = (None, 0)
         self.changes: list[tuple[int, Change]] = []
         self.ears: list[Callable[[str], None]] = []
 
     def now(self) -> int:
-        """The time of the database, µs since 2000."""
-        raise NotImplementedError
+        """The time of the database, µs since 2000; never the same twice."""
+        self._looks += 1
+        return START_US + int(asyncio.get_running_loop().time() * 1_000_000) + self._shift_us + self._looks
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock of the database alone."""
+        self._shift_us += int(seconds * 1_000_000)
 
     async def beat(self, instance_id: uuid.UUID, lease_ms: int) -> Beat:
         await self.trouble.before("beat")

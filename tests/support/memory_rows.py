@@ -69,11 +69,13 @@ class MessageState:
     once: bool
     trace_id: bytes | None = None
     producer_sub: bytes | None = None
+    due_us: int | None = None
+    announced: int | None = None
 
 
 @dataclass(slots=True)
 class PartitionState:
-    """A partition with its messages in order; offsets may have gaps."""
+    """A partition with its messages in order; offsets may have gaps. `scheduled` ones stand outside the order."""
 
     id: int
     queue: QueueState
@@ -82,7 +84,9 @@ class PartitionState:
     first_offset: int = 0
     last_us: int = 0
     epoch: int = 1
+    next_place: int = -1
     messages: list[MessageState] = field(default_factory=list)
+    scheduled: list[MessageState] = field(default_factory=list)
     by_transaction: dict[bytes, list[MessageState]] = field(default_factory=dict)
 
     def append(self, message: MessageState) -> None:
@@ -92,10 +96,26 @@ class PartitionState:
         self.next_offset = message.offset + 1
         self.last_us = message.created_us
 
+    def schedule(self, message: MessageState) -> None:
+        """Store a message outside the order."""
+        message.offset = self.next_place
+        self.next_place -= 1
+        self.scheduled.append(message)
+        self.by_transaction.setdefault(message.transaction_id, []).append(message)
+
+    def place(self, message: MessageState, now: int) -> None:
+        """Give a scheduled message its place at the end of the order."""
+        self.scheduled.remove(message)
+        self.by_transaction[message.transaction_id].remove(message)
+        message.announced, message.offset, message.due_us = message.offset, self.next_offset, None
+        message.created_us = max(now, self.last_us)
+        self.append(message)
+
     def once(self, transaction_id: bytes) -> int | None:
-        """The offset of the first message that claims this transaction id."""
+        """The offset of the first message that claims this transaction id, the one it was announced at."""
         found = self.by_transaction.get(transaction_id, ())
-        return min((message.offset for message in found if message.once), default=None)
+        places = (m.announced if m.announced is not None else m.offset for m in found if m.once)
+        return min(places, default=None)
 
     def after(self, offset: int, limit: int) -> list[MessageState]:
         """Up to `limit` messages behind an offset."""

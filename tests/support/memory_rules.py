@@ -7,9 +7,9 @@ import json
 import uuid
 from typing import Any
 
-from queen import errors
-from queen.store.base import Acked, AckRow, PushBatch, Stored
-from tests.support.memory_rows import CursorState, MessageState
+from queen import errors, model
+from queen.store.base import Acked, AckRow, Placed, PushBatch, Span, Stored
+from tests.support.memory_rows import CursorState, MessageState, PartitionState
 
 
 def parts(batch: PushBatch) -> dict[int, list[int]]:
@@ -66,15 +66,66 @@ def ms_left(cursor: CursorState, now: int) -> int | None:
     return -(-(cursor.lease_until - now) // 1000) if cursor.lease_until and cursor.lease_until > now else None
 
 
-def extras(messages: list[MessageState]) -> str | None:
+def due_us(due: model.Due | None, now: int) -> int | None:
+    """When a message takes its place in the order; None for at once, also when the time has passed."""
+    if due is None:
+        return None
+    at = due.at_us if due.at_us is not None else now + (due.delay_ms or 0) * 1000
+    return at if at > now else None
+
+
+def place_due(partitions: dict[int, PartitionState], locked: set[int], now: int, limit: int, bytes_max: int) -> Placed:
+    """Move scheduled messages that are due to the end of their partitions."""
+    waiting = [(one.due_us, -one.offset, one, p) for p in partitions.values() for one in p.scheduled if one.due_us]
+    waiting.sort(key=lambda entry: entry[:2])
+    due = [(one, p) for due_us, _, one, p in waiting if due_us <= now]
+    blocked = {p.id for _, p in due[:limit]} & locked
+    free = [(one, p) for one, p in due if p.id not in blocked][:limit]
+    before = itertools.accumulate((len(one.payload) for one, _ in free), initial=0)
+    moved = [pair for pair, size in zip(free, before, strict=False) if size < bytes_max]
+    for one, partition in moved:
+        partition.place(one, now)
+    left = [one.due_us for _, _, one, p in waiting if one.due_us is not None and p.id not in blocked]
+    heads = {p.id: p.next_offset for _, p in sorted(moved, key=lambda pair: pair[1].id)}
+    due_ms = -(-(min(left) - now) // 1000) if left else None
+    return Placed(tuple(heads), tuple(heads.values()), len(moved), tuple(sorted(blocked)), due_ms)
+
+
+def aged(messages: list[MessageState], delay_ms: int | None, now: int) -> list[MessageState]:
+    """The first message, and those after it that are at least the delay old."""
+    if delay_ms is None:
+        return messages
+    old = itertools.takewhile(lambda message: message.created_us <= now - delay_ms * 1000, messages[1:])
+    return [*messages[:1], *old]
+
+
+def held_span(
+    place: int,
+    partition: PartitionState,
+    found: list[MessageState],
+    delay_ms: int | None,
+    window_ms: int | None,
+    now: int,
+) -> Span | None:
+    """What a pop answers when its first message is too young; None when it is not."""
+    if not found or (delay_ms is None and window_ms is None):
+        return None
+    left_us = found[0].created_us + max(delay_ms or 0, window_ms or 0) * 1000 - now
+    if left_us <= 0:
+        return None
+    return Span(place + 1, -1, None, 0, partition.next_offset, [], [], (), None, -(-left_us // 1000))
+
+
+def extras(partition: PartitionState, messages: list[MessageState]) -> str | None:
     rows: list[list[Any]] = [
         [
             message.offset,
             str(uuid.UUID(bytes=message.trace_id)) if message.trace_id else None,
             message.producer_sub.decode() if message.producer_sub else None,
+            model.encode_id(model.MESSAGE, partition.id, message.announced) if message.announced is not None else None,
         ]
         for message in messages
-        if message.trace_id or message.producer_sub
+        if message.trace_id or message.producer_sub or message.announced is not None
     ]
     return json.dumps(rows) if rows else None
 

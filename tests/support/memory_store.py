@@ -20,10 +20,12 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
+from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
     PartitionRow,
+    Placed,
     PopBatch,
     PushBatch,
     QueueRow,
@@ -46,13 +48,17 @@ from tests.support.memory_rows import (
     start_us,
 )
 from tests.support.memory_rules import (
+    aged,
     base,
     check_order,
+    due_us,
     extras,
     foreign_duplicate,
+    held_span,
     move,
     ms_left,
     parts,
+    place_due,
     within,
 )
 
@@ -92,19 +98,8 @@ class MemoryStore(MemoryCluster):
         self.dead_letters: list[DeadLetter] = []
         self._ids: dict[str, itertools.count[int]] = {}
         self._unlocked = asyncio.Condition()
-        self._shift_us = 0
-        self._looks = 0
 
-    # The clock, and what only tests and administrators do.
-
-    def now(self) -> int:
-        """The time of the database, µs since 2000; never the same twice."""
-        self._looks += 1
-        return START_US + int(asyncio.get_running_loop().time() * 1_000_000) + self._shift_us + self._looks
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock of the database alone."""
-        self._shift_us += int(seconds * 1_000_000)
+    # What only tests and administrators do.
 
     async def unlock(self, partition_id: int) -> None:
         """The other session gives a partition's row back."""
@@ -142,6 +137,7 @@ class MemoryStore(MemoryCluster):
 
     @_call
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
+        assert batch.dues is None, "scheduled messages go to push_deduplicating"
         by_partition = parts(batch)
         live = [n for n in batch.partition_ids if n in self.partitions and n not in self.locked]
         for number in live:
@@ -209,8 +205,17 @@ class MemoryStore(MemoryCluster):
             if known is not None:
                 return Stored(known, True)
         message = self._message(partition, place, batch, now)
-        partition.append(message)
-        return Stored(message.offset, False)
+        message.due_us = due_us(batch.dues[place] if batch.dues else None, now)
+        if message.due_us is None:
+            partition.append(message)
+            return Stored(message.offset, False)
+        partition.schedule(message)
+        return Stored(message.offset, False, -(-(message.due_us - now) // 1000))
+
+    @_call
+    async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
+        free = {number: one for number, one in self.partitions.items() if number not in skip}
+        return place_due(free, self.locked, self.now(), limit, bytes_max)
 
     # Pop.
 
@@ -234,8 +239,13 @@ class MemoryStore(MemoryCluster):
             allowed = limit - used[batch.requests[place]]
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
-            if found:
-                spans.append(self._lease(place, partition, cursor, found, batch, now))
+            delay_ms = batch.delays_ms[place] if batch.delays_ms else None
+            window_ms = batch.windows_ms[place] if batch.windows_ms else None
+            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            if held is not None:
+                spans.append(held)
+            elif found:
+                spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
 
     def _write_leases(self, batch: PopBatch, now: int) -> None:
@@ -273,7 +283,7 @@ class MemoryStore(MemoryCluster):
             [message.transaction_id for message in found],
             [message.payload for message in found],
             tuple(message.created_us for message in found),
-            extras(found),
+            extras(partition, found),
         )
 
     # Ack and extend.
@@ -441,7 +451,7 @@ class MemoryStore(MemoryCluster):
             partition = self.partitions.get(number)
             offsets = [m.offset for m in partition.by_transaction.get(transaction_id, ())] if partition else []
             ahead = [offset for offset in offsets if above < offset <= top]
-            behind = [offset for offset in offsets if offset <= above]
+            behind = [offset for offset in offsets if 0 <= offset <= above]
             found.append(ahead[nth] if nth < len(ahead) else max(behind, default=None))
         return found
 
@@ -521,8 +531,12 @@ class MemoryStore(MemoryCluster):
     def durability(self) -> str:
         return "committed"
 
+    @property
+    def waits(self) -> Buckets:
+        return Buckets()
+
     def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0}
+        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)

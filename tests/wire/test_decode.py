@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queen import errors, model, wire
-from queen.model import COMPLETED, DEAD, FAILED, QUEUE_MODE, RETRY
+from queen.model import COMPLETED, DEAD, FAILED, QUEUE_MODE, RETRY, Due, NewMessage
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -224,11 +224,54 @@ def test_a_trace_id_that_is_no_uuid_is_ignored(text: str) -> None:
     assert wire.decode_push(item(traceId=json.dumps(text).encode()))[0].trace_id is None
 
 
-@pytest.mark.parametrize("field", [{"delaySeconds": b"1"}, {"delaySeconds": b"0.5"}, {"scheduledAt": b'"2026-01-01"'}])
-def test_a_message_for_later_is_refused_and_not_delivered_now(field: dict[str, bytes]) -> None:
-    assert "$.items[0]" in refusal(wire.decode_push, item(**field)).message
-    null = dict.fromkeys(field, b"null")
-    assert len(wire.decode_push(item(**null))) == 1
+DUES = [
+    ({}, None),
+    ({"delaySeconds": b"null", "scheduledAt": b"null"}, None),
+    ({"delaySeconds": b"1"}, Due(None, 1000)),
+    ({"delaySeconds": b"0.0015"}, Due(None, 2)),
+    ({"delaySeconds": b"0"}, Due(None, 0)),
+    ({"scheduledAt": b'"2000-01-01T00:00:01.000002Z"'}, Due(1_000_002, None)),
+    ({"scheduledAt": b'"2000-01-01T02:00:01+02:00"', "delaySeconds": b"null"}, Due(1_000_000, None)),
+    ({"scheduledAt": b'"2000-01-02"'}, Due(86_400_000_000, None)),
+    ({"scheduledAt": b'"1900-01-01T00:00:00Z"'}, Due(0, None)),
+    ({"scheduledAt": b'"9999-12-31T23:59:59-12:00"'}, Due(252_455_659_199_000_000, None)),
+    ({"scheduledAt": b'"0001-01-01T00:00:00+14:00"'}, Due(0, None)),
+]
+BAD_DUES = [
+    {"delaySeconds": b"1", "scheduledAt": b'"2030-01-01T00:00:00Z"'},
+    {"delaySeconds": b"-1"},
+    {"delaySeconds": b"1e300"},
+    {"delaySeconds": b"315360001"},
+    {"delaySeconds": b'"1"'},
+    {"delaySeconds": b"true"},
+    {"scheduledAt": b'""'},
+    {"scheduledAt": b'"tomorrow"'},
+    {"scheduledAt": b'"2030-13-01T00:00:00Z"'},
+    {"scheduledAt": b"1893456000"},
+]
+
+
+def in_transaction(flat: bool, **fields: bytes) -> bytes:
+    """A transaction with one push."""
+    own = b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields.items())
+    push = b'"queue":"q","payload":1' + (b"," + own if own else b"")
+    return b'{"operations":[{"type":"push",%b}]}' % (push if flat else b'"items":[{%b}]' % push)
+
+
+@pytest.mark.parametrize(("fields", "due"), DUES)
+def test_a_message_may_be_for_later(fields: dict[str, bytes], due: Due | None) -> None:
+    assert [message.due for message in wire.decode_push(item(**fields))] == [due]
+    for flat in (False, True):
+        [message] = wire.decode_transaction(in_transaction(flat, **fields)).operations
+        assert isinstance(message, NewMessage)
+        assert message.due == due
+
+
+@pytest.mark.parametrize("fields", BAD_DUES)
+def test_a_bad_time_refuses_the_request(fields: dict[str, bytes]) -> None:
+    assert "$.items[0]" in refusal(wire.decode_push, item(**fields)).message
+    for flat in (False, True):
+        assert "$.operations[0]" in refusal(wire.decode_transaction, in_transaction(flat, **fields)).message
 
 
 # Ack.

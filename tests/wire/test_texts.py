@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from queen import model, wire
 
 NUMBERS = st.integers(1, (1 << 48) - 1)
-OFFSETS = st.integers(0, (1 << 60) - 1)
+OFFSETS = st.integers(0, (1 << 59) - 1)
+PLACES = st.integers(-(1 << 59), -1)  # outside the order
 KINDS = st.sampled_from([model.MESSAGE, model.PARTITION, model.QUEUE, model.DEAD_LETTER])
 EPOCH_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 LAST_US = int((datetime(9999, 12, 31, tzinfo=UTC) - EPOCH_2000).total_seconds()) * 1_000_000
@@ -24,7 +25,7 @@ MICROSECONDS = st.integers(0, LAST_US)
 # Ids.
 
 
-@given(KINDS, NUMBERS, OFFSETS)
+@given(KINDS, NUMBERS, OFFSETS | PLACES)
 def test_ids_carry_their_place_and_look_like_uuids(kind: int, number: int, offset: int) -> None:
     text = model.encode_id(kind, number, offset)
     assert model.decode_id(text, kind) == (number, offset)

@@ -53,7 +53,7 @@ async def list_dead_letters(
 def _dead_letter(row: Any) -> dict[str, Any]:
     return {
         "id": model.encode_id(model.DEAD_LETTER, row.dead_letter_id),
-        "messageId": model.encode_id(model.MESSAGE, row.partition_id, row.offset),
+        "messageId": str(row.first_id or model.encode_id(model.MESSAGE, row.partition_id, row.offset)),
         "transactionId": row.transaction_id,
         "partitionId": model.encode_id(model.PARTITION, row.partition_id),
         "queue": row.queue,

@@ -3,20 +3,31 @@
 -- Creates pop_<epoch>(), the pop that reads the child messages_<epoch>. One function per live epoch, because a read
 -- that names its child costs a fraction of one that goes through the parent and finds the child while it runs.
 --
--- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several, bytes_max)
---   → one row per candidate leased
+-- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several, bytes_max, delays_ms, windows_ms)
+--   → one row per candidate that was leased, or is held back
 --   partition_ids, groups   the candidates, one per (partition, group), those of one request side by side
 --   requests                which request a candidate serves; `batches` is that request's limit over all its candidates
 --   lease_ids, lease_ms     fencing id and length of the lease; a null lease id means: ack at delivery, no lease
 --   several                 some lease id stands for several candidates, so it is written down for extend()
 --   bytes_max               a candidate gets no further message once its payloads have reached this many bytes
+--   delays_ms, windows_ms   delayedProcessing and windowBuffer of a candidate's queue, null for none; both arrays are null
+--                           when no candidate has one
+-- A message is delivered when it is at least the delay old. A window holds the whole partition back until its first
+-- undelivered message is that old, and then lets all go. That is "nothing until the partition was quiet that long, but
+-- anyway that long after the first write since the last delivery": created_at never decreases along the offsets, so
+-- whatever follows a quiet time of that length is that old, and the first write since a delivery that left nothing is
+-- the first undelivered message. After a delivery that left some (more than a batch, or given back) the rest is as old as
+-- it is, and goes on without a new wait.
+-- The batch is taken before it is cut by age, so a backlog of young messages is never walked through.
 -- Columns of a row
 --   place         the candidate, counted from 1. A candidate without a row got nothing; examine() says why
+--   held_ms       null, or how long until the first message may be delivered; then nothing was leased, and the columns of
+--                 messages are null
 --   first_offset  offset of the first message; `offsets` is null when the rest follow without a gap
 --   attempt       how often this span was handed out, this time included
 --   head          offset after the newest message of the partition
 --   transaction_ids, payloads, created_ats   the messages, in order
---   extras        null, or [[offset, trace_id, producer_sub], …] of the messages that have one
+--   extras        null, or [[offset, trace_id, producer_sub, first_id], …] of the messages that have one
 -- The lease ends at the last message handed out. Never waits: a cursor locked by another call is skipped.
 -- Tables written, in lock order: cursors, leases.
 create or replace function create_pop(p_epoch integer) returns void
@@ -25,10 +36,11 @@ begin
     execute format($template$
 create or replace function pop_%1$s(
     p_partition_ids bigint[], p_groups text[], p_requests integer[], p_batches integer[], p_lease_ids uuid[],
-    p_lease_ms bigint[], p_several boolean, p_bytes_max bigint default 33554432
+    p_lease_ms bigint[], p_several boolean, p_bytes_max bigint default 33554432,
+    p_delays_ms bigint[] default null, p_windows_ms bigint[] default null
 ) returns table (
     place integer, first_offset bigint, offsets bigint[], attempt integer, head bigint,
-    transaction_ids text[], payloads text[], created_ats timestamptz[], extras text
+    transaction_ids text[], payloads text[], created_ats timestamptz[], extras text, held_ms bigint
 ) language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $pop$
 #variable_conflict use_column
 begin
@@ -42,8 +54,9 @@ begin
     return query
     with claimed as materialized (
         select i.*, c.acked, c.deliveries, p.next_offset
-          from unnest(p_partition_ids, p_groups, p_requests, p_batches, p_lease_ids, p_lease_ms)
-               with ordinality i (partition_id, consumer_group, request, batch, lease_id, lease_ms, n)
+          from unnest(p_partition_ids, p_groups, p_requests, p_batches, p_lease_ids, p_lease_ms, p_delays_ms,
+                      p_windows_ms)
+               with ordinality i (partition_id, consumer_group, request, batch, lease_id, lease_ms, delay_ms, window_ms, n)
          cross join lateral (
                 select t.acked, t.deliveries, t.epoch from cursors t
                  where t.partition_id = i.partition_id and t.consumer_group = i.consumer_group
@@ -57,22 +70,27 @@ begin
                     partition by c.request order by c.n rows between unbounded preceding and 1 preceding), 0) as allowed
           from claimed c
     ), found as materialized (
-        select b.n, b.partition_id, b.consumer_group, b.lease_id, b.lease_ms, b.next_offset, b.deliveries, m.*
+        select b.n, b.partition_id, b.consumer_group, b.lease_id, b.lease_ms, b.next_offset, b.deliveries, m.*,
+               m.created_ats[1] + greatest(b.delay_ms, b.window_ms) * interval '1 millisecond' - now() as wait
           from bounded b
          cross join lateral (
                 select min(r."offset") as first_offset, max(r."offset") as last_offset, count(*) as messages,
                        array_agg(r."offset") as offsets, array_agg(r.transaction_id) as transaction_ids,
                        array_agg(r.payload) as payloads, array_agg(r.created_at) as created_ats,
-                       json_agg(json_build_array(r."offset", r.trace_id, r.producer_sub))
-                            filter (where r.trace_id is not null or r.producer_sub is not null) as extras
+                       json_agg(json_build_array(r."offset", r.trace_id, r.producer_sub, r.first_id))
+                            filter (where r.trace_id is not null or r.producer_sub is not null
+                                       or r.first_id is not null) as extras
                   from (select m.*, sum(octet_length(m.payload)) over (
                                    order by m.partition_id, m."offset"
                                    rows between unbounded preceding and 1 preceding) as bytes_before
                           from messages_%1$s m
                          where m.partition_id = b.partition_id and m."offset" > b.acked
                          order by m.partition_id, m."offset" limit b.allowed) r
-                 where coalesce(r.bytes_before, 0) < p_bytes_max) m
-         where b.allowed > 0
+                 -- The first one always counts: its age decides whether anything goes.
+                 where r.bytes_before is null
+                    or r.bytes_before < p_bytes_max
+                       and (b.delay_ms is null or r.created_at <= now() - b.delay_ms * interval '1 millisecond')) m
+         where b.allowed > 0 and m.messages > 0
     ), leased as (
         update cursors c
            set lease_id = f.lease_id,
@@ -83,15 +101,21 @@ begin
                deliveries = case when f.lease_id is null then 0 else c.deliveries + 1 end,
                retries = case when f.lease_id is null then 0 else c.retries end
           from found f
-         where c.partition_id = f.partition_id and c.consumer_group = f.consumer_group and f.messages > 0
+         where c.partition_id = f.partition_id and c.consumer_group = f.consumer_group
+           and (f.wait is null or f.wait <= interval '0')
     )
     select f.n::integer, f.first_offset,
            case when f.last_offset - f.first_offset + 1 = f.messages then null else f.offsets end,
            case when f.lease_id is null then 1 else f.deliveries + 1 end, f.next_offset,
-           f.transaction_ids, f.payloads, f.created_ats, f.extras::text
+           f.transaction_ids, f.payloads, f.created_ats, f.extras::text, null::bigint
       from found f
-     where f.messages > 0
-     order by f.n;
+     where f.wait is null or f.wait <= interval '0'
+     union all
+    select f.n::integer, null, null, null, f.next_offset, null, null, null, null,
+           ceil(extract(epoch from f.wait) * 1000)::bigint
+      from found f
+     where f.wait > interval '0'
+     order by 1;
 end
 $pop$
 $template$, p_epoch);

@@ -3,7 +3,8 @@
 -- For acks of a lease that another instance handed out, or that name no lease. from and to are the cursor and the end
 -- of the leased span; without a lease the end is the partition's newest message. Several entries with the same
 -- partition and transaction id mean the lowest position, then the next, and so on. What lies behind the cursor is
--- answered too, so that a repeated ack finds what it acknowledged before.
+-- answered too, so that a repeated ack finds what it acknowledged before. A message that still waits outside the order,
+-- under a negative offset, was never delivered and is not found.
 -- "offset 0" keeps the bounds out of the inner reads: with them, the planner may walk the primary key through the whole
 -- backlog and compare transaction ids, where the index on them has the one row.
 create or replace function locate(
@@ -27,7 +28,7 @@ begin
             select r."offset"
               from (select m."offset" from messages m
                      where m.transaction_id = u.transaction_id and m.partition_id = u.partition_id offset 0) r
-             where ahead."offset" is null and r."offset" <= u.low
+             where ahead."offset" is null and r."offset" <= u.low and r."offset" >= 0
              order by r."offset" desc limit 1) behind on true
      order by u.n;
 end

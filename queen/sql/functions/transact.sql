@@ -1,4 +1,4 @@
--- transact(push parameters…, ack parameters…, failed parameters…) → one row per pushed message and per acked cursor
+-- transact(push parameters…, ack parameters…, failed parameters…, scheduled_ats, delays_ms) → one row per pushed message and per acked cursor
 --
 -- Pushes and acks together or not at all: the parameters are those of push_deduplicating(), ack() and ack_failed().
 -- Raises, and keeps nothing:
@@ -6,8 +6,8 @@
 --   QN002              an ack or failure changed nothing: its lease, its cursor or its position is wrong
 --   QN003, detail n    the partition of message n is gone
 -- Two equal transaction ids inside the call are no error: the first wins, the second is told as its duplicate.
--- Columns: kind (push, ack, failed), place, and what the three functions return of it.
--- Tables written, in lock order: partitions (by id), messages, cursors (by partition, group; acks before failures),
+-- Columns: kind (push, ack, failed), place, and what the three functions return of it; held_ms of a push is its due_ms.
+-- Tables written, in lock order: partitions (by id), scheduled_places, messages, cursors (by partition, group; acks before failures),
 -- counters, dead_letters.
 create or replace function transact(
     p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
@@ -15,7 +15,8 @@ create or replace function transact(
     p_ack_partition_ids bigint[], p_ack_groups text[], p_ack_lease_ids uuid[], p_ack_completed bigint[],
     p_ack_retried bigint[],
     p_failed_partition_ids bigint[], p_failed_groups text[], p_failed_lease_ids uuid[], p_failed_completed bigint[],
-    p_failed_retried bigint[], p_failed_failed bigint[], p_failed_dead bigint[], p_failed_errors text[]
+    p_failed_retried bigint[], p_failed_failed bigint[], p_failed_dead bigint[], p_failed_errors text[],
+    p_scheduled_ats timestamptz[] default null, p_delays_ms bigint[] default null
 ) returns table (kind text, place integer, "offset" bigint, duplicate boolean, acked_was bigint, acked bigint,
                  released boolean, dead_letter_id bigint, dead_offset bigint, held_ms bigint)
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -23,12 +24,15 @@ language plpgsql set search_path from current set enable_seqscan = off set plan_
 declare
     v_offsets       bigint[];
     v_duplicates    boolean[];
+    v_dues_ms       bigint[];
     v_bad           bigint;
 begin
     if cardinality(p_transaction_ids) > 0 then
-        select array_agg(s."offset" order by s.n), array_agg(s.duplicate order by s.n) into v_offsets, v_duplicates
+        select array_agg(s."offset" order by s.n), array_agg(s.duplicate order by s.n),
+               array_agg(s.due_ms order by s.n)
+          into v_offsets, v_duplicates, v_dues_ms
           from push_deduplicating(p_partition_ids, p_counts, p_places, p_transaction_ids, p_payloads, p_trace_ids,
-                                  p_producer_subs) s;
+                                  p_producer_subs, true, p_scheduled_ats, p_delays_ms) s;
         v_bad := array_position(v_offsets, null);
         if v_bad is not null then
             raise exception 'partition is gone' using errcode = 'QN003', detail = v_bad;
@@ -43,8 +47,8 @@ begin
         end if;
         return query
         select 'push', u.n::integer, u."offset", u.duplicate, null::bigint, null::bigint, null::boolean, null::bigint,
-               null::bigint, null::bigint
-          from unnest(v_offsets, v_duplicates) with ordinality u ("offset", duplicate, n)
+               null::bigint, u.due_ms
+          from unnest(v_offsets, v_duplicates, v_dues_ms) with ordinality u ("offset", duplicate, due_ms, n)
          order by u.n;
     end if;
     if cardinality(p_ack_partition_ids) > 0 then
