@@ -261,3 +261,19 @@ async def test_one_that_cannot_be_stored_fails_alone() -> None:
         )
         assert good.chunks[0].error is None
         assert bad.chunks[0].error is not None
+
+
+@in_virtual_time
+async def test_a_repeated_push_stores_a_scheduled_message_once_and_places_it_on_time() -> None:
+    store = MemoryStore()
+    async with open_engine(store, loops=True, scheduled_check_ms=60_000) as engine:
+        await engine.catalog.ensure_queue("orders")
+        # It is stored, and the answer is lost.
+        store.trouble.fail_after("push_deduplicating", errors.StoreUnavailable("the connection broke", unknown=True))
+        began_at = now()
+        [chunk] = (await engine.push([later("a", 5)])).chunks
+        assert chunk.stored is not None
+        assert chunk.stored[0].offset == -1
+        assert store.trouble.calls["push_deduplicating"] == 2
+        await asyncio.sleep(began_at + 5.1 - now())
+        assert [one.transaction_id for one in store.messages("orders", "eu")] == [b"a"]

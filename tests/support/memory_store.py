@@ -240,8 +240,7 @@ class MemoryStore(MemoryCluster):
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
             delay_ms = batch.delays_ms[place] if batch.delays_ms else None
-            window_ms = batch.windows_ms[place] if batch.windows_ms else None
-            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            held = held_span(place, partition, found, batch, now)
             if held is not None:
                 spans.append(held)
             elif found:
