@@ -192,7 +192,7 @@ class Hearing:
             try:
                 await self._step()
             except errors.QueenError as error:
-                log.warning("cannot follow other servers yet error=%s", error.message)
+                _tell("cannot follow other servers yet", error)
                 await asyncio.sleep(_RETRY_S)
             except Exception:
                 log.exception("cannot follow other servers")
@@ -279,7 +279,13 @@ class Hearing:
                 if await self._read():
                     pause = POLL_FIRST_S
             except errors.QueenError as error:
-                log.warning("cannot read announcements error=%s", error.message)
+                _tell("cannot read announcements", error)
+
+
+def _tell(what: str, error: errors.QueenError) -> None:
+    """Log a failure; of an outage the pool tells, once for all."""
+    level = logging.DEBUG if isinstance(error, errors.StoreUnavailable) else logging.WARNING
+    log.log(level, "%s error=%s", what, error.message)
 
 
 def _ignore() -> None:

@@ -160,7 +160,9 @@ class Outbox:
             )
         except errors.QueenError as error:
             self._counters.announcements_failed += 1
-            log.warning("announcement failed number=%d error=%s", self._number, error.message)
+            # The pool tells of an outage, once for all.
+            level = logging.DEBUG if isinstance(error, errors.StoreUnavailable) else logging.WARNING
+            log.log(level, "announcement failed number=%d error=%s", self._number, error.message)
             return False
         self._counters.announcements_sent += 1
         return True

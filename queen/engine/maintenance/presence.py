@@ -69,9 +69,13 @@ class Presence:
                 log.info("left without a word error=%s", error)
 
     async def tick(self) -> None:
-        """One beat."""
+        """One beat. While the database is away there is none, and the lead ends by itself."""
         began_at = self._clock.time()
-        beat = await self._store.beat(self.instance_id, self._lease_ms)
+        try:
+            beat = await self._store.beat(self.instance_id, self._lease_ms)
+        except errors.StoreUnavailable as error:
+            log.debug("no beat error=%s", error.message)  # The pool tells of an outage, once for all.
+            return
         self._known = True
         self._leads_until = began_at + self._lease_ms / 1000 if beat.leading else 0.0
         if beat.leading != self._said:
