@@ -37,6 +37,9 @@ class Counters:
     messages_hidden: int = 0
     upkeep_lock_timeouts: int = 0
     clients_stalled: int = 0
+    announcements_sent: int = 0
+    announcements_failed: int = 0
+    announcements_received: int = 0
     requests_refused: int = 0
     requests_failed: int = 0
 

@@ -218,7 +218,25 @@ class EngineSettings:
         "all", "Where a new consumer group starts: at the oldest message, or at new ones.", choices=("all", "new")
     )
     sweep_ms: int = setting(
-        5_000, "Time between looks for expired leases and overlooked work.", unit="ms", low=100, high=600_000
+        5_000,
+        "Time between looks for overlooked work, one queue and group at a time.",
+        unit="ms",
+        low=100,
+        high=600_000,
+    )
+    announce_ms: int = setting(
+        15,
+        "Time that news for other instances gather; nothing is sent while there are none.",
+        unit="ms",
+        low=1,
+        high=1_000,
+    )
+    leader_lease_ms: int = setting(
+        5_000,
+        "An instance that gives no sign of life for this long counts as gone, and another leads.",
+        unit="ms",
+        low=2_000,
+        high=600_000,
     )
     scheduled_check_ms: int = setting(
         5_000,

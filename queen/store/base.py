@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from queen.measure.buckets import Buckets
 from queen.model import Due
+from queen.store.cluster import ClusterStore
 
 
 @dataclass(slots=True)
@@ -243,7 +244,7 @@ class EpochUpkeep(Protocol):
         """Drop the tables that were put aside; their number, or None when some are left."""
 
 
-class Store(Protocol):
+class Store(ClusterStore, Protocol):
     """The data plane. Every method is one round trip and, if it writes, one commit.
 
     Raises StoreUnavailable, PoolTimeout, Overloaded, Contention, InvalidRequest (`queen.errors`).
@@ -315,6 +316,9 @@ class Store(Protocol):
         offset: int = 0,
     ) -> list[QueueRow]:
         """Queues by name, or namespace and task."""
+
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        """Those of these queues that exist, in no order."""
 
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         """Move messages that are due to the end of the order; at most `limit`, none of the partitions in `skip`."""

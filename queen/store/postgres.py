@@ -29,6 +29,7 @@ from queen.store.base import (
     Transacted,
 )
 from queen.store.pool import Connection, Pool
+from queen.store.postgres_cluster import PostgresCluster
 
 Row = tuple[Any, ...]
 
@@ -36,7 +37,7 @@ _TRIES_MAX = 3
 _NO_MESSAGES = PushBatch([], [], [], [], [], None, None)
 
 
-class PostgresStore:
+class PostgresStore(PostgresCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self, pool: Pool, schema: str) -> None:
@@ -64,6 +65,8 @@ class PostgresStore:
         self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))
         self._partition_names = self._call("partition_names", 1)
         self._find_queues = self._call("find_queues", 6, casts=("text", "text", "text", "text", "integer", "integer"))
+        self._queues_by_id = self._call("queues_by_id", 1)
+        self._prepare_cluster(pool.size_max)
         self._pops: dict[int, bytes] = {}
 
     def _call(
@@ -201,6 +204,9 @@ class PostgresStore:
     ) -> list[QueueRow]:
         rows = await self._fetch(self._find_queues, (name, namespace, task, search, limit, offset))
         return [QueueRow(*row) for row in rows]
+
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        return [QueueRow(*row) for row in await self._fetch(self._queues_by_id, (arrays.ints(queue_ids),))]
 
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         rows = await self._fetch(self._place_due, (limit, bytes_max, arrays.bigints(skip)))

@@ -25,7 +25,7 @@ async def configure(request: Request) -> dict[str, Any]:
     here = context(request)
     done = await here.admin.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
-    here.engine.catalog.learn(row)
+    here.engine.queue_changed(row)
     return {
         "configured": True,
         "queueId": model.encode_id(model.QUEUE, done.queue_id),
@@ -89,7 +89,7 @@ async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     """Delete a queue with everything in it. An unknown queue is no error."""
     here = context(request)
     existed = await here.admin.delete_queue(queue)
-    here.engine.catalog.forget_queue(queue)
+    here.engine.queue_deleted(queue)
     if existed:
         return {"deleted": True, "queue": queue, "existed": True}
     return {
