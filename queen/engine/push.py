@@ -338,7 +338,8 @@ class Push:
             return
         chunk.store_each(rows if doubt is None else claim(rows, doubt.heads[chunk.partition.id]))
         if chunk.has_due:
-            dues_ms = [row.due_ms for row in rows if row.due_ms is not None]
+            # A repetition learns nothing of when those are due that the first try stored: look.
+            dues_ms = [row.due_ms for row in rows if row.due_ms is not None] + ([0] if doubt is not None else [])
             if dues_ms:
                 self._on_due(min(dues_ms))
 

@@ -299,6 +299,11 @@ class Pool:
         """How often each kind of trouble happened."""
         return dict(self._history.totals)
 
+    @property
+    def size_max(self) -> int:
+        """Most connections."""
+        return self._settings.pool_size
+
     def stats(self) -> dict[str, int]:
         """size, idle, waiting (requests in the line), away (1: the database is); then totals: `totals()`, and more."""
         raw = self._pool.get_stats()

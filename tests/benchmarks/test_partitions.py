@@ -26,7 +26,7 @@ def test_every_count_has_a_window_in_every_round(
     assert [point.value for point in result.points] == [2, 20]
     assert [[window.repeat for window in point.windows] for point in result.points] == [[0, 1], [0, 1]]
     assert all(verdict.pushed == verdict.acked > 20 and not verdict.wrong for verdict in result.verdicts)
-    assert [verdict.order_judged for verdict in result.verdicts] == [False, True, False, True]
+    assert [verdict.order_judged for verdict in result.verdicts] == [False, False, True, True]
     assert result.points[1].rate_ratio is not None
     assert "result   valid" in capsys.readouterr().out
 

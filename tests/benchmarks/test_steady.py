@@ -36,18 +36,16 @@ def test_a_steady_rate_is_offered_and_consumed(
 
 
 def test_a_stall_is_in_the_latency_of_every_push_that_was_due_in_it(serve: Serve, tmp_path: Path) -> None:
-    """One second of standstill holds up every third push of three seconds. Few of them were sent in it, so the time
-    from sending alone shows it for the eight connections only."""
+    """One second of standstill holds up a third of the 1,500 pushes of three seconds. Only the four connections that
+    push had sent one before it, so the times from sending alone would show it in four of them."""
     file = tmp_path / "result.json"
     url = serve("stall")  # at message 500, about one second in
-    assert sustained.main([*QUICK, "--url", url, "--seconds", "3", "--output", str(file)]) in (0, 5)
+    assert sustained.main([*QUICK, "--url", url, "--size", "1", "--seconds", "3", "--output", str(file)]) in (0, 5)
     (one,) = read(file).windows
-    intended, service = one.window.latency["intended"], one.window.latency["push"]
-    assert intended.p99_ms >= 900
+    assert one.window.latency["intended"].p99_ms >= 900
+    assert one.window.latency["intended"].count > 1000
     assert one.pace.behind_s >= 0.8
-    assert one.pace.late >= 30
-    assert service.count > 100
-    assert service.p50_ms < 500
+    assert one.pace.late >= 300
 
 
 def test_a_burst_is_consumed_when_it_is_over(serve: Serve, tmp_path: Path) -> None:

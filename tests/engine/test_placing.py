@@ -14,6 +14,7 @@ from queen.engine.transaction import Pushed
 from queen.model import Due, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import Stored
+from tests.engine.cluster import open_cluster
 from tests.support.builders import ack, ids_of, message, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time, settle
 from tests.support.memory_store import MemoryStore
@@ -27,6 +28,19 @@ def now() -> float:
 def later(name: str, seconds: float, partition: str = "eu", payload: bytes = b"1") -> NewMessage:
     """A message for later."""
     return NewMessage("orders", partition, name.encode(), payload, None, None, Due(None, round(seconds * 1000)))
+
+
+@in_virtual_time
+async def test_a_poll_at_one_server_hears_of_messages_that_the_leader_places() -> None:
+    """The leader never heard of their partition: a server stored them, and is not the one to see to them."""
+    store = MemoryStore()
+    async with open_cluster(store, scheduled_check_ms=5000) as [one, two]:
+        assert one.presence.leading
+        await two.push([later("a", 60)])
+        task = asyncio.ensure_future(pop(two, wait_ms=600_000))
+        began_at = now()
+        assert ids_of(await task) == ["a"]
+        assert 60 <= now() - began_at < 61
 
 
 @in_virtual_time
@@ -247,3 +261,19 @@ async def test_one_that_cannot_be_stored_fails_alone() -> None:
         )
         assert good.chunks[0].error is None
         assert bad.chunks[0].error is not None
+
+
+@in_virtual_time
+async def test_a_repeated_push_stores_a_scheduled_message_once_and_places_it_on_time() -> None:
+    store = MemoryStore()
+    async with open_engine(store, loops=True, scheduled_check_ms=60_000) as engine:
+        await engine.catalog.ensure_queue("orders")
+        # It is stored, and the answer is lost.
+        store.trouble.fail_after("push_deduplicating", errors.StoreUnavailable("the connection broke", unknown=True))
+        began_at = now()
+        [chunk] = (await engine.push([later("a", 5)])).chunks
+        assert chunk.stored is not None
+        assert chunk.stored[0].offset == -1
+        assert store.trouble.calls["push_deduplicating"] == 2
+        await asyncio.sleep(began_at + 5.1 - now())
+        assert [one.transaction_id for one in store.messages("orders", "eu")] == [b"a"]

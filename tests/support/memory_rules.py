@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from queen import errors, model
-from queen.store.base import Acked, AckRow, Placed, PushBatch, Span, Stored
+from queen.store.base import Acked, AckRow, Placed, PopBatch, PushBatch, Span, Stored
 from tests.support.memory_rows import CursorState, MessageState, PartitionState
 
 
@@ -100,17 +100,13 @@ def aged(messages: list[MessageState], delay_ms: int | None, now: int) -> list[M
 
 
 def held_span(
-    place: int,
-    partition: PartitionState,
-    found: list[MessageState],
-    delay_ms: int | None,
-    window_ms: int | None,
-    now: int,
+    place: int, partition: PartitionState, found: list[MessageState], batch: PopBatch, now: int
 ) -> Span | None:
     """What a pop answers when its first message is too young; None when it is not."""
-    if not found or (delay_ms is None and window_ms is None):
+    held_ms = max((given[place] or 0) if given else 0 for given in (batch.delays_ms, batch.windows_ms))
+    if not found or not held_ms:
         return None
-    left_us = found[0].created_us + max(delay_ms or 0, window_ms or 0) * 1000 - now
+    left_us = found[0].created_us + held_ms * 1000 - now
     if left_us <= 0:
         return None
     return Span(place + 1, -1, None, 0, partition.next_offset, [], [], (), None, -(-left_us // 1000))

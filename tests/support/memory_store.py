@@ -35,7 +35,7 @@ from queen.store.base import (
     Stored,
     Transacted,
 )
-from tests.support.gates import Trouble
+from tests.support.memory_cluster import MemoryCluster
 from tests.support.memory_pool import NoPool
 from tests.support.memory_rows import (
     EPOCH_2000,
@@ -83,11 +83,11 @@ def _call(
     return call
 
 
-class MemoryStore(NoPool):
+class MemoryStore(NoPool, MemoryCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self) -> None:
-        self.trouble = Trouble()
+        super().__init__()
         self.locked: set[int] = set()
         self.locked_cursors: set[Place] = set()
         self.queues: dict[str, QueueState] = {}
@@ -98,19 +98,8 @@ class MemoryStore(NoPool):
         self.dead_letters: list[DeadLetter] = []
         self._ids: dict[str, itertools.count[int]] = {}
         self._unlocked = asyncio.Condition()
-        self._shift_us = 0
-        self._looks = 0
 
-    # The clock, and what only tests and administrators do.
-
-    def now(self) -> int:
-        """The time of the database, µs since 2000; never the same twice."""
-        self._looks += 1
-        return START_US + int(asyncio.get_running_loop().time() * 1_000_000) + self._shift_us + self._looks
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock of the database alone."""
-        self._shift_us += int(seconds * 1_000_000)
+    # What only tests and administrators do.
 
     async def unlock(self, partition_id: int) -> None:
         """The other session gives a partition's row back."""
@@ -251,8 +240,7 @@ class MemoryStore(NoPool):
             used[batch.requests[place]] += min(partition.next_offset - 1 - cursor.acked, limit)
             found = within(partition.after(cursor.acked, max(allowed, 0)), batch.bytes_max)
             delay_ms = batch.delays_ms[place] if batch.delays_ms else None
-            window_ms = batch.windows_ms[place] if batch.windows_ms else None
-            held = held_span(place, partition, found, delay_ms, window_ms, now)
+            held = held_span(place, partition, found, batch, now)
             if held is not None:
                 spans.append(held)
             elif found:
@@ -524,6 +512,10 @@ class MemoryStore(NoPool):
             and (search is None or search.lower() in queue.name.lower())
         ]
         return [self._row(queue) for queue in found[offset : offset + limit]]
+
+    @_call
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        return [self._row(queue) for queue in self.queues.values() if queue.id in queue_ids]
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:
