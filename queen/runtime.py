@@ -18,6 +18,7 @@ from queen.engine.engine import Engine
 from queen.settings import Settings
 from queen.store.admin import AdminStore
 from queen.store.budget import Budget, read_budget
+from queen.store.epochs import EpochStore
 from queen.store.listen import Listener
 from queen.store.migrate import MigrationReport, migrate
 from queen.store.pool import Pool
@@ -57,10 +58,16 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     await pool.open()
     try:
         waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
-        engine = Engine(PostgresStore(pool, settings.database.schema), settings.engine, waits_max)
+        schema = settings.database.schema
+        engine = Engine(
+            PostgresStore(pool, schema),
+            settings.engine,
+            waits_max,
+            EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
+        )
         engine.start()
         hearing = engine.hearing
-        listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)
+        listener = Listener(direct_dsn or dsn, schema, hearing.heard, hearing.up, hearing.down)
         listener.start()
         try:
             yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)

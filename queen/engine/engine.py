@@ -24,6 +24,7 @@ from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
+from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
@@ -35,7 +36,7 @@ from queen.engine.transaction import Operation, Result, Transaction
 from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
-from queen.store.base import QueueRow, Store
+from queen.store.base import EpochUpkeep, QueueRow, Store
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +71,13 @@ def _ignore(_: PopRequest) -> None:
 class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
-    def __init__(self, store: Store, settings: EngineSettings, waits_max: int = 4) -> None:
-        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection."""
+    def __init__(
+        self, store: Store, settings: EngineSettings, waits_max: int = 4, epochs: EpochUpkeep | None = None
+    ) -> None:
+        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
+
+        `epochs`: what rotation and retention work on; without it they do not run.
+        """
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -82,7 +88,7 @@ class Engine:
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: self.presence.leading)
+        placing = Placing(store, self.catalog, self.stats, settings, self._leads)
         self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings, self.outbox)
         self._pop = Pop(
@@ -112,6 +118,9 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        self._upkeep = Upkeep(epochs, settings, self.stats, self._leads) if epochs is not None else None
+        if self._upkeep is not None:
+            self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
         self.draining = False
 
     def start(self) -> None:
@@ -276,6 +285,9 @@ class Engine:
             await self._sweeper.first_look(ready)
         return ready
 
+    def _leads(self) -> bool:
+        return self.presence.leading
+
     def _join(self) -> None:
         """Other servers run, and may not know of this one yet."""
         if self._joining is not None:
@@ -313,6 +325,8 @@ class Engine:
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,
+            "epochs": self._upkeep.epochs if self._upkeep is not None else 0,
+            "last_rotation_timestamp_seconds": self._upkeep.rotation.last_at if self._upkeep is not None else 0,
         }
 
     def buckets(self) -> dict[str, Buckets]:

@@ -235,6 +235,34 @@ class EngineSettings:
         low=0,
         high=100_000_000,
     )
+    epoch_age_ms_min: int = setting(
+        600_000,
+        "Messages go to a new child table at this age at the earliest.",
+        unit="ms",
+        low=100,
+        high=30 * _DAY_MS,
+    )
+    epoch_age_ms_max: int = setting(
+        _DAY_MS,
+        "Messages go to a new child table at this age, whatever its size; later while there are many.",
+        unit="ms",
+        low=100,
+        high=365 * _DAY_MS,
+    )
+    epoch_bytes_max: int = setting(
+        _GIB,
+        "Messages go to a new child table when it is this large, without its indexes; later while there are many.",
+        unit="bytes",
+        low=64 * _KIB,
+        high=1024 * _GIB,
+    )
+    epochs_max: int = setting(100, "Most child tables of messages; no further one is opened.", low=8, high=1_000)
+    upkeep_ms: int = setting(
+        5_000, "Time between looks for expired messages and child tables that can go.", unit="ms", low=100, high=600_000
+    )
+    upkeep_lock_ms: int = setting(
+        50, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
+    )
 
 
 @dataclass(frozen=True, slots=True)

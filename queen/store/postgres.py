@@ -105,21 +105,25 @@ class PostgresStore(PostgresCluster):
         statement = self._pops.get(epoch)
         if statement is None:
             statement = self._pops[epoch] = self._call(f"pop_{epoch}", 10)
-        rows = await self._fetch(
-            statement,
-            (
-                arrays.bigints(batch.partition_ids),
-                arrays.texts(batch.groups),
-                arrays.ints(batch.requests),
-                arrays.ints(batch.batches),
-                arrays.uuids(batch.lease_ids),
-                arrays.bigints(batch.lease_ms),
-                batch.several,
-                batch.bytes_max,
-                arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
-                arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
-            ),
-        )
+        try:
+            rows = await self._fetch(
+                statement,
+                (
+                    arrays.bigints(batch.partition_ids),
+                    arrays.texts(batch.groups),
+                    arrays.ints(batch.requests),
+                    arrays.ints(batch.batches),
+                    arrays.uuids(batch.lease_ids),
+                    arrays.bigints(batch.lease_ms),
+                    batch.several,
+                    batch.bytes_max,
+                    arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
+                    arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
+                ),
+            )
+        except errors.EpochGone:
+            self._pops.pop(epoch, None)
+            return []  # Nothing is left there; `examine` and `next_epoch` say where to go on.
         return [Span(*row) for row in rows]
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:

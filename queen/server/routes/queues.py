@@ -80,7 +80,7 @@ async def show_queue(
         "options": {**row.options, "namespace": row.namespace, "task": row.task},
         "partitions": [_partition(partition, times.get(partition.partition_id)) for partition in partitions],
         "totals": _totals(totals),
-        "retainedBytes": None,
+        "retainedBytes": totals.retained_bytes if totals else 0,
     }
 
 
@@ -115,7 +115,7 @@ def _summary(row: QueueRow, stats: QueueStats | None) -> dict[str, Any]:
     return {
         **_head(row),
         "partitions": stats.partitions if stats else 0,
-        "retainedBytes": None,
+        "retainedBytes": stats.retained_bytes if stats else 0,
         "segments": {"segments": 0, "messages": total},
         "messages": {"total": total, "pending": pending, "processing": processing},
     }
