@@ -67,7 +67,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
         )
         engine.start()
         hearing = engine.hearing
-        listener = Listener(direct_dsn or dsn, schema, hearing.heard, hearing.up, hearing.down)
+        listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)
         listener.start()
         try:
             yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)

@@ -11,6 +11,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
@@ -25,6 +26,7 @@ from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
 from queen.engine.maintenance.upkeep import Upkeep
+from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
@@ -78,6 +80,8 @@ class Engine:
 
         `epochs`: what rotation and retention work on; without it they do not run.
         """
+        self.memory = Memory(settings)
+        settings = self.memory.fitted(settings)
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
@@ -88,11 +92,19 @@ class Engine:
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        placing = Placing(store, self.catalog, self.stats, settings, self._leads)
+        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: self.presence.leading)
         self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings, self.outbox)
         self._pop = Pop(
-            store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
+            store,
+            self.catalog,
+            self.leases,
+            self.limits,
+            self.memory,
+            self.stats,
+            self._timers,
+            settings,
+            self._ack.give_back,
         )
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
@@ -118,9 +130,13 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
-        self._upkeep = Upkeep(epochs, settings, self.stats, self._leads) if epochs is not None else None
+        self._upkeep = (
+            Upkeep(epochs, settings, self.stats, leading=lambda: self.presence.leading) if epochs is not None else None
+        )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if self.memory.watched:
+            self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
 
     def start(self) -> None:
@@ -221,6 +237,10 @@ class Engine:
         """The client of a pop has gone."""
         self._pop.leave(request)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read the answer to its end: what it leased goes back."""
+        await self._pop.undelivered(request)
+
     def queue_changed(self, row: QueueRow) -> None:
         """A queue was configured here: take its options over, and tell the other servers."""
         self.catalog.learn(row)
@@ -285,9 +305,6 @@ class Engine:
             await self._sweeper.first_look(ready)
         return ready
 
-    def _leads(self) -> bool:
-        return self.presence.leading
-
     def _join(self) -> None:
         """Other servers run, and may not know of this one yet."""
         if self._joining is not None:
@@ -318,6 +335,9 @@ class Engine:
             "leases": len(self.leases),
             "ready_partitions": sum(len(one.ready) for queue in self.catalog.queues() for one in queue.groups.values()),
             "refused": self.limits.refused,
+            "memory_max": self.memory.limit,
+            "memory_used": self.memory.used,
+            "memory_refused": self.memory.refused,
             "peers": self.presence.peers,
             "leading": int(self.presence.leading),
             "listening": int(self.hearing.listening),

@@ -38,6 +38,13 @@ class ServerSettings:
         flag="--cors-origin",
     )
     body_bytes_max: int = setting(64 * _MIB, "Largest request body.", unit="bytes", low=_KIB, high=2 * _GIB)
+    stall_timeout_ms: int = setting(
+        30_000,
+        "A client that neither sends the rest of its request nor reads its answer for this long is cut off.",
+        unit="ms",
+        low=1_000,
+        high=_DAY_MS,
+    )
     connections_max: int = setting(20_000, "Most client connections at once; more are refused.", low=1, high=1_000_000)
     keep_alive_ms: int = setting(
         75_000, "An idle client connection is closed after this.", unit="ms", low=0, high=_DAY_MS
@@ -187,6 +194,16 @@ class EngineSettings:
         unit="bytes",
         low=_MIB,
         high=1024 * _GIB,
+    )
+    memory_bytes_max: int | None = setting(
+        None,
+        "Memory of the process, kept by refusing requests with 503; auto is half of the machine's, counted only.",
+        unit="bytes",
+        low=128 * _MIB,
+        high=1024 * _GIB,
+        none_word="auto",
+        aliases=("QUEEN_MAX_MEMORY",),
+        flag="--max-memory",
     )
     parked_polls_max: int = setting(20_000, "Most long polls waiting at once; more are refused.", low=1, high=1_000_000)
     pop_batch_default: int = setting(200, "Messages a pop returns when it names no batch.", low=1, high=10_000)

@@ -330,6 +330,9 @@ class Store(ClusterStore, Protocol):
     def durability(self) -> str:
         """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
 
+    async def renew(self) -> None:
+        """Replace idle connections by fresh ones: the buffers of a connection grow with what it carries, for good."""
+
     @property
     def waits(self) -> Buckets:
         """Times that calls waited for a connection, in µs."""

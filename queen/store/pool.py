@@ -226,6 +226,10 @@ class Pool:
             self._check()
         return translate(error) or errors.QueenError(str(error))
 
+    async def renew(self) -> None:
+        """Replace the idle connections by fresh ones, and the others when they come back."""
+        await self._pool.drain()
+
     def _check(self) -> None:
         """One connection broke, so the idle ones may be broken too: have them tried now, not one by one by requests."""
         if self._checking is None or self._checking.done():

@@ -220,6 +220,9 @@ class PostgresStore(PostgresCluster):
     def durability(self) -> str:
         return self._pool.durability
 
+    async def renew(self) -> None:
+        await self._pool.renew()
+
     @property
     def waits(self) -> Buckets:
         return self._pool.waits

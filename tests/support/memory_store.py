@@ -20,7 +20,6 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
-from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
@@ -37,6 +36,7 @@ from queen.store.base import (
     Transacted,
 )
 from tests.support.memory_cluster import MemoryCluster
+from tests.support.memory_pool import NoPool
 from tests.support.memory_rows import (
     EPOCH_2000,
     START_US,
@@ -83,7 +83,7 @@ def _call(
     return call
 
 
-class MemoryStore(MemoryCluster):
+class MemoryStore(NoPool, MemoryCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self) -> None:
@@ -525,17 +525,6 @@ class MemoryStore(MemoryCluster):
         for key in old[:1000]:
             del self.leases[key]
         return len(old[:1000])
-
-    @property
-    def durability(self) -> str:
-        return "committed"
-
-    @property
-    def waits(self) -> Buckets:
-        return Buckets()
-
-    def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
