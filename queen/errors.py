@@ -155,3 +155,7 @@ class Contention(QueenError):
 
     code = "contention"
     retryable = True
+
+
+class EpochGone(Contention):
+    """A call looked into an epoch that was dropped meanwhile. Nothing was stored; repeating it looks elsewhere."""

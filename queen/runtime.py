@@ -18,6 +18,8 @@ from queen.engine.engine import Engine
 from queen.settings import Settings
 from queen.store.admin import AdminStore
 from queen.store.budget import Budget, read_budget
+from queen.store.epochs import EpochStore
+from queen.store.listen import Listener
 from queen.store.migrate import MigrationReport, migrate
 from queen.store.pool import Pool
 from queen.store.postgres import PostgresStore
@@ -46,8 +48,8 @@ class Runtime:
 async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = None) -> AsyncIterator[Runtime]:
     """Connect (waiting for a database that is down), migrate, start the engine; at the end stop and close all.
 
-    `direct_dsn` is for migrations, where `dsn` goes through a transaction pooler. Raises AccessDenied, SchemaMismatch,
-    and SettingsError when PostgreSQL can never grant the connections.
+    `direct_dsn` is for migrations and the listener, where `dsn` goes through a transaction pooler. Raises AccessDenied,
+    SchemaMismatch, and SettingsError when PostgreSQL can never grant the connections.
     """
     budget = await with_patience(lambda: read_budget(dsn, settings.database.pool_size, settings.server.workers))
     _check(budget)
@@ -56,11 +58,21 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     await pool.open()
     try:
         waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
-        engine = Engine(PostgresStore(pool, settings.database.schema), settings.engine, waits_max)
+        schema = settings.database.schema
+        engine = Engine(
+            PostgresStore(pool, schema),
+            settings.engine,
+            waits_max,
+            EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
+        )
         engine.start()
+        hearing = engine.hearing
+        listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)
+        listener.start()
         try:
             yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)
         finally:
+            await listener.stop()
             await engine.stop(settings.server.shutdown_timeout_ms / 1000)
     finally:
         await pool.close()

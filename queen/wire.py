@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -47,6 +48,12 @@ class PushBody(msgspec.Struct, gc=False):
     """The body of POST /api/v1/push."""
 
     items: list[PushItem]
+
+
+class PushLine(PushItem, gc=False, kw_only=True):
+    """One line of a streamed push; the request may name the queue once for all."""
+
+    queue: str | None = None  # type: ignore[assignment]
 
 
 class Ack(msgspec.Struct, gc=False):
@@ -125,6 +132,7 @@ class ExtendBody(msgspec.Struct, gc=False):
 
 
 _push_decoder = msgspec.json.Decoder(PushBody)
+_line_decoder = msgspec.json.Decoder(PushLine)
 _ack_decoder = msgspec.json.Decoder(Ack)
 _ack_batch_decoder = msgspec.json.Decoder(AckBatch)
 _extend_decoder = msgspec.json.Decoder(ExtendBody)
@@ -151,10 +159,54 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 def decode_push(body: bytes) -> list[NewMessage]:
     """The messages of a push body, with transaction ids minted where none was given."""
+    return _push_messages(_decode(_push_decoder, body).items)
+
+
+def decode_push_lines(
+    block: bytes, queue: str | None = None, partition: str | None = None
+) -> list[NewMessage | errors.InvalidRequest]:
+    """One entry for each line of a streamed push that is not blank, in order.
+
+    `queue` and `partition` are for lines that name none.
+    """
+    lines = [line for line in block.split(b"\n") if line and not line.isspace()]
+    try:
+        if not block.isascii():
+            block.decode()
+        items = _line_decoder.decode_lines(block)
+        # An object over two lines would be taken for one line.
+        if len(items) == len(lines):
+            return [*_push_messages(_named(items, queue, partition))]
+    except (errors.InvalidRequest, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        pass  # The one at fault fails alone; the way below finds it.
+    return [_push_line(line, queue, partition) for line in lines]
+
+
+def _push_line(line: bytes, queue: str | None, partition: str | None) -> NewMessage | errors.InvalidRequest:
+    try:
+        return _push_messages(_named([_decode(_line_decoder, line)], queue, partition))[0]
+    except errors.InvalidRequest as error:
+        return errors.InvalidRequest(error.message.replace("$.items[0]", "$"), hint=error.hint)
+
+
+def _named(items: list[PushLine], queue: str | None, partition: str | None) -> list[PushLine]:
+    for item in items:
+        if item.queue is None:
+            if queue is None:
+                raise errors.InvalidRequest(
+                    "bad body: Object missing required field `queue`", hint="name it in the line or as ?queue="
+                )
+            item.queue = queue
+        if item.partition is None:
+            item.partition = partition
+    return items
+
+
+def _push_messages(items: Sequence[PushItem]) -> list[NewMessage]:
     messages = []
     queue = partition = ""
     given: str | None = None
-    for place, item in enumerate(_decode(_push_decoder, body).items):
+    for place, item in enumerate(items):
         # Neighbours mostly name the same place: check it once.
         if item.queue != queue or item.partition != given or not partition:
             given = item.partition

@@ -109,7 +109,13 @@ def test_the_limits_are_the_defaults() -> None:
     found = 0
     for what, limit, key in rows("docs/http.md", "what", "limit", "setting"):
         if key:
-            text = limit.replace(",", "").replace(" MiB", "MiB").replace("1 minute", "1m").replace("1 day", "1d")
+            text = (
+                limit.replace(",", "")
+                .replace(" MiB", "MiB")
+                .replace("1 minute", "1m")
+                .replace("1 day", "1d")
+                .replace(" s", "s")
+            )
             assert parse(fields()[key], text) == fields()[key].default, what
             found += 1
     assert found >= 9
@@ -123,7 +129,7 @@ def _error_classes(cls: type[errors.QueenError] = errors.QueenError) -> Iterator
 
 def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     table = {code: int(status) for status, code, _ in rows("docs/http.md", "status", "code", "when")}
-    elsewhere = {"no_such_route": 404, "origin_refused": 400, "head_too_large": 431}
+    elsewhere = {"no_such_route": 404, "origin_refused": 400, "head_too_large": 431, "request_stalled": 408}
     assert {code: table.pop(code, None) for code in elsewhere} == elsewhere
     sent = {cls.code: status_of(cls.__new__(cls)) for cls in _error_classes()}
     assert {code: sent.get(code) for code in table} == table

@@ -42,6 +42,7 @@ DatabaseUrlOption = Annotated[str | None, _option("database.url", "URL")]
 PoolSizeOption = Annotated[str | None, _option("database.pool_size", "N")]
 ConnectionTimeoutOption = Annotated[str | None, _option("database.connection_timeout_ms", "MS")]
 DataDirOption = Annotated[str | None, _option("embedded.data_dir", "DIR")]
+MaxMemoryOption = Annotated[str | None, _option("engine.memory_bytes_max", "SIZE")]
 WorkersOption = Annotated[str | None, _option("server.workers", "N")]
 HighPerfOption = Annotated[bool | None, _option("engine.high_perf")]
 LogFormatOption = Annotated[str | None, _option("log.format", "text|json")]
@@ -55,6 +56,7 @@ SETTINGS_OPTIONS: Final = {
     "pool_size": "database.pool_size",
     "connection_timeout": "database.connection_timeout_ms",
     "data_dir": "embedded.data_dir",
+    "max_memory": "engine.memory_bytes_max",
     "workers": "server.workers",
     "high_perf": "engine.high_perf",
     "log_format": "log.format",

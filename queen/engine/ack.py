@@ -23,6 +23,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
+from queen.engine.outbox import Outbox
 from queen.engine.pop import PopRequest
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
@@ -206,8 +207,17 @@ def reduce(row: AckRow, items: list[AckItem], offsets: list[int | None], behind:
 class Ack:
     """The ack verb of the engine."""
 
-    def __init__(self, store: Store, catalog: Catalog, leases: Leases, stats: Stats, settings: EngineSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalog: Catalog,
+        leases: Leases,
+        stats: Stats,
+        settings: EngineSettings,
+        outbox: Outbox | None = None,
+    ) -> None:
         self._store = store
+        self._outbox = outbox
         self._catalog = catalog
         self._leases = leases
         self._counters = stats.counters
@@ -397,6 +407,8 @@ class Ack:
         if not outcome.released:
             return
         partition, ready = self._place(entry)
+        if self._outbox is not None and self._outbox.open:
+            self._announce(self._outbox, entry, outcome, partition, ready)
         if entry.lease is not None:
             self._leases.settle(entry.lease, entry.partition_id)
         if partition is None or ready is None:
@@ -405,6 +417,21 @@ class Ack:
             self._leases.hold(ready, partition, outcome.held_ms / 1000)
         else:
             ready.free(partition, more=outcome.acked + 1 < partition.head)
+
+    def _announce(
+        self, outbox: Outbox, entry: AckGroup, outcome: Acked, partition: Partition | None, ready: ReadySet | None
+    ) -> None:
+        """Tell other servers that a lease is over: one of them may remember it, or hold the partition back for it.
+
+        Unless a poll that waits here takes the next one at once; then they hear of that one's end.
+        """
+        foreign = entry.lease_id if entry.lease is None else None
+        if foreign is None and partition is not None and ready is not None and not outcome.held_ms:
+            more = outcome.acked + 1 < partition.head
+            if more and ready.wants(partition.id):
+                return
+        group = entry.reduced().group.decode()
+        outbox.freed(group, entry.partition_id, outcome.acked, foreign.lower() if foreign else "")
 
     def _place(self, entry: AckGroup) -> tuple[Partition | None, ReadySet | None]:
         if entry.lease is not None:

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from typing import Any
 
 from queen import errors, model
 from queen.engine.batcher import Batcher
+from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
 from queen.store.base import QueueRow, Resolved, Store
+
+_READS_MAX = 3
 
 
 class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
-    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "partitions",
-                 "task", "window_ms")  # fmt: skip
+    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "outbox",
+                 "partitions", "task", "window_ms")  # fmt: skip
 
-    def __init__(self, queue_id: int, name: str) -> None:
+    def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
+        self.outbox = outbox
         self.name = name
         self.json_name = json.dumps(name, ensure_ascii=False).encode()
         self.namespace = ""
@@ -37,15 +41,17 @@ class Queue:
         self.groups: dict[str, ReadySet] = {}
 
     def take_options(self, row: QueueRow) -> None:
-        """Remember what the store says of this queue. What was held back by age is looked at again if that changed."""
-        before = self.delay_ms, self.window_ms
+        """Remember what the store says of this queue. What is held back by other options is looked at again."""
+        known, before = self.options, (self.delay_ms, self.window_ms)
         self.namespace, self.task, self.options = row.namespace, row.task, dict(row.options)
         self.delay_ms = int(self.options["delayedProcessing"]) * 1000
         self.window_ms = int(self.options["windowBuffer"]) * 1000
         self.fill_ms = int(self.options["minPopWaitTime"])
-        if before != (self.delay_ms, self.window_ms):
-            for ready in self.groups.values():
+        for ready in self.groups.values():
+            if before != (self.delay_ms, self.window_ms):
                 ready.look_again()
+            if known is not None and known != self.options:
+                ready.reconsider()
 
     @property
     def lease_ms(self) -> int:
@@ -78,9 +84,16 @@ class Partition:
         self.id_prefix = model.message_id_prefix(partition_id)
 
     def stored(self, last_offset: int) -> None:
-        """A message was stored here: tell every group that reads the queue."""
-        if last_offset >= self.head:
-            self.head = last_offset + 1
+        """A message was stored here: tell every group that reads the queue, and other servers if there are any."""
+        self.heard(last_offset + 1)
+        outbox = self.queue.outbox
+        if outbox is not None and outbox.open:
+            outbox.stored(self)
+
+    def heard(self, head: int) -> None:
+        """Messages were stored up to before `head`, here or by another server: tell the groups of this one."""
+        if head > self.head:
+            self.head = head
         for ready in self.queue.groups.values():
             ready.offer(self)
 
@@ -102,11 +115,19 @@ class _Lookup:
             self.future.set_exception(error)
 
 
+def _ignore(_: Queue) -> None:
+    """Nobody waits for new queues."""
+
+
 class Catalog:
     """Names → ids, created on first use. Concurrent look-ups share a call."""
 
-    def __init__(self, store: Store, partitions_max: int) -> None:
+    def __init__(self, store: Store, partitions_max: int, outbox: Outbox | None = None) -> None:
         self._store = store
+        self._outbox = outbox
+        self._outdated = 0
+        self.on_new: Callable[[Queue], None] = _ignore
+        self._queues_by_id: dict[int, Queue] = {}
         self._partitions_max = partitions_max
         self._queues: dict[str, Queue] = {}
         self._by_id: dict[int, Partition] = {}
@@ -126,6 +147,15 @@ class Catalog:
         """The partition if it is known here. Costs two look-ups in memory."""
         found = self._queues.get(queue)
         return found.partitions.get(name) if found is not None else None
+
+    @property
+    def announces(self) -> bool:
+        """Are other servers told of what is stored in the partitions known here?"""
+        return self._outbox is not None and self._outbox.open
+
+    def queue_by_id(self, queue_id: int) -> Queue | None:
+        """The queue if it is known here."""
+        return self._queues_by_id.get(queue_id)
 
     def by_id(self, partition_id: int) -> Partition | None:
         """The partition if it is known here."""
@@ -150,8 +180,27 @@ class Catalog:
         """The queue with its options, created in the database when it is not there."""
         queue = self._queues.get(name)
         if queue is None or queue.options is None:
-            queue = self.learn(await self._store.ensure_queue(name))
+            for _ in range(_READS_MAX):
+                outdated = self._outdated
+                row = await self._store.ensure_queue(name)
+                if outdated == self._outdated:
+                    break  # Else something was changed while the answer was on its way, perhaps this queue.
+            queue = self.learn(row)
         return queue
+
+    async def reload(self, queue_ids: Collection[int], wanted: Callable[[QueueRow], bool] | None = None) -> list[Queue]:
+        """Read these queues again, after they were changed; those that are gone are forgotten.
+
+        One that is not known here is remembered if it is `wanted`.
+        """
+        self._outdated += 1
+        rows = await self._store.queues_by_id(list(queue_ids))
+        for queue_id in set(queue_ids) - {row.queue_id for row in rows}:
+            gone = self._queues_by_id.get(queue_id)
+            if gone is not None:
+                self.forget_queue(gone.name)
+        known = self._queues_by_id
+        return [self.learn(row) for row in rows if row.queue_id in known or (wanted is not None and wanted(row))]
 
     async def find_partitions(self, partition_ids: Collection[int]) -> None:
         """Get to know partitions by id; those that do not exist stay unknown."""
@@ -191,9 +240,11 @@ class Catalog:
 
     def forget_queue(self, name: str) -> None:
         """The queue was deleted: nothing that was known of it holds, and whoever waits looks again."""
+        self._outdated += 1
         queue = self._queues.pop(name, None)
         if queue is None:
             return
+        del self._queues_by_id[queue.id]
         for partition in queue.partitions.values():
             self._by_id.pop(partition.id, None)
         for ready in queue.groups.values():
@@ -205,7 +256,8 @@ class Catalog:
             self.forget_queue(name)
             queue = None
         if queue is None:
-            queue = self._queues[name] = Queue(queue_id, name)
+            queue = self._queues[name] = self._queues_by_id[queue_id] = Queue(queue_id, name, self._outbox)
+            self.on_new(queue)
         return queue
 
     def _forget_oldest(self) -> None:

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
 from queen.engine.catalog import Catalog, Queue
+from queen.engine.discover import Discoveries, DiscoveryRequest
 from queen.engine.extend import Extend, Extended
+from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
+from queen.engine.maintenance.presence import Presence
+from queen.engine.maintenance.upkeep import Upkeep
+from queen.engine.memory import SAMPLE_S, Memory
+from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
@@ -30,11 +38,14 @@ from queen.engine.transaction import Operation, Result, Transaction
 from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
-from queen.store.base import Store
+from queen.store.base import EpochUpkeep, QueueRow, Store
 
 log = logging.getLogger(__name__)
 
 _FORGET_LEASES_EVERY_S = 60.0
+# Until others have noticed this server, by their next beat at the latest, it may miss what they do.
+_NOTICED_S = 2.5
+_FAREWELL_S = 2.0
 
 
 @dataclass(slots=True)
@@ -62,24 +73,56 @@ def _ignore(_: PopRequest) -> None:
 class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
-    def __init__(self, store: Store, settings: EngineSettings, waits_max: int = 4) -> None:
-        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection."""
+    def __init__(
+        self, store: Store, settings: EngineSettings, waits_max: int = 4, epochs: EpochUpkeep | None = None
+    ) -> None:
+        """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
+
+        `epochs`: what rotation and retention work on; without it they do not run.
+        """
+        self.memory = Memory(settings)
+        settings = self.memory.fitted(settings)
         self.settings = settings
         self.stats = Stats()
         self.limits = Limits(settings)
         self.store = store
-        self.catalog = Catalog(store, settings.cached_partitions_max)
+        self.instance_id = uuid.uuid4()
+        self.outbox = Outbox(store, self.instance_id, self.stats, settings.announce_ms / 1000)
+        self.catalog = Catalog(store, settings.cached_partitions_max, self.outbox)
         self.leases = Leases(self.stats, settings.remembered_messages_max)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
-        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: True)
+        placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: self.presence.leading)
         self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
-        self._ack = Ack(store, self.catalog, self.leases, self.stats, settings)
+        self._ack = Ack(store, self.catalog, self.leases, self.stats, settings, self.outbox)
         self._pop = Pop(
-            store, self.catalog, self.leases, self.limits, self.stats, self._timers, settings, self._ack.give_back
+            store,
+            self.catalog,
+            self.leases,
+            self.limits,
+            self.memory,
+            self.stats,
+            self._timers,
+            settings,
+            self._ack.give_back,
         )
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
+        self._discoveries = Discoveries()
+        self.hearing = Hearing(
+            store,
+            self.instance_id,
+            self.catalog,
+            self.leases,
+            self._sweeper,
+            self._discoveries,
+            self.stats,
+            self._forget_group,
+        )
+        self.presence = Presence(store, self.instance_id, self.outbox, settings.leader_lease_ms, self._join)
+        self.hearing.on_hello = self.presence.met
+        self.hearing.peers = lambda: self.presence.peers
+        self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
         self._loops: list[Loop | Placing] = [
             placing,
@@ -87,10 +130,20 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        self._upkeep = (
+            Upkeep(epochs, settings, self.stats, leading=lambda: self.presence.leading) if epochs is not None else None
+        )
+        if self._upkeep is not None:
+            self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if self.memory.watched:
+            self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
 
     def start(self) -> None:
         """Begin the background loops."""
+        self.outbox.start()
+        self.hearing.start()
+        self.presence.start()
         for loop in self._loops:
             loop.start()
 
@@ -119,6 +172,7 @@ class Engine:
             log.warning("stopped with work in flight timeout_s=%s", timeout_s)
             for part in (self._push, self._ack.batcher, self._pop.batcher):
                 part.abandon(errors.ShuttingDown("the server is stopping"))
+        await self._part()
         self.leases.close()
 
     async def push(self, messages: list[NewMessage]) -> PushRequest:
@@ -131,7 +185,11 @@ class Engine:
         if self.draining:
             wait_ms = 0
         wait_until = asyncio.get_running_loop().time() + wait_ms / 1000 if wait_ms > 0 else None
-        await self._pop.pop(request, wait_until, on_park)
+        try:
+            await self._pop.pop(request, wait_until, on_park)
+        finally:
+            if isinstance(request, DiscoveryRequest):
+                self._discoveries.end(request)
 
     async def prepare_pop(self, query: PopQuery) -> PopRequest:
         """Find the ready sets of a pop, at first contact with a registration and a sweep."""
@@ -140,10 +198,9 @@ class Engine:
             queue = self.catalog.queue(query.queue)
             if queue is None or queue.options is None:
                 queue = await self.catalog.ensure_queue(query.queue)
-            queues = [queue]
         else:
-            queues = await self.catalog.matching(query.namespace or None, query.task or None)
-        sets = [await self._ready_set(queue, query) for queue in queues]
+            return await self._prepare_discovery(query)
+        sets = [await self._ready_set(queue, query)]
         only = None
         if query.partition is not None and query.queue is not None:
             partition = self.catalog.partition(query.queue, query.partition)
@@ -180,12 +237,62 @@ class Engine:
         """The client of a pop has gone."""
         self._pop.leave(request)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read the answer to its end: what it leased goes back."""
+        await self._pop.undelivered(request)
+
+    def queue_changed(self, row: QueueRow) -> None:
+        """A queue was configured here: take its options over, and tell the other servers."""
+        self.catalog.learn(row)
+        if self.outbox.open:
+            self.outbox.queue_changed(row.queue_id)
+        if self.outbox.open or self._discoveries:
+            # Read once more: another server may have configured it since, and its news may have been here first.
+            self.hearing.changed(row.queue_id)
+
+    def queue_deleted(self, name: str) -> None:
+        """A queue was deleted here: forget it, and tell the other servers."""
+        self.catalog.forget_queue(name)
+        if self.outbox.open:
+            self.outbox.queue_deleted(name)
+
     def forget_group(self, group: str) -> None:
-        """The group was deleted: its next pop is a first contact again."""
+        """The group was deleted here: its next pop is a first contact again, also on the other servers."""
+        self._forget_group(group)
+        if self.outbox.open:
+            self.outbox.group_deleted(group)
+
+    def _forget_group(self, group: str) -> None:
         for queue in list(self.catalog.queues()):
             ready = queue.groups.pop(group, None)
             if ready is not None:
                 ready.close()
+
+    async def _prepare_discovery(self, query: PopQuery) -> PopRequest:
+        """A pop over all queues of a namespace and a task, also over those that appear while it waits."""
+        namespace, task = query.namespace or None, query.task or None
+        request = DiscoveryRequest(
+            [],
+            query.group,
+            batch=query.batch,
+            partitions=_partitions_max(query),
+            only=None,
+            lease_ms=query.lease_ms,
+            auto_ack=query.auto_ack,
+            namespace=namespace,
+            task=task,
+            open_set=lambda queue: self._ready_set(queue, query),
+        )
+        self._discoveries.begin(request)
+        try:
+            for queue in await self.catalog.matching(namespace, task):
+                ready = await self._ready_set(queue, query)
+                if request.matches(queue):
+                    request.sets.append(ready)
+        except BaseException:
+            self._discoveries.end(request)
+            raise
+        return request
 
     async def _ready_set(self, queue: Queue, query: PopQuery) -> ReadySet:
         ready = queue.groups.get(query.group)
@@ -197,6 +304,24 @@ class Engine:
         if not ready.swept:
             await self._sweeper.first_look(ready)
         return ready
+
+    def _join(self) -> None:
+        """Other servers run, and may not know of this one yet."""
+        if self._joining is not None:
+            self._joining.cancel()
+        self._joining = asyncio.get_running_loop().call_later(_NOTICED_S, self.hearing.catch_up)
+
+    async def _part(self) -> None:
+        """Tell the others what is left to tell, and that this server goes."""
+        if self._joining is not None:
+            self._joining.cancel()
+        await self.hearing.stop()
+        try:
+            async with asyncio.timeout(_FAREWELL_S):
+                await self.outbox.stop()
+        except TimeoutError:
+            log.info("the last announcements were not sent in time")
+        await self.presence.stop()
 
     def _check_open(self) -> None:
         if self.draining:
@@ -210,9 +335,18 @@ class Engine:
             "leases": len(self.leases),
             "ready_partitions": sum(len(one.ready) for queue in self.catalog.queues() for one in queue.groups.values()),
             "refused": self.limits.refused,
+            "memory_max": self.memory.limit,
+            "memory_used": self.memory.used,
+            "memory_refused": self.memory.refused,
+            "peers": self.presence.peers,
+            "leading": int(self.presence.leading),
+            "listening": int(self.hearing.listening),
+            "pending_announcements": len(self.outbox),
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,
+            "epochs": self._upkeep.epochs if self._upkeep is not None else 0,
+            "last_rotation_timestamp_seconds": self._upkeep.rotation.last_at if self._upkeep is not None else 0,
         }
 
     def buckets(self) -> dict[str, Buckets]:

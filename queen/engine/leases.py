@@ -16,7 +16,7 @@ from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.store.base import Span
 
-_LOOK_AGAIN_S = 1.0
+_LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 1.0, 5.0
 _GRACE_S = 1.0
 _HELD_BACK_S_MAX = 600.0
 
@@ -117,6 +117,8 @@ class Leases:
         """Remember a lease; the oldest ones make room when too many messages are covered."""
         for span in lease.spans.values():
             span.ready.hold(span.partition.id, lease.until + _GRACE_S)
+            if span.ready.pauses:
+                span.ready.pauses.pop(span.partition.id, None)
         lease.messages = sum(len(span.transaction_ids) for span in lease.spans.values())
         self._leases[lease.id] = lease
         self._messages += lease.messages
@@ -139,6 +141,14 @@ class Leases:
         if not lease.spans and self._leases.pop(lease.id, None) is not None:
             self._messages -= lease.messages
 
+    def settled_elsewhere(self, lease_id: str, partition_id: int) -> bool:
+        """Another server settled a lease for this partition. Was it one of ours?"""
+        lease = self._leases.get(lease_id)
+        if lease is None or partition_id not in lease.spans:
+            return False
+        self.settle(lease, partition_id)
+        return True
+
     def extended(self, lease_id: str, lease_ms: int) -> None:
         """The database moved the end of this lease."""
         lease = self._leases.get(lease_id)
@@ -148,16 +158,21 @@ class Leases:
                 span.ready.hold(span.partition.id, lease.until + _GRACE_S)
 
     def hold_elsewhere(self, ready: ReadySet, partition: Partition, held_ms: int) -> None:
-        """A read saw a lease that is not ours, or a retry delay. Look again soon: it may end early, unheard of here."""
+        """A read saw a lease that is not ours, or a retry delay.
+
+        Its early end is announced. As announcements may be lost, it is looked at again anyway, less and less often.
+        """
         if partition.id in ready.changed:
             ready.free(partition, more=True)  # The read is older than what happened here.
-        else:
-            self.hold(ready, partition, min(held_ms / 1000, _LOOK_AGAIN_S))
+            return
+        pause = ready.pauses.get(partition.id, _LOOK_AGAIN_S)
+        ready.pauses[partition.id] = min(2 * pause, _LOOK_AGAIN_MAX_S)
+        self.hold(ready, partition, min(held_ms / 1000, pause))
 
     def hold(self, ready: ReadySet, partition: Partition, seconds: float) -> None:
         """Nothing can be leased here before `seconds` have passed."""
         until = self._loop.time() + seconds
-        ready.hold(partition.id, until + _GRACE_S)
+        ready.hold_back(partition, until + _GRACE_S)
         heapq.heappush(self._held, (until, next(self._sequence), ready, partition))
         self._arm()
 

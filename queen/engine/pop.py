@@ -23,6 +23,7 @@ from queen.engine.catalog import Catalog, Partition
 from queen.engine.fill import Fill
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
+from queen.engine.memory import Memory
 from queen.engine.ready import ReadySet, Waiter
 from queen.engine.stats import Stats
 from queen.engine.timers import Timers
@@ -70,12 +71,13 @@ class PopRequest:
         self.spans: list[tuple[Partition, Span]] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def take(self) -> list[tuple[ReadySet, Partition]]:
+    def take(self, partitions_max: int = PARTITIONS_PER_CALL_MAX) -> list[tuple[ReadySet, Partition]]:
         """The candidates for one look; they are held in their ready sets."""
         taken: list[tuple[ReadySet, Partition]] = []
+        most = min(self.partitions, partitions_max)
         for ready in self.sets:
-            taken += [(ready, partition) for partition in ready.take(self.partitions - len(taken), self.only)]
-            if len(taken) >= self.partitions:
+            taken += [(ready, partition) for partition in ready.take(most - len(taken), self.only)]
+            if len(taken) >= most:
                 break
         return taken
 
@@ -133,6 +135,7 @@ class Pop:
         catalog: Catalog,
         leases: Leases,
         limits: Limits,
+        memory: Memory,
         stats: Stats,
         timers: Timers,
         settings: EngineSettings,
@@ -142,10 +145,12 @@ class Pop:
         self._catalog = catalog
         self._leases = leases
         self._limits = limits
+        self._memory = memory
         self._counters = stats.counters
         self._timers = timers
         self._give_back = give_back
         self._bytes_max = settings.pop_bytes_max
+        self._partitions_max = memory.partitions_per_call(self._bytes_max)
         self._draining = False
         self._fill = Fill(store)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -196,6 +201,16 @@ class Pop:
         if request.waiter is not None:
             request.waiter.wake(False)
 
+    async def undelivered(self, request: PopRequest) -> None:
+        """The client did not read its answer to the end: the lease goes back, without a charge."""
+        request.gone = True
+        await self._hand_back(request)
+
+    def _weigh(self, request: PopRequest) -> None:
+        """Large messages are expected: fewer partitions a flush, so that it brings no more than memory takes."""
+        partitions = min(request.partitions, self._partitions_max)
+        request.weight = max(1, _REQUESTS_PER_FLUSH_MAX * partitions // self._partitions_max)
+
     def drain(self) -> None:
         """The server stops: no poll begins to wait any more."""
         self._draining = True
@@ -210,6 +225,10 @@ class Pop:
         for _ in range(_LOOKS_MAX):
             if not request.has_hints() or request.gone:
                 return
+            if self._memory.answers:
+                self._memory.admit_pop()
+            if self._partitions_max < _REQUESTS_PER_FLUSH_MAX:
+                self._weigh(request)
             request.done = self._loop.create_future()
             self.batcher.submit(request)
             await request.done
@@ -247,6 +266,7 @@ class Pop:
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         candidates = self._candidates(requests)
+        self._partitions_max = self._memory.partitions_per_call(self._bytes_max)
         try:
             missed: list[_Candidate] = []
             for epoch, group in _by_epoch(candidates).items():
@@ -277,7 +297,8 @@ class Pop:
         for request in requests:
             if request.gone or request.done.done():
                 continue
-            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in request.take()])
+            found_now = request.take(self._partitions_max)
+            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in found_now])
             if taken and not request.auto_ack:
                 request.lease_id = model.new_lease_id(taken[0].partition.id if len(taken) == 1 else 0)
             found += taken

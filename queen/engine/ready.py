@@ -64,6 +64,7 @@ class ReadySet:
 
     __slots__ = (
         "_reads",
+        "back",
         "by_partition",
         "changed",
         "closed",
@@ -73,8 +74,10 @@ class ReadySet:
         "group_bytes",
         "held",
         "page",
+        "pauses",
         "queue",
         "ready",
+        "sweep_after",
         "sweeping",
         "swept",
         "used_at",
@@ -87,11 +90,14 @@ class ReadySet:
         self.group_bytes = group.encode()
         self.ready: dict[int, Partition] = {}
         self.held: dict[int, float] = {}  # until when, on the loop's clock
+        self.back: dict[int, Partition] = {}  # those of `held` that wait for a time, and for no lease of this server
+        self.pauses: dict[int, float] = {}  # of those held elsewhere: the wait before the last look
         self.delayed: dict[int, Partition] = {}  # those held back by the age of their first message
         self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
         self.swept = False
+        self.sweep_after = 0
         self.sweeping: asyncio.Task[None] | None = None
         self.page: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.used_at = 0.0
@@ -130,6 +136,8 @@ class ReadySet:
         if self._reads:
             self.changed.add(partition.id)
         self.held.pop(partition.id, None)
+        if self.back:
+            self.back.pop(partition.id, None)
         if self.delayed:
             self.delayed.pop(partition.id, None)
         if more:
@@ -139,6 +147,17 @@ class ReadySet:
         """What held partitions back by age has changed: they are ready until somebody has looked."""
         for partition in list(self.delayed.values()):
             self.free(partition, more=True)
+
+    def freed_elsewhere(self, partition: Partition, acked: int, ours: bool) -> None:
+        """Another server settled a lease: one of `ours`, or one for which the partition was held back here."""
+        if ours or partition.id in self.back:
+            self.pauses.pop(partition.id, None)
+            self.free(partition, more=acked + 1 < partition.head)
+            return
+        if self._reads:
+            self.changed.add(partition.id)
+        if acked + 1 < partition.head:
+            self.offer(partition)
 
     def begin_read(self) -> None:
         """A read of cursors begins whose answer will be applied to this set."""
@@ -158,11 +177,30 @@ class ReadySet:
         if self.delayed:
             self.delayed.pop(partition_id, None)
         self.held[partition_id] = until
+        if self.back:
+            self.back.pop(partition_id, None)
+
+    def hold_back(self, partition: Partition, until: float) -> None:
+        """Nothing can be leased here until then, and the reason may go away earlier: see `reconsider`."""
+        self.hold(partition.id, until)
+        self.back[partition.id] = partition
+
+    def reconsider(self) -> None:
+        """The options of the queue changed, or leases may have ended unheard of: look at all that is held back."""
+        self.pauses.clear()
+        for partition in list(self.back.values()):
+            self.free(partition, more=True)
+
+    def wants(self, partition_id: int) -> bool:
+        """Does a poll wait that this partition could serve?"""
+        return bool(self.waiters) or partition_id in self.by_partition
 
     def forget(self, partition_id: int) -> None:
         """The partition is gone."""
         self.ready.pop(partition_id, None)
         self.held.pop(partition_id, None)
+        self.back.pop(partition_id, None)
+        self.pauses.pop(partition_id, None)
         self.delayed.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
 
@@ -178,6 +216,8 @@ class ReadySet:
         self.closed = True
         self.ready.clear()
         self.held.clear()
+        self.back.clear()
+        self.pauses.clear()
         self.delayed.clear()
         for waiter in list(self._all_waiters()):
             waiter.wake(True)

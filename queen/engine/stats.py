@@ -31,6 +31,15 @@ class Counters:
     dead_letters: int = 0
     leases_extended: int = 0
     leases_expired: int = 0
+    epochs_opened: int = 0
+    epochs_dropped: int = 0
+    epochs_rewritten: int = 0
+    messages_hidden: int = 0
+    upkeep_lock_timeouts: int = 0
+    clients_stalled: int = 0
+    announcements_sent: int = 0
+    announcements_failed: int = 0
+    announcements_received: int = 0
     requests_refused: int = 0
     requests_failed: int = 0
 

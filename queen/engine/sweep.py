@@ -1,7 +1,8 @@
 """Sweeps: find by paging what the hints cannot know: at the first contact of a group, and now and then afterwards.
 
 A sweep reads a queue's partitions by the page, off the way of the requests. The first one also gives the group its
-cursors. Later ones catch what other servers stored or returned.
+cursors. Whole ones follow when announcements of other servers may have been missed; else a page now and then is all,
+in case one was lost.
 """
 
 from __future__ import annotations
@@ -41,6 +42,27 @@ class Sweeper:
         """Begin a sweep unless one is on its way."""
         if ready.sweeping is None and not ready.closed:
             ready.sweeping = asyncio.get_running_loop().create_task(self._sweep(ready))
+
+    async def whole(self, ready: ReadySet) -> None:
+        """A sweep that begins after this call; returns at its end, or when it failed."""
+        await self._ended(ready)
+        self.start(ready)
+        await self._ended(ready)
+
+    @staticmethod
+    async def _ended(ready: ReadySet) -> None:
+        while ready.sweeping is not None:
+            await asyncio.wait({ready.sweeping})
+
+    async def step(self, ready: ReadySet) -> None:
+        """One page, where the last step ended. Raises what the store raises."""
+        if ready.sweeping is not None or ready.closed:
+            return
+        ready.begin_read()
+        try:
+            ready.sweep_after = max(0, await self._page(ready, ready.sweep_after))
+        finally:
+            ready.end_read()
 
     async def _sweep(self, ready: ReadySet) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 
 from queen.engine.ack import AckResult
 from queen.engine.catalog import Partition
@@ -16,26 +17,45 @@ from queen.wire import TimeTexts, encode, json_text, json_texts
 _LOW = 0xFFFFFFFFFFFF
 _HIGH = 0xFFF
 _NO_ID = NO_ID.encode()
+_HOLE = b"\0"  # No JSON text holds it.
+
+Parts = list[bytes] | dict[int, bytes]
+"""Objects of items by position."""
+
+Extras = dict[int, tuple[bytes, bytes, int | None]]
 
 
 def pushed(request: PushRequest, count: int) -> bytes:
     """One object per item, in request order."""
     parts = [b""] * count
     for chunk in request.chunks:
-        if chunk.error is not None:
-            _failed(chunk, parts)
-        elif chunk.stored is None:
-            _queued(chunk, parts)
-        else:
-            _sorted_out(chunk, parts)
+        fill(chunk, parts)
     return b"[" + b",".join(parts) + b"]"
+
+
+def fill(chunk: PushChunk, parts: Parts) -> None:
+    """Put the object of each item of a chunk at the item's position."""
+    if chunk.error is not None:
+        _failed(chunk, parts)
+    elif chunk.stored is None:
+        _queued(chunk, parts)
+    else:
+        _sorted_out(chunk, parts)
+
+
+def broken(position: int, message: str) -> bytes:
+    """The object of a line that cannot be read."""
+    return (
+        b'{"index":%d,"message_id":"%b","transaction_id":null,"queueName":null,"partition_id":null,'
+        b'"status":"failed","error":%b}' % (position, _NO_ID, encode(message))
+    )
 
 
 def _place(partition: Partition) -> bytes:
     return b',"queueName":%b,"partition_id":"%b","status":' % (partition.queue.json_name, partition.id_text.encode())
 
 
-def _queued(chunk: PushChunk, parts: list[bytes]) -> None:
+def _queued(chunk: PushChunk, parts: Parts) -> None:
     prefix = chunk.partition.id_prefix.encode()
     tail = _place(chunk.partition) + b'"queued"}'
     offsets = itertools.count(chunk.base)
@@ -51,7 +71,7 @@ def _queued(chunk: PushChunk, parts: list[bytes]) -> None:
         )
 
 
-def _sorted_out(chunk: PushChunk, parts: list[bytes]) -> None:
+def _sorted_out(chunk: PushChunk, parts: Parts) -> None:
     assert chunk.stored is not None
     prefix = chunk.partition.id_prefix.encode()
     tail = _place(chunk.partition)
@@ -67,7 +87,7 @@ def _sorted_out(chunk: PushChunk, parts: list[bytes]) -> None:
         )
 
 
-def _failed(chunk: PushChunk, parts: list[bytes]) -> None:
+def _failed(chunk: PushChunk, parts: Parts) -> None:
     assert chunk.error is not None
     tail = _place(chunk.partition) + b'"failed","error":%b}' % encode(chunk.error.message)
     for position, message in zip(chunk.positions, chunk.messages, strict=True):
@@ -85,11 +105,15 @@ def popped(request: PopRequest, queue_name: bytes) -> bytes:
     times = TimeTexts()
     messages: list[bytes] = []
     for partition, span in request.spans:
-        _messages(partition, span, request.lease_id, group, times, messages)
+        _messages(partition, span, _extras(span), request.lease_id, group, times, messages)
+    return b"%b%b]}" % (_opening(request, queue_name, group), b",".join(messages))
+
+
+def _opening(request: PopRequest, queue_name: bytes, group: bytes) -> bytes:
     first = request.spans[0][0]
     return (
         b'{"success":true,"queue":%b,"partition":%b,"partitionId":"%b","leaseId":"%b","consumerGroup":%b,'
-        b'"partitionsClaimed":%d,"messages":[%b]}'
+        b'"partitionsClaimed":%d,"messages":['
         % (
             queue_name,
             first.json_name,
@@ -97,13 +121,69 @@ def popped(request: PopRequest, queue_name: bytes) -> bytes:
             request.lease_id.encode(),
             group,
             len(request.spans),
-            b",".join(messages),
         )
     )
 
 
+def payload_bytes(request: PopRequest) -> int:
+    """How much payload a pop got."""
+    return sum([sum(map(len, span.payloads)) for _, span in request.spans])
+
+
+def popped_in_pieces(request: PopRequest, queue_name: bytes, size: int) -> Iterator[bytes]:
+    """What `popped` makes, in pieces of at most about `size` bytes. A payload is forgotten once it is handed out."""
+    group = encode(request.group)
+    times = TimeTexts()
+    yield _opening(request, queue_name, group)
+    comma = b""
+    for partition, span in request.spans:
+        extras = _extras(span)
+        start = 0
+        while start < len(span.payloads):
+            end = _end_of_piece(span.payloads, start, size)
+            large = span.payloads[start] if len(span.payloads[start]) > size else None
+            messages: list[bytes] = []
+            part = _part(span, start, end, _HOLE if large is not None else None)
+            _messages(partition, part, extras, request.lease_id, group, times, messages)
+            span.payloads[start:end] = [b""] * (end - start)
+            head, _, tail = messages[0].partition(_HOLE) if large is not None else (b",".join(messages), b"", b"")
+            yield comma + head
+            for place in range(0, len(large or b""), size):
+                yield (large or b"")[place : place + size]
+            yield tail
+            comma, start = b",", end
+    yield b"]}"
+
+
+def _end_of_piece(payloads: list[bytes], start: int, size: int) -> int:
+    """Where the piece that begins at `start` ends: at `size` bytes, and after one payload at least."""
+    end = start + 1
+    left = size - len(payloads[start])
+    while end < len(payloads) and left >= len(payloads[end]):
+        left -= len(payloads[end])
+        end += 1
+    return end
+
+
+def _part(span: Span, start: int, end: int, payload: bytes | None) -> Span:
+    """A few messages of a span; `payload` stands in for that of a single one."""
+    return span._replace(
+        first_offset=span.first_offset + start,
+        offsets=span.offsets[start:end] if span.offsets is not None else None,
+        transaction_ids=span.transaction_ids[start:end],
+        payloads=span.payloads[start:end] if payload is None else [payload],
+        created_ats=span.created_ats[start:end],
+    )
+
+
 def _messages(
-    partition: Partition, span: Span, lease_id: str, group: bytes, times: TimeTexts, out: list[bytes]
+    partition: Partition,
+    span: Span,
+    extras: Extras,
+    lease_id: str,
+    group: bytes,
+    times: TimeTexts,
+    out: list[bytes],
 ) -> None:
     prefix = partition.id_prefix.encode()
     tail = b'","queue":%b,"partition":%b,"partitionId":"%b","leaseId":"%b","consumerGroup":%b,"deliveryAttempt":%d}' % (
@@ -115,7 +195,6 @@ def _messages(
         span.attempt,
     )
     offsets = span.offsets or itertools.count(span.first_offset)
-    extras = _extras(span)
     for offset, text, payload, created_at in zip(
         offsets, json_texts(span.transaction_ids), span.payloads, span.created_ats, strict=False
     ):
@@ -142,7 +221,7 @@ def _messages(
 _NULL = b"null"
 
 
-def _extras(span: Span) -> dict[int, tuple[bytes, bytes, int | None]]:
+def _extras(span: Span) -> Extras:
     """Trace id and producer as JSON text, and the place announced first, of the messages that have one, by offset."""
     if span.extras is None:
         return {}

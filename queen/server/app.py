@@ -33,7 +33,8 @@ def create_app(context: Context) -> ASGIApp:
     app.state.context = context
     for module in (queues, groups, dead_letters, leases, transactions, ops, status):
         app.include_router(module.router)
-    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.settings.server.body_bytes_max)
+    stall_s = context.settings.server.stall_timeout_ms / 1000
+    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
     app.router.routes += _hot_routes(shortcut)
     openapi.describe_hot_routes(app)
     _answer_errors(app)
@@ -44,8 +45,7 @@ def create_app(context: Context) -> ASGIApp:
 def _hot_routes(shortcut: Shortcut) -> list[Route]:
     """The hot coroutines as routes, for requests that need the middleware."""
     routes = [
-        Route(path, _Endpoint(shortcut.poster(verb)), methods=["POST"], include_in_schema=False)
-        for path, verb in shortcut.posts.items()
+        Route(path, _Endpoint(verb), methods=["POST"], include_in_schema=False) for path, verb in shortcut.posts.items()
     ]
     pop = _Endpoint(shortcut.get)
     paths = ("/api/v1/pop", "/api/v1/pop/queue/{queue}", "/api/v1/pop/queue/{queue}/partition/{partition}")

@@ -16,7 +16,8 @@ from queen import errors, wire
 from queen.engine.board import Numbers, Seat
 from queen.engine.engine import Engine
 from queen.server import numbers
-from queen.server.hot import Hot, read_body
+from queen.server.body import Bodies
+from queen.server.hot import Hot
 from queen.settings import Settings
 from queen.store.admin import AdminStore
 from queen.store.pool import Pool
@@ -38,6 +39,7 @@ class Context:
     admin: AdminStore
     pool: Pool
     hot: Hot
+    bodies: Bodies
     mode: str = "safe"
     mode_reason: str = ""
     pool_size: int = 0
@@ -60,10 +62,12 @@ def context(request: Request) -> Context:
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body, bounded as on the hot routes. Raises BodyTooLarge, and ClientDisconnect for half a body."""
-    body = await read_body(request.scope, request.receive, context(request).settings.server.body_bytes_max)
+    """The whole body, bounded as on the hot routes. Raises BodyTooLarge, Overloaded, ClientDisconnect for half."""
+    bodies = context(request).bodies
+    body = await bodies.read(request.scope, request.receive)
     if body is None:
         raise ClientDisconnect
+    bodies.release(len(body))
     return body
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,9 +20,11 @@ from queen.engine.engine import Engine, PopQuery
 from queen.engine.pop import PopRequest
 from queen.engine.push import PushChunk
 from queen.model import AckItem
-from queen.server import answers, query
+from queen.server import answers, query, stream
+from queen.server.body import Bodies
 from queen.server.errors import JSON_TYPE, Answer, Headers, respond
 from queen.server.protocol import WRITE_WHOLE
+from queen.server.write import LARGE_BYTES, PIECE_BYTES, write, write_in_pieces
 from queen.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -35,6 +39,14 @@ _DISCOVERY_REFUSED = b'{"success":false,"error":"namespace or task is required",
 Poll = Callable[[PopRequest], None]
 
 
+class LargePop(NamedTuple):
+    """The answer of a pop that is written in pieces; `size` in bytes of payload."""
+
+    request: PopRequest
+    pieces: Iterator[bytes]
+    size: int
+
+
 class Hot:
     """The hot verbs over one engine."""
 
@@ -47,6 +59,7 @@ class Hot:
         """POST /api/v1/push"""
         started_ns = time.perf_counter_ns()
         messages = wire.decode_push(body)
+        del body
         request = await self._engine.push(messages)
         refusal = _refused_as_a_whole(request.chunks)
         if refusal is not None:
@@ -70,7 +83,7 @@ class Hot:
         self._stats.ack_us.record((time.perf_counter_ns() - started_ns) // 1000)
         return 200, JSON_TYPE, content
 
-    async def pop(self, path: bytes, raw_query: bytes, on_park: Poll) -> Answer | None:
+    async def pop(self, path: bytes, raw_query: bytes, on_park: Poll) -> Answer | LargePop | None:
         """GET /api/v1/pop…; `on_park` is told when the request begins to wait. None: the client has gone."""
         started_ns = time.perf_counter_ns()
         asked = self._asked(path, raw_query)
@@ -80,13 +93,20 @@ class Hot:
         await self._engine.pop(request, asked.wait_ms, on_park)
         if request.gone:
             return None
-        answer = _NOTHING
+        answer: Answer | LargePop = _NOTHING
         if request.spans:
             name = request.spans[0][0].queue.json_name if asked.queue is not None else b'""'
-            answer = 200, JSON_TYPE, answers.popped(request, name)
+            answer = self._popped(request, name)
         if not request.parked:
             self._stats.pop_us.record((time.perf_counter_ns() - started_ns) // 1000)
         return answer
+
+    def _popped(self, request: PopRequest, queue_name: bytes) -> Answer | LargePop:
+        size = answers.payload_bytes(request)
+        self._engine.memory.answered(size, len(request.spans))
+        if size > LARGE_BYTES:
+            return LargePop(request, answers.popped_in_pieces(request, queue_name, PIECE_BYTES), size)
+        return 200, JSON_TYPE, answers.popped(request, queue_name)
 
     def _asked(self, path: bytes, raw_query: bytes) -> PopQuery | None:
         """The query of a pop path; None for a discovery pop without a filter."""
@@ -125,49 +145,69 @@ def is_pop(path: bytes) -> bool:
 class Shortcut:
     """ASGI in front of the application: hot routes go straight to `Hot`, all else to the router."""
 
-    def __init__(self, app: ASGIApp, hot: Hot, engine: Engine, body_bytes_max: int) -> None:
+    def __init__(self, app: ASGIApp, hot: Hot, engine: Engine, bodies: Bodies, stall_s: float) -> None:
         self._app = app
         self._engine = engine
         self._hot = hot
-        self._body_bytes_max = body_bytes_max
-        self.posts: dict[str, Callable[[bytes], Awaitable[Answer]]] = {
-            "/api/v1/push": hot.push,
-            "/api/v1/ack": hot.ack,
-            "/api/v1/ack/batch": hot.ack_batch,
+        self._bodies = bodies
+        self._stall_s = stall_s
+        self.posts: dict[str, ASGIApp] = {
+            "/api/v1/push": self.push,
+            "/api/v1/ack": partial(self.post, hot.ack),
+            "/api/v1/ack/batch": partial(self.post, hot.ack_batch),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not _from_a_web_page(scope["headers"]):
             if scope["method"] == "POST" and (verb := self.posts.get(scope["path"])) is not None:
-                return await self.post(verb, scope, receive, send)
+                return await verb(scope, receive, send)
             if scope["method"] == "GET" and is_pop(scope["raw_path"]):
                 return await self.get(scope, receive, send)
         # What goes through the application's middleware must come out through it: no short way for its answer.
         scope.pop(WRITE_WHOLE, None)
         return await self._app(scope, receive, send)
 
+    async def push(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One push: a JSON body, or lines that are answered as they come."""
+        for name, value in scope["headers"]:
+            if name == b"content-type" and value[:20].lower() == stream.TYPE:
+                return await self._stream(scope, receive, send)
+        return await self.post(self._hot.push, scope, receive, send, push=True)
+
+    async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            run = stream.PushStream(self._engine, self._stall_s, scope, receive, send).run
+        except errors.QueenError as error:
+            await write(scope, send, respond(error))
+            return
+        await run()
+
     async def post(
-        self, verb: Callable[[bytes], Awaitable[Answer]], scope: Scope, receive: Receive, send: Send
+        self,
+        verb: Callable[[bytes], Awaitable[Answer]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        push: bool = False,
     ) -> None:
         """One push or ack. A client that leaves in the middle of its body is forgotten without a word."""
+        size = 0
         try:
-            body = await read_body(scope, receive, self._body_bytes_max)
+            body = await self._bodies.read(scope, receive, push=push)
             if body is None:
                 return
-            answer = await verb(body)
+            size = len(body)
+            work = verb(body)
+            del body  # A large one goes as soon as it is decoded.
+            answer = await work
         except errors.QueenError as error:
             answer = self._refused(error)
         except Exception:
             answer = self._failed()
+        finally:
+            self._bodies.release(size)
         await write(scope, send, answer)
-
-    def poster(self, verb: Callable[[bytes], Awaitable[Answer]]) -> ASGIApp:
-        """`post` of one verb as an ASGI application."""
-
-        async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-            await self.post(verb, scope, receive, send)
-
-        return endpoint
 
     async def get(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One pop. While it is parked, a client that leaves ends it."""
@@ -180,8 +220,18 @@ class Shortcut:
             answer = self._failed()
         finally:
             watch.stop()
-        if answer is not None:
+        if isinstance(answer, LargePop):
+            await self._write_large(answer, scope, send)
+        elif answer is not None:
             await write(scope, send, answer)
+
+    async def _write_large(self, answer: LargePop, scope: Scope, send: Send) -> None:
+        is_read = False
+        try:
+            is_read = await write_in_pieces(self._engine.memory, scope, send, answer.pieces, answer.size)
+        finally:
+            if not is_read:
+                await self._engine.undelivered(answer.request)
 
     def _refused(self, error: errors.QueenError) -> Answer:
         self._engine.stats.counters.requests_refused += 1
@@ -224,45 +274,3 @@ def internal_error() -> Answer:
 
 def _from_a_web_page(headers: list[tuple[bytes, bytes]]) -> bool:
     return any(name == b"origin" for name, _ in headers)
-
-
-async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes | None:
-    """The whole body; None when the client left before it was complete. Raises BodyTooLarge, by its length if told."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
-            raise too_large(bytes_max)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    pieces, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > bytes_max:
-            raise too_large(bytes_max)
-    return b"".join(pieces)
-
-
-def too_large(bytes_max: int) -> errors.BodyTooLarge:
-    """The refusal of a body above the bound."""
-    return errors.BodyTooLarge(
-        "body too large", hint=f"{bytes_max} bytes is the most (server.body_bytes_max); split the request"
-    )
-
-
-async def write(scope: Scope, send: Send, answer: Answer) -> None:
-    """Send a whole answer, in one piece where the protocol can. A 204 has neither type nor length."""
-    status, headers, body = answer
-    whole = scope.get(WRITE_WHOLE)
-    if whole is not None and whole(status, headers, body):
-        return
-    if status != 204:
-        headers = [*headers, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -23,9 +23,10 @@ from queen.engine.mode import Mode
 from queen.runtime import Runtime
 from queen.server import collector, numbers, sockets
 from queen.server.app import create_app
+from queen.server.body import Bodies
 from queen.server.context import Context
 from queen.server.hot import Hot
-from queen.server.protocol import Protocol
+from queen.server.protocol import Protocol, Watchman
 from queen.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ async def listen(
         runtime.admin,
         runtime.pool,
         Hot(runtime.engine, settings.engine),
+        Bodies(runtime.engine.memory, settings.server.body_bytes_max),
         mode=instance.mode.name,
         mode_reason=instance.mode.reason,
         pool_size=instance.pool_size,
@@ -64,7 +66,7 @@ async def listen(
     )
     server = _Server(_config(settings, context), runtime.engine.dismiss_polls)
     sockets.listen(sock)
-    loops = _loops(context, instance.mode.high_perf)
+    loops = [*_loops(context, instance.mode.high_perf), _watchman(server, context)]
     for loop in loops:
         loop.start()
     try:
@@ -85,6 +87,13 @@ async def listen(
         if instance.seat is not None:
             instance.seat.publish(numbers.measure(runtime.engine, settings.database.pool_size))
     log.info("stopped")
+
+
+def _watchman(server: uvicorn.Server, context: Context) -> Loop:
+    """The loop that cuts off clients that stall."""
+    stall_s = context.settings.server.stall_timeout_ms / 1000
+    watchman = Watchman(server.server_state.connections, stall_s, context.engine.stats.counters)
+    return Loop("watch connections", watchman.tick, stall_s / 4)
 
 
 def _loops(context: Context, high_perf: bool) -> list[Loop]:

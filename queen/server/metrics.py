@@ -37,14 +37,32 @@ _COUNTERS = {
     "dead_letters": "Messages moved to the dead letters.",
     "leases_extended": "Leases extended.",
     "leases_expired": "Leases of this instance that ran out before they were settled.",
+    "epochs_opened": "Epochs opened by this instance.",
+    "epochs_dropped": "Epochs dropped by this instance.",
+    "epochs_rewritten": "Mostly dead epochs that this instance wrote anew.",
+    "messages_hidden": "Messages that retention put out of reach.",
+    "upkeep_lock_timeouts": "Times that the upkeep of epochs gave up waiting for a lock.",
+    "announcements_sent": "Announcements sent to other instances.",
+    "announcements_failed": "Announcements that could not be sent and were tried again.",
+    "announcements_received": "Announcements received from other instances.",
     "requests_refused": "Pushes, pops and acks answered with an error: wrong, too large, or for a moment too much.",
+    "clients_stalled": "Connections closed because the client did not go on.",
+    "memory_refused": "Requests refused by the memory budget.",
     "requests_failed": "Pushes, pops and acks answered with 500: a bug.",
     "worker_restarts": "Worker processes that ended and were replaced.",
 }
 _GAUGES = {
     "pending_push_bytes": "Bytes of pushes that wait for the database.",
     "parked_polls": "Polls that wait for messages.",
+    "memory_max": "The memory budget, in bytes.",
+    "memory_used": "Bytes counted against the budget: requests until they are answered, large answers until written.",
     "leases": "Leases handed out by this instance and not settled.",
+    "epochs": "Epochs that exist, as this instance saw them last; 0 where another instance leads.",
+    "last_rotation_timestamp_seconds": "When this instance opened an epoch last; 0 when it did not.",
+    "peers": "Other processes that serve the same database, once for each worker.",
+    "leading": "1 on the instance that does the work of one for all.",
+    "listening": "Workers that receive notifications; the others read announcements.",
+    "pending_announcements": "Partitions and leases that other instances have not been told of.",
     "ready_partitions": "Partitions with messages that nobody has taken, once for each group, as far as is known here.",
     "pool_size": "Open connections.",
     "pool_idle": "Connections that nobody uses just now.",
@@ -72,7 +90,7 @@ _HISTOGRAMS = (
     ("flush_entries", "Messages of a push flush, requests of a pop flush, partitions of an ack flush.",
      "{}_flush_entries", 1),
 )  # fmt: skip
-_TOTAL_SIZES = ("refused", "push_flushes", "pop_flushes", "ack_flushes")
+_TOTAL_SIZES = ("refused", "memory_refused", "push_flushes", "pop_flushes", "ack_flushes")
 _HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "workers")
 
 

@@ -6,7 +6,6 @@ Knows what is counted where; how it is shown over HTTP is the matter of `metrics
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from queen.engine.board import Numbers, Seat
 from queen.engine.engine import Engine
+from queen.engine.memory import rss_bytes
 from queen.measure.buckets import Buckets
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 PUBLISH_S: Final = 0.25
 """How old the numbers of another process of the instance may be."""
 
-_COUNTED_SIZES: Final = ("refused", "push_flushes", "pop_flushes", "ack_flushes")
+_COUNTED_SIZES: Final = ("refused", "memory_refused", "push_flushes", "pop_flushes", "ack_flushes")
 _POOL_GAUGES: Final = ("size", "idle", "waiting", "away")
 VERBS: Final = ("push", "pop", "ack")
 
@@ -106,15 +106,6 @@ def line(before: Numbers, now: Numbers, elapsed_s: float) -> dict[str, Any]:
 def milliseconds(us: float | None) -> float | None:
     """Microseconds as milliseconds, for people."""
     return None if us is None else round(us / 1000, 3)
-
-
-def rss_bytes() -> int:
-    """Resident memory now; where /proc is missing, its highest value so far."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _since(before: Numbers, now: Numbers, name: str) -> int:

@@ -32,7 +32,7 @@ def describe_hot_routes(app: FastAPI) -> None:
 
 def _paths() -> Schema:
     return {
-        "/api/v1/push": {"post": _post("Store messages", _PUSH, "201", _PUSHED, "One object per item, in order.")},
+        "/api/v1/push": {"post": _push()},
         "/api/v1/ack": {"post": _post("Settle one message", _ACK, "200", _ACKED, "An array of one.")},
         "/api/v1/ack/batch": {
             "post": _post("Settle messages", _ACK_BATCH, "200", _ACKED, "One object per item, in order.")
@@ -52,6 +52,23 @@ def _post(summary: str, body: Schema, status: str, answer: Schema, description: 
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {status: _json(description, answer), **_refusals("400", "413", "503")},
     }
+
+
+def _push() -> Schema:
+    found = _post("Store messages", _PUSH, "201", _PUSHED, "One object per item, in order.")
+    lines = "application/x-ndjson"
+    found["requestBody"]["content"][lines] = {"schema": {**_PUSH_ITEM, "description": "One item a line, any number."}}
+    found["responses"]["201"]["content"][lines] = {"schema": {"oneOf": [_PUSHED["items"], _DONE]}}
+    found["parameters"] = [
+        {
+            "name": name,
+            "in": "query",
+            "description": f"The {name} of lines that name none.",
+            "schema": {"type": "string"},
+        }
+        for name in ("queue", "partition")
+    ]
+    return found
 
 
 def _pop(summary: str, filters: tuple[str, ...], names: tuple[str, ...]) -> Schema:
@@ -104,18 +121,22 @@ _WHOLE: Schema = {"type": "integer"}
 _YES_NO: Schema = {"type": "boolean"}
 _ANY: Schema = {"description": "Any JSON value."}
 
-_PUSH = _object(
-    ("items",),
-    items=_array(
-        _object(
-            ("queue", "payload"),
-            queue=_TEXT,
-            partition=_TEXT_OR_NULL,
-            payload=_ANY,
-            transactionId=_TEXT_OR_NULL,
-            traceId=_TEXT_OR_NULL,
-        )
-    ),
+_PUSH_ITEM = _object(
+    ("queue", "payload"),
+    queue=_TEXT,
+    partition=_TEXT_OR_NULL,
+    payload=_ANY,
+    transactionId=_TEXT_OR_NULL,
+    traceId=_TEXT_OR_NULL,
+)
+_PUSH = _object(("items",), items=_array(_PUSH_ITEM))
+_DONE = _object(
+    ("done",),
+    done=_YES_NO,
+    received=_WHOLE,
+    queued=_WHOLE,
+    duplicate=_WHOLE,
+    failed=_WHOLE,
 )
 _PUSHED = _array(
     _object(

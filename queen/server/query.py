@@ -32,6 +32,16 @@ def parse(raw: bytes) -> dict[str, str]:
     return found
 
 
+def push_defaults(raw: bytes) -> tuple[str | None, str | None]:
+    """(queue, partition) for the lines of a streamed push that name none."""
+    given = parse(raw)
+    queue, partition = given.get("queue"), given.get("partition") or None
+    return (
+        wire.check_name("queue", queue, "query") if queue is not None else None,
+        wire.check_name("partition", partition, "query") if partition is not None else None,
+    )
+
+
 def pop_query(queue: str | None, partition: str | None, raw: bytes, settings: EngineSettings) -> PopQuery:
     """What a pop asks for, with defaults and caps applied. Raises InvalidRequest for an unreadable parameter."""
     given = parse(raw)

@@ -10,9 +10,15 @@ from queen.settings import Settings
 _SHARED: Final[dict[str, tuple[str, ...]]] = {
     "server": ("connections_max",),
     "database": ("pool_size", "pool_waiting_max"),
-    "engine": ("pending_bytes_max", "parked_polls_max", "cached_partitions_max", "remembered_messages_max"),
+    "engine": (
+        "memory_bytes_max",
+        "pending_bytes_max",
+        "parked_polls_max",
+        "cached_partitions_max",
+        "remembered_messages_max",
+    ),
 }
-"""By section. A memory budget of the instance belongs here, too."""
+"""By section. A memory budget that is not set stays so: each worker counts by itself then."""
 
 
 def share(settings: Settings, index: int, workers: int) -> Settings:
@@ -24,5 +30,7 @@ def share(settings: Settings, index: int, workers: int) -> Settings:
     return replace(settings, **sections)
 
 
-def _part(whole: int, index: int, workers: int) -> int:
+def _part(whole: int | None, index: int, workers: int) -> int | None:
+    if whole is None:
+        return None
     return max(1, whole // workers + (index < whole % workers))

@@ -38,6 +38,13 @@ class ServerSettings:
         flag="--cors-origin",
     )
     body_bytes_max: int = setting(64 * _MIB, "Largest request body.", unit="bytes", low=_KIB, high=2 * _GIB)
+    stall_timeout_ms: int = setting(
+        30_000,
+        "A client that neither sends the rest of its request nor reads its answer for this long is cut off.",
+        unit="ms",
+        low=1_000,
+        high=_DAY_MS,
+    )
     connections_max: int = setting(20_000, "Most client connections at once; more are refused.", low=1, high=1_000_000)
     keep_alive_ms: int = setting(
         75_000, "An idle client connection is closed after this.", unit="ms", low=0, high=_DAY_MS
@@ -188,6 +195,16 @@ class EngineSettings:
         low=_MIB,
         high=1024 * _GIB,
     )
+    memory_bytes_max: int | None = setting(
+        None,
+        "Memory of the process, kept by refusing requests with 503; auto is half of the machine's, counted only.",
+        unit="bytes",
+        low=128 * _MIB,
+        high=1024 * _GIB,
+        none_word="auto",
+        aliases=("QUEEN_MAX_MEMORY",),
+        flag="--max-memory",
+    )
     parked_polls_max: int = setting(20_000, "Most long polls waiting at once; more are refused.", low=1, high=1_000_000)
     pop_batch_default: int = setting(200, "Messages a pop returns when it names no batch.", low=1, high=10_000)
     pop_batch_max: int = setting(10_000, "Most messages one pop may ask for.", low=1, high=100_000)
@@ -201,7 +218,25 @@ class EngineSettings:
         "all", "Where a new consumer group starts: at the oldest message, or at new ones.", choices=("all", "new")
     )
     sweep_ms: int = setting(
-        5_000, "Time between looks for expired leases and overlooked work.", unit="ms", low=100, high=600_000
+        5_000,
+        "Time between looks for overlooked work, one queue and group at a time.",
+        unit="ms",
+        low=100,
+        high=600_000,
+    )
+    announce_ms: int = setting(
+        15,
+        "Time that news for other instances gather; nothing is sent while there are none.",
+        unit="ms",
+        low=1,
+        high=1_000,
+    )
+    leader_lease_ms: int = setting(
+        5_000,
+        "An instance that gives no sign of life for this long counts as gone, and another leads.",
+        unit="ms",
+        low=2_000,
+        high=600_000,
     )
     scheduled_check_ms: int = setting(
         5_000,
@@ -216,6 +251,34 @@ class EngineSettings:
         "Leased messages whose place stays in memory, so that an ack needs no look-up.",
         low=0,
         high=100_000_000,
+    )
+    epoch_age_ms_min: int = setting(
+        600_000,
+        "Messages go to a new child table at this age at the earliest.",
+        unit="ms",
+        low=100,
+        high=30 * _DAY_MS,
+    )
+    epoch_age_ms_max: int = setting(
+        _DAY_MS,
+        "Messages go to a new child table at this age, whatever its size; later while there are many.",
+        unit="ms",
+        low=100,
+        high=365 * _DAY_MS,
+    )
+    epoch_bytes_max: int = setting(
+        _GIB,
+        "Messages go to a new child table when it is this large, without its indexes; later while there are many.",
+        unit="bytes",
+        low=64 * _KIB,
+        high=1024 * _GIB,
+    )
+    epochs_max: int = setting(100, "Most child tables of messages; no further one is opened.", low=8, high=1_000)
+    upkeep_ms: int = setting(
+        5_000, "Time between looks for expired messages and child tables that can go.", unit="ms", low=100, high=600_000
+    )
+    upkeep_lock_ms: int = setting(
+        50, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
     )
 
 

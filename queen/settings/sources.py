@@ -121,7 +121,8 @@ def _config_home(environ: Mapping[str, str]) -> Path:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
-    known = {one.variable for one in fields().values()} | set(RESERVED_VARIABLES)
+    known = {name for one in fields().values() for name in (one.variable, *one.traits.aliases)}
+    known |= set(RESERVED_VARIABLES)
     return [
         f"{name} (environment): unknown setting{nearest(name, known)}"
         for name in sorted(environ)

@@ -29,7 +29,7 @@ class PartitionStats(NamedTuple):
 
 
 class QueueStats(NamedTuple):
-    """Totals of one queue, against the slowest group of each partition."""
+    """Totals of one queue, against the slowest group of each partition; `retained_bytes` is an estimate."""
 
     queue_id: int
     partitions: int
@@ -37,6 +37,7 @@ class QueueStats(NamedTuple):
     pending: int
     processing: int
     dead_letters: int
+    retained_bytes: int
 
 
 class Configured(NamedTuple):

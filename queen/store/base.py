@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 
 from queen.measure.buckets import Buckets
 from queen.model import Due
+from queen.store.cluster import ClusterStore
 
 
 @dataclass(slots=True)
@@ -175,7 +176,75 @@ class PartitionRow(NamedTuple):
     epoch: int
 
 
-class Store(Protocol):
+class EpochRow(NamedTuple):
+    """One epoch, and what is known of all of them; see `look_at_epochs.sql`."""
+
+    epoch: int
+    age_ms: int
+    closed_ms: int | None
+    recorded: bool
+    emptied: bool
+    newest_bytes: int
+    window_s: int
+    expiring: bool
+
+
+class Life(NamedTuple):
+    """How many messages of an epoch there are, have to stay, have no place in the order; see `epoch_life.sql`."""
+
+    stored: int
+    needed: int
+    scheduled: int
+
+
+class Page(NamedTuple):
+    """One page of the walk of `expire.sql`; a `queue_id` of None: the walk is through."""
+
+    queue_id: int | None
+    after: int | None
+    looked: int
+    hidden: int
+
+
+class EpochUpkeep(Protocol):
+    """What rotation and retention ask of the store. Each call is a short transaction of its own that may be cut off.
+
+    Several instances may call at once: one does the work, the others are told that nothing was done. Raises Contention
+    when a lock was not to be had at once or within the bound, and what `Store` raises.
+    """
+
+    async def look(self) -> list[EpochRow]:
+        """All epochs, oldest first."""
+
+    async def rotate(self, newest: int) -> int | None:
+        """Open the next epoch; its number, or None when somebody else did."""
+
+    async def record(self, epoch: int, after: int) -> int | None:
+        """Write down what a closed epoch holds, a page at a time; the partition to go on after, or None."""
+
+    async def expire(self, queue_id: int, after: int) -> Page:
+        """Hide what retention options let go, a page at a time."""
+
+    async def life(self, epoch: int) -> Life:
+        """How much of a recorded epoch has to stay."""
+
+    async def empty(self, epoch: int) -> bool:
+        """Truncate an epoch in which nothing has to stay."""
+
+    async def drop(self, epoch: int) -> bool:
+        """Drop an emptied epoch."""
+
+    async def copy(self, epoch: int) -> int | None:
+        """Copy the next messages that have to stay; 0: all are, None: somebody else is at it."""
+
+    async def swap(self, epoch: int) -> bool:
+        """Put the copy in the place of the child."""
+
+    async def drop_leftovers(self) -> int | None:
+        """Drop the tables that were put aside; their number, or None when some are left."""
+
+
+class Store(ClusterStore, Protocol):
     """The data plane. Every method is one round trip and, if it writes, one commit.
 
     Raises StoreUnavailable, PoolTimeout, Overloaded, Contention, InvalidRequest (`queen.errors`).
@@ -191,7 +260,7 @@ class Store(Protocol):
         """Several batches in one transaction, stored together or not at all."""
 
     async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
-        """Lease what can be leased of the candidates whose next message lies in this epoch."""
+        """Lease what can be leased of the candidates whose next message lies in this epoch; it may be gone."""
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:
         """Acks without failures; rows ascend by (partition, group)."""
@@ -248,6 +317,9 @@ class Store(Protocol):
     ) -> list[QueueRow]:
         """Queues by name, or namespace and task."""
 
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        """Those of these queues that exist, in no order."""
+
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         """Move messages that are due to the end of the order; at most `limit`, none of the partitions in `skip`."""
 
@@ -257,6 +329,9 @@ class Store(Protocol):
     @property
     def durability(self) -> str:
         """What a commit means just now: committed (on disk), replicated (on a standby too), async (on disk later)."""
+
+    async def renew(self) -> None:
+        """Replace idle connections by fresh ones: the buffers of a connection grow with what it carries, for good."""
 
     @property
     def waits(self) -> Buckets:

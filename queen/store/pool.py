@@ -226,6 +226,10 @@ class Pool:
             self._check()
         return translate(error) or errors.QueenError(str(error))
 
+    async def renew(self) -> None:
+        """Replace the idle connections by fresh ones, and the others when they come back."""
+        await self._pool.drain()
+
     def _check(self) -> None:
         """One connection broke, so the idle ones may be broken too: have them tried now, not one by one by requests."""
         if self._checking is None or self._checking.done():
@@ -294,6 +298,11 @@ class Pool:
     def totals(self) -> dict[str, int]:
         """How often each kind of trouble happened."""
         return dict(self._history.totals)
+
+    @property
+    def size_max(self) -> int:
+        """Most connections."""
+        return self._settings.pool_size
 
     def stats(self) -> dict[str, int]:
         """size, idle, waiting (requests in the line), away (1: the database is); then totals: `totals()`, and more."""

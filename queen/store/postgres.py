@@ -29,6 +29,7 @@ from queen.store.base import (
     Transacted,
 )
 from queen.store.pool import Connection, Pool
+from queen.store.postgres_cluster import PostgresCluster
 
 Row = tuple[Any, ...]
 
@@ -36,7 +37,7 @@ _TRIES_MAX = 3
 _NO_MESSAGES = PushBatch([], [], [], [], [], None, None)
 
 
-class PostgresStore:
+class PostgresStore(PostgresCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self, pool: Pool, schema: str) -> None:
@@ -64,6 +65,8 @@ class PostgresStore:
         self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))
         self._partition_names = self._call("partition_names", 1)
         self._find_queues = self._call("find_queues", 6, casts=("text", "text", "text", "text", "integer", "integer"))
+        self._queues_by_id = self._call("queues_by_id", 1)
+        self._prepare_cluster(pool.size_max)
         self._pops: dict[int, bytes] = {}
 
     def _call(
@@ -102,21 +105,25 @@ class PostgresStore:
         statement = self._pops.get(epoch)
         if statement is None:
             statement = self._pops[epoch] = self._call(f"pop_{epoch}", 10)
-        rows = await self._fetch(
-            statement,
-            (
-                arrays.bigints(batch.partition_ids),
-                arrays.texts(batch.groups),
-                arrays.ints(batch.requests),
-                arrays.ints(batch.batches),
-                arrays.uuids(batch.lease_ids),
-                arrays.bigints(batch.lease_ms),
-                batch.several,
-                batch.bytes_max,
-                arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
-                arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
-            ),
-        )
+        try:
+            rows = await self._fetch(
+                statement,
+                (
+                    arrays.bigints(batch.partition_ids),
+                    arrays.texts(batch.groups),
+                    arrays.ints(batch.requests),
+                    arrays.ints(batch.batches),
+                    arrays.uuids(batch.lease_ids),
+                    arrays.bigints(batch.lease_ms),
+                    batch.several,
+                    batch.bytes_max,
+                    arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
+                    arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
+                ),
+            )
+        except errors.EpochGone:
+            self._pops.pop(epoch, None)
+            return []  # Nothing is left there; `examine` and `next_epoch` say where to go on.
         return [Span(*row) for row in rows]
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:
@@ -198,6 +205,9 @@ class PostgresStore:
         rows = await self._fetch(self._find_queues, (name, namespace, task, search, limit, offset))
         return [QueueRow(*row) for row in rows]
 
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        return [QueueRow(*row) for row in await self._fetch(self._queues_by_id, (arrays.ints(queue_ids),))]
+
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         rows = await self._fetch(self._place_due, (limit, bytes_max, arrays.bigints(skip)))
         return Placed(*rows[0])
@@ -209,6 +219,9 @@ class PostgresStore:
     @property
     def durability(self) -> str:
         return self._pool.durability
+
+    async def renew(self) -> None:
+        await self._pool.renew()
 
     @property
     def waits(self) -> Buckets:

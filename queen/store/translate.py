@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import psycopg_pool
 
@@ -11,6 +13,10 @@ _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
 # Raised by transact.sql; the detail of the error is the message at fault.
 _REFUSED = {"QN001": "duplicate", "QN002": "ack_rejected", "QN003": "gone"}
+# A child of messages or its pop function, by name; a call may still name one that was dropped a moment ago. When it was
+# dropped in the middle of the call, PostgreSQL knows its number only, and says so in English whatever its language.
+_EPOCH_NAME = re.compile(r"\b(pop|messages)_\d+\b")
+_DROPPED_MEANWHILE = ("cache lookup failed for", "could not open relation with OID")
 _READ_ONLY = "25006"
 _CANCELLED = "57014"
 # PostgreSQL answered, and gave the statement up: nothing of it was kept. All else leaves open what became of it.
@@ -48,6 +54,8 @@ def translate(error: BaseException) -> errors.QueenError | None:
 
 def _by_state(error: psycopg.Error, state: str) -> errors.QueenError:
     text = str(error).strip().split("\n")[0]
+    if _met_a_gone_epoch(text, state):
+        return errors.EpochGone(f"what this call looked into was dropped meanwhile: {text}")
     if state in _CONTENTION or _met_a_new_epoch(error, state):
         return errors.Contention(f"the database gave up this call: {text}")
     if state in _REFUSED:
@@ -79,6 +87,12 @@ def _is_refusal(text: str) -> bool:
 def _met_a_new_epoch(error: psycopg.Error, state: str) -> bool:
     """A transaction of several pushes chose an epoch that was opened after it had begun, and does not see its child."""
     return state == "23514" and error.diag.constraint_name is None
+
+
+def _met_a_gone_epoch(text: str, state: str) -> bool:
+    if state in ("42P01", "42883"):
+        return _EPOCH_NAME.search(text) is not None
+    return state == "XX000" and any(words in text for words in _DROPPED_MEANWHILE)
 
 
 def _is_away(error: psycopg.Error, state: str) -> bool:

@@ -63,6 +63,15 @@ def test_03_a_waiting_pop_gets_a_message_of_the_same_server(api: Api, server: Em
     _wakes(api, api, server, queue)
 
 
+def test_03_a_waiting_pop_gets_a_message_of_another_server(make_server: MakeServer, queue: str) -> None:
+    one = make_server()
+    one.start()
+    two = make_server(beside=one)
+    two.start()
+    with Api(one.url) as here, Api(two.url) as there:
+        _wakes(here, there, two, queue)
+
+
 def _wakes(pushing: Api, polling: Api, polled: EmbeddedServer, queue: str) -> None:
     """The fastest of three counts: one may meet a busy machine. The bound of 100 ms is that of the contract."""
     delays = []

@@ -14,6 +14,7 @@ from queen.engine.transaction import Pushed
 from queen.model import Due, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import Stored
+from tests.engine.cluster import open_cluster
 from tests.support.builders import ack, ids_of, message, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time, settle
 from tests.support.memory_store import MemoryStore
@@ -27,6 +28,19 @@ def now() -> float:
 def later(name: str, seconds: float, partition: str = "eu", payload: bytes = b"1") -> NewMessage:
     """A message for later."""
     return NewMessage("orders", partition, name.encode(), payload, None, None, Due(None, round(seconds * 1000)))
+
+
+@in_virtual_time
+async def test_a_poll_at_one_server_hears_of_messages_that_the_leader_places() -> None:
+    """The leader never heard of their partition: a server stored them, and is not the one to see to them."""
+    store = MemoryStore()
+    async with open_cluster(store, scheduled_check_ms=5000) as [one, two]:
+        assert one.presence.leading
+        await two.push([later("a", 60)])
+        task = asyncio.ensure_future(pop(two, wait_ms=600_000))
+        began_at = now()
+        assert ids_of(await task) == ["a"]
+        assert 60 <= now() - began_at < 61
 
 
 @in_virtual_time

@@ -157,10 +157,10 @@ def test_a_queue_without_deduplication_stores_ids_of_older_epochs_again(session:
 
 
 def test_an_epoch_that_ended_before_the_window_is_not_searched(session: Session, p: int) -> None:
-    session.rows("update {s}.epochs set opened_at = opened_at - interval '10 days' where epoch <= 2")
-    session.rows("update {s}.epochs set opened_at = opened_at - interval '5 days' where epoch = 3")
+    session.rows("update {s}.epochs set recorded_at = now() - interval '10 days' where epoch = 1")
+    session.rows("update {s}.epochs set recorded_at = now() - interval '5 days' where epoch = 2")
     session.configure("q", dedupWindowSeconds=3600)
-    # Epochs 1 and 2 ended five days ago and more; the window is an hour.
+    # The window is an hour.
     assert session.push({p: ["a0"]}) == [9]
     session.configure("q", dedupWindowSeconds=6 * 86_400)
     with pytest.raises(psycopg.errors.UniqueViolation):

@@ -26,6 +26,10 @@ class Bench(ABC):
         """Every lease and retry delay ends now."""
 
     @abstractmethod
+    async def grow_old(self, milliseconds: int) -> None:
+        """Every sign of life, and the lead, are this much older now."""
+
+    @abstractmethod
     async def configure(self, queue: str, **options: object) -> None:
         """Set options of a queue."""
 

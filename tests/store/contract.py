@@ -16,13 +16,14 @@ from queen import errors
 from queen.store.base import Stored
 from tests.store.bench import GROUP, LEASE, OTHER_LEASE, Bench, candidates, ids_of, messages, on_bench, payload
 from tests.store.contract_acks import AckContract
+from tests.store.contract_cluster import ClusterContract
 from tests.store.contract_delays import DelayContract
 from tests.store.contract_scheduled import ScheduledContract
 from tests.store.contract_transactions import TransactionContract
 from tests.support.memory_rows import DEFAULTS
 
 
-class StoreContract(AckContract, TransactionContract, DelayContract, ScheduledContract):
+class StoreContract(AckContract, ClusterContract, TransactionContract, DelayContract, ScheduledContract):
     """The whole suite."""
 
     # Queues and partitions.

@@ -24,6 +24,9 @@ class MemoryBench(Bench):
         for cursor in self.memory.cursors.values():
             cursor.lease_until = 0 if cursor.lease_until is not None else None
 
+    async def grow_old(self, milliseconds: int) -> None:
+        self.memory.advance(milliseconds / 1000)
+
     async def configure(self, queue: str, **options: object) -> None:
         self.memory.configure(queue, **options)
 

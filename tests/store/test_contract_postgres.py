@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 import psycopg
@@ -19,7 +20,8 @@ from tests.store.bench import Bench, OpenBench
 from tests.store.contract import StoreContract
 
 TABLES = (
-    "queues", "partitions", "cursors", "subscriptions", "leases", "dead_letters", "messages", "scheduled_places"
+    "queues", "partitions", "cursors", "subscriptions", "leases", "dead_letters", "messages", "scheduled_places",
+    "instances", "changes_0", "changes_1",
 )  # fmt: skip
 
 
@@ -35,6 +37,11 @@ class PostgresBench(Bench):
         await self._session.execute(
             "update cursors set lease_until = now() - interval '1 second' where lease_until is not null"
         )
+
+    async def grow_old(self, milliseconds: int) -> None:
+        by = timedelta(milliseconds=milliseconds)
+        await self._session.execute("update instances set seen_at = seen_at - %s", (by,))
+        await self._session.execute("update leader set lease_until = lease_until - %s", (by,))
 
     async def configure(self, queue: str, **options: object) -> None:
         await self._admin.configure(queue, None, None, False, options)
@@ -73,6 +80,7 @@ async def _open(dsn: str, schema: str) -> AsyncIterator[Bench]:
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as session:
             await session.execute(sql.SQL("set search_path to {}").format(sql.Identifier(schema)))
             await session.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, TABLES))))
+            await session.execute("update leader set instance_id = null, lease_until = '-infinity'")
             yield PostgresBench(pool, session, schema)
     finally:
         await pool.close()

@@ -135,3 +135,24 @@ def test_a_real_server_gives_the_states_above(module_dsn: str) -> None:
     for statement, kind in expected.items():
         with pytest.raises(kind), admin(module_dsn) as connection:
             connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ("42P01", 'relation "queen.messages_12" does not exist'),
+        ("42883", "function queen.pop_3(bigint[], text[]) does not exist"),
+        ("XX000", "cache lookup failed for function 16423"),
+        ("XX000", "could not open relation with OID 16423"),
+    ],
+)
+def test_what_was_dropped_with_its_epoch_is_no_damaged_schema(state: str, text: str) -> None:
+    error = psycopg.errors.lookup(state)(text)
+    assert type(translate(error)) is errors.EpochGone
+
+
+@pytest.mark.parametrize(
+    ("state", "text"), [("42P01", 'relation "queen.messages" does not exist'), ("XX000", "broken")]
+)
+def test_other_missing_things_are_not_taken_for_an_epoch(state: str, text: str) -> None:
+    assert not isinstance(translate(psycopg.errors.lookup(state)(text)), errors.Contention)

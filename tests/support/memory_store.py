@@ -20,7 +20,6 @@ from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from queen import errors
-from queen.measure.buckets import Buckets
 from queen.store.base import (
     Acked,
     AckRow,
@@ -36,7 +35,8 @@ from queen.store.base import (
     Stored,
     Transacted,
 )
-from tests.support.gates import Trouble
+from tests.support.memory_cluster import MemoryCluster
+from tests.support.memory_pool import NoPool
 from tests.support.memory_rows import (
     EPOCH_2000,
     START_US,
@@ -83,11 +83,11 @@ def _call(
     return call
 
 
-class MemoryStore:
+class MemoryStore(NoPool, MemoryCluster):
     """Implements `queen.store.base.Store`."""
 
     def __init__(self) -> None:
-        self.trouble = Trouble()
+        super().__init__()
         self.locked: set[int] = set()
         self.locked_cursors: set[Place] = set()
         self.queues: dict[str, QueueState] = {}
@@ -98,19 +98,8 @@ class MemoryStore:
         self.dead_letters: list[DeadLetter] = []
         self._ids: dict[str, itertools.count[int]] = {}
         self._unlocked = asyncio.Condition()
-        self._shift_us = 0
-        self._looks = 0
 
-    # The clock, and what only tests and administrators do.
-
-    def now(self) -> int:
-        """The time of the database, µs since 2000; never the same twice."""
-        self._looks += 1
-        return START_US + int(asyncio.get_running_loop().time() * 1_000_000) + self._shift_us + self._looks
-
-    def advance(self, seconds: float) -> None:
-        """Move the clock of the database alone."""
-        self._shift_us += int(seconds * 1_000_000)
+    # What only tests and administrators do.
 
     async def unlock(self, partition_id: int) -> None:
         """The other session gives a partition's row back."""
@@ -525,6 +514,10 @@ class MemoryStore:
         return [self._row(queue) for queue in found[offset : offset + limit]]
 
     @_call
+    async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
+        return [self._row(queue) for queue in self.queues.values() if queue.id in queue_ids]
+
+    @_call
     async def forget_leases(self, older_than_s: int) -> int:
         now = self.now()
         live = {cursor.lease_id for cursor in self.cursors.values() if cursor.held(now)}
@@ -532,17 +525,6 @@ class MemoryStore:
         for key in old[:1000]:
             del self.leases[key]
         return len(old[:1000])
-
-    @property
-    def durability(self) -> str:
-        return "committed"
-
-    @property
-    def waits(self) -> Buckets:
-        return Buckets()
-
-    def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)

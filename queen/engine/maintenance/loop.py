@@ -13,12 +13,18 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Calls `tick` every `interval_s`, spread a little so that several servers do not march in step."""
+    """Calls `tick` every `interval_s`, spread a little so that several servers do not march in step.
 
-    def __init__(self, name: str, tick: Callable[[], Awaitable[None]], interval_s: float) -> None:
+    The first time after an interval, or `at_once`.
+    """
+
+    def __init__(
+        self, name: str, tick: Callable[[], Awaitable[None]], interval_s: float, *, at_once: bool = False
+    ) -> None:
         self.name = name
         self._tick = tick
         self._interval_s = interval_s
+        self._at_once = at_once
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -33,11 +39,16 @@ class Loop:
             self._task = None
 
     async def _run(self) -> None:
+        if not self._at_once:
+            await self._pause()
         while True:
-            await asyncio.sleep(self._interval_s * random.uniform(0.9, 1.1))
             try:
                 await self._tick()
             except errors.QueenError as error:
                 log.warning("tick failed loop=%s error=%s", self.name, error)
             except Exception:
                 log.exception("tick failed loop=%s", self.name)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._interval_s * random.uniform(0.9, 1.1))

@@ -68,7 +68,7 @@ class Placing:
         skip: list[int] = []
         while True:
             placed = await self._store.place_due(self._limit, self._bytes_max, skip)
-            self._learn(placed)
+            await self._learn(placed)
             skip += placed.blocked
             stuck = not placed.moved and not placed.blocked
             if placed.due_ms is None or placed.due_ms > 0 or stuck or len(skip) > _SKIPPED_MAX:
@@ -88,8 +88,11 @@ class Placing:
             self._next_at = at
             self._earlier.set()
 
-    def _learn(self, placed: Placed) -> None:
+    async def _learn(self, placed: Placed) -> None:
         self._counters.scheduled_placed += placed.moved
+        if self._catalog.announces:
+            # Other servers wait for messages of partitions that this one never heard of.
+            await self._catalog.find_partitions(placed.partition_ids)
         for partition_id, head in zip(placed.partition_ids, placed.heads, strict=True):
             partition = self._catalog.by_id(partition_id)
             if partition is not None:

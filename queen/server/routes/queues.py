@@ -25,7 +25,7 @@ async def configure(request: Request) -> dict[str, Any]:
     here = context(request)
     done = await here.admin.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
-    here.engine.catalog.learn(row)
+    here.engine.queue_changed(row)
     return {
         "configured": True,
         "queueId": model.encode_id(model.QUEUE, done.queue_id),
@@ -80,7 +80,7 @@ async def show_queue(
         "options": {**row.options, "namespace": row.namespace, "task": row.task},
         "partitions": [_partition(partition, times.get(partition.partition_id)) for partition in partitions],
         "totals": _totals(totals),
-        "retainedBytes": None,
+        "retainedBytes": totals.retained_bytes if totals else 0,
     }
 
 
@@ -89,7 +89,7 @@ async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     """Delete a queue with everything in it. An unknown queue is no error."""
     here = context(request)
     existed = await here.admin.delete_queue(queue)
-    here.engine.catalog.forget_queue(queue)
+    here.engine.queue_deleted(queue)
     if existed:
         return {"deleted": True, "queue": queue, "existed": True}
     return {
@@ -115,7 +115,7 @@ def _summary(row: QueueRow, stats: QueueStats | None) -> dict[str, Any]:
     return {
         **_head(row),
         "partitions": stats.partitions if stats else 0,
-        "retainedBytes": None,
+        "retainedBytes": stats.retained_bytes if stats else 0,
         "segments": {"segments": 0, "messages": total},
         "messages": {"total": total, "pending": pending, "processing": processing},
     }

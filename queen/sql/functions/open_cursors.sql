@@ -7,7 +7,8 @@ language plpgsql set search_path from current as $$
 begin
     insert into cursors (partition_id, consumer_group, acked, acked_was, lease_end, epoch)
     select s.partition_id, s.consumer_group, s.start - 1, s.start - 1, s.start - 1,
-           case when s.start >= s.epoch_first_offset then s.epoch else (select min(e.epoch) from epochs e) end
+           case when s.start >= s.epoch_first_offset then s.epoch
+                else coalesce(epoch_of(s.partition_id, s.start), s.epoch) end
       from (select p.partition_id, u.consumer_group, p.epoch, p.epoch_first_offset,
                    case when coalesce(b.start_at, '-infinity') = '-infinity' then p.first_offset
                         when p.last_write_at < b.start_at then p.next_offset

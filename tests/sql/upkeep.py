@@ -1,0 +1,82 @@
+"""The upkeep of epochs as a server does it, in fast motion: steps without pauses, and time that passes by an update."""
+
+from __future__ import annotations
+
+from tests.sql.client import Row, Session
+
+LOCK_MS = 50
+
+
+def pass_time(session: Session, seconds: float) -> None:
+    """Makes everything that is stored so much older."""
+    for table, column in (
+        ("messages", "created_at"),
+        ("partitions", "last_write_at"),
+        ("partitions", "first_at"),
+        ("spans", "last_at"),
+        ("epochs", "opened_at"),
+        ("epochs", "closed_at"),
+        ("epochs", "recorded_at"),
+    ):
+        session.rows(f"update {{s}}.{table} set {column} = {column} - %s * interval '1 second'", seconds)
+
+
+def expire(session: Session, limit: int = 1000) -> int:
+    """One walk over all queues with options; the number of messages hidden."""
+    hidden, place = 0, (0, 0)
+    while True:
+        row = session.call("expire", ("integer", "bigint", "integer", "integer"), *place, limit, LOCK_MS)[0]
+        hidden += row.hidden
+        if row.queue_id is None:
+            return hidden
+        place = (row.queue_id, row.after)
+
+
+def close(session: Session) -> int:
+    """Opens the next epoch, and records all those before it; the number of the newest."""
+    newest = int(session.one("select max(epoch) + 1 from {s}.epochs"))
+    session.open_epoch(newest)
+    record(session)
+    return newest
+
+
+def record(session: Session, limit: int = 1000) -> None:
+    """Records what can be recorded."""
+    for (epoch,) in session.rows("select epoch from {s}.epochs where closed_at is not null order by 1"):
+        after: int | None = 0
+        while after is not None:
+            after = session.call("record_spans", ("integer", "bigint", "integer"), epoch, after, limit)[0][0]
+
+
+def life(session: Session, epoch: int) -> Row:
+    return session.call("epoch_life", ("integer",), epoch)[0]
+
+
+def step(session: Session, function: str, epoch: int) -> bool:
+    """empty_epoch, drop_epoch or swap_epoch."""
+    return bool(session.call(function, ("integer", "integer"), epoch, LOCK_MS)[0][0])
+
+
+def leave(session: Session) -> list[int]:
+    """Empties and drops what can leave; the epochs that are left."""
+    for (epoch,) in session.rows("select epoch from {s}.epochs where recorded_at is not null order by 1"):
+        if step(session, "empty_epoch", epoch):
+            assert step(session, "drop_epoch", epoch)
+            assert session.one("select {s}.drop_leftovers(%s)", LOCK_MS) == 1
+    return epochs(session)
+
+
+def epochs(session: Session) -> list[int]:
+    return [row[0] for row in session.rows("select epoch from {s}.epochs order by 1")]
+
+
+def copy(session: Session, epoch: int, limit: int = 1000) -> int:
+    """Copies all that has to stay; the number of steps that did something."""
+    steps = 0
+    while session.call("copy_needed", ("integer", "integer", "integer"), epoch, limit, LOCK_MS)[0][0] > 0:
+        steps += 1
+    return steps
+
+
+def first_offset(session: Session, partition: int) -> int:
+    return int(session.one("select first_offset from {s}.partitions where partition_id = %s", partition))
