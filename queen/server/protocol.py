@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -90,14 +89,45 @@ class Protocol(HttpToolsProtocol):
             self.running.disconnected = True
             self.running.message_event.set()
         super().connection_lost(exc)
+        # The request refers to its connection: let the last one go, so that both are freed without the collector.
+        self.running = None
+        self.cycle = None  # type: ignore[assignment]
+        self.scope = None  # type: ignore[assignment]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self.running = cycle
         if getattr(self.server_state, "draining", False):
             cycle.keep_alive = False
-        cycle.scope[WRITE_WHOLE] = partial(_write_whole, cycle)  # type: ignore[typeddict-unknown-key]
+        # Nothing in the scope names the cycle, which holds the scope: the two would keep each other, and what the
+        # request brought, until the collector runs.
+        cycle.scope[WRITE_WHOLE] = self.write_whole  # type: ignore[typeddict-unknown-key]
         cycle.scope[CONNECTION] = self  # type: ignore[typeddict-unknown-key]
         super()._start_asgi_task(cycle, app)
+
+    def write_whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Write the whole answer to the running request in one piece.
+
+        False: nothing was done, `send` must do it (the client reads too slowly).
+        """
+        cycle = self.running
+        if cycle is None or cycle.disconnected:
+            return True
+        if cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD":
+            return False
+        parts = [STATUS_LINE[status]]
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        if status != 204:
+            parts.append(b"content-length: %d\r\n" % len(body))
+        parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(b"".join(parts))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True
 
     @property
     def unsent(self) -> int:
@@ -184,27 +214,3 @@ class Watchman:
                 log.info("client stalled, connection closed client=%s", connection.client)
                 self._counters.clients_stalled += 1
                 connection.cut_off()
-
-
-def _write_whole(cycle: RequestResponseCycle, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bool:
-    """Write a whole answer in one piece. False: nothing was done, `send` must do it (the client reads too slowly)."""
-    # The cycle holds the scope: without this each would keep the other, and the body, until the collector runs.
-    cycle.scope.pop(WRITE_WHOLE, None)  # type: ignore[typeddict-item]
-    if cycle.disconnected:
-        return True
-    if cycle.flow.write_paused or cycle.response_started or cycle.scope["method"] == "HEAD":
-        return False
-    parts = [STATUS_LINE[status]]
-    for name, value in headers:
-        parts += (name, b": ", value, b"\r\n")
-    if status != 204:
-        parts.append(b"content-length: %d\r\n" % len(body))
-    parts += (b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body)
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(b"".join(parts))
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
-    return True

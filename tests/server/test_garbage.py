@@ -7,7 +7,7 @@ import contextlib
 import gc
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from queen.engine.mode import mode_of
@@ -37,9 +37,12 @@ class Client:
         return json.loads(await self._reader.readexactly(int(length)))
 
 
+Connect = Callable[[], Awaitable[Client]]
+
+
 @contextlib.asynccontextmanager
-async def serving(dsn: str) -> AsyncIterator[Client]:
-    """A server in this process, and a connection to it."""
+async def serving(dsn: str) -> AsyncIterator[tuple[Client, Connect]]:
+    """A server in this process: a connection to it, and what makes another."""
     settings = Settings()
     stop, ready = asyncio.Event(), asyncio.Event()
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -47,8 +50,12 @@ async def serving(dsn: str) -> AsyncIterator[Client]:
             instance = Instance(mode_of(settings), settings.database.pool_size)
             server = asyncio.ensure_future(listen(settings, sock, runtime, instance, stop, ready.set))
             await ready.wait()
-            client = Client(*await asyncio.open_connection(*sock.getsockname()))
-            yield client
+
+            async def connect() -> Client:
+                return Client(*await asyncio.open_connection(*sock.getsockname()))
+
+            client = await connect()
+            yield client, connect
             client.writer.close()
             stop.set()
             await server
@@ -100,7 +107,7 @@ def told_of(garbage: list[Any]) -> list[str]:
 
 @in_real_time
 async def test_the_life_of_a_message_leaves_no_cycles(database_dsn: str) -> None:
-    async with serving(database_dsn) as client:
+    async with serving(database_dsn) as (client, _):
         await life(client, -1)  # Makes the queue, and what is made once.
         with kept_garbage() as garbage:
             for number in range(ROUNDS):
@@ -108,6 +115,20 @@ async def test_the_life_of_a_message_leaves_no_cycles(database_dsn: str) -> None
         assert told_of(garbage) == []
         # A few cycles of others, such as a timer that rang meanwhile, but none with every round.
         assert len(garbage) < ROUNDS
+
+
+@in_real_time
+async def test_a_connection_for_one_request_is_freed_at_its_end(database_dsn: str) -> None:
+    async with serving(database_dsn) as (client, connect):
+        await life(client, -1)
+        with kept_garbage() as garbage:
+            for number in range(ROUNDS):
+                other = await connect()
+                await life(other, number)
+                other.writer.close()
+                await other.writer.wait_closed()
+            await life(client, ROUNDS)
+        assert told_of(garbage) == []
 
 
 def test_the_collector_runs_as_before_after_the_block() -> None:
