@@ -40,7 +40,7 @@ class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
     __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
-                 "partitions", "sets", "size", "spans", "waiter", "weight")  # fmt: skip
+                 "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class PopRequest:
         self.size = 0
         self.gone = False
         self.parked = False
+        self.woken = False
         self.waiter: Waiter | None = None
         self.lease_id = ""
         self.spans: list[tuple[Partition, Span]] = []
@@ -238,10 +239,12 @@ class Pop:
     async def _park(self, request: PopRequest, wait_until: float) -> bool:
         """Wait; True: look again. False: the time is up, or the client has gone."""
         self._limits.admit_poll()
-        waiter = request.waiter = Waiter(request.sets, request.only)
+        # One that was woken and found nothing keeps its turn.
+        waiter = request.waiter = Waiter(request.sets, request.only, first=request.woken)
         timer = self._timers.add(wait_until, waiter)
         try:
-            return await waiter.future
+            request.woken = await waiter.future
+            return request.woken
         finally:
             self._timers.remove(timer, waiter)
             waiter.leave()

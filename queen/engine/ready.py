@@ -40,12 +40,12 @@ class Waiter:
 
     __slots__ = ("future", "partition_id", "sets")
 
-    def __init__(self, sets: list[ReadySet], partition_id: int | None) -> None:
+    def __init__(self, sets: list[ReadySet], partition_id: int | None, *, first: bool = False) -> None:
         self.sets = sets
         self.partition_id = partition_id
         self.future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         for ready in sets:
-            ready.park(self)
+            ready.park(self, first=first)
 
     def wake(self, look: bool) -> None:
         """End the wait: `look` again, or the time is up."""
@@ -240,12 +240,15 @@ class ReadySet:
         for waiter in list(self._all_waiters()):
             waiter.wake(False)
 
-    def park(self, waiter: Waiter) -> None:
-        """Put a waiter at the end of its line."""
+    def park(self, waiter: Waiter, *, first: bool = False) -> None:
+        """Put a waiter at the end of its line; `first`: at its head, for one that was woken in vain."""
         if waiter.partition_id is None:
-            self.waiters[waiter] = None
+            line = self.waiters
         else:
-            self.by_partition.setdefault(waiter.partition_id, OrderedDict())[waiter] = None
+            line = self.by_partition.setdefault(waiter.partition_id, OrderedDict())
+        line[waiter] = None
+        if first:
+            line.move_to_end(waiter, last=False)
 
     def unpark(self, waiter: Waiter) -> None:
         """Take a waiter out of its line."""

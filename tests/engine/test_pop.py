@@ -278,6 +278,28 @@ async def test_each_push_wakes_one_poll_and_they_take_turns() -> None:
 
 
 @in_virtual_time
+async def test_a_poll_that_was_woken_in_vain_keeps_its_turn() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "first")
+        await pop(engine, auto_ack=True)
+        polls = []
+        for _ in range(2):
+            polls.append(asyncio.ensure_future(pop(engine, wait_ms=HOUR_MS)))
+            await settle()
+        partition = engine.catalog.partition("orders", "eu")
+        assert partition is not None
+        [ready] = partition.queue.groups.values()
+        store.trouble.calls.clear()
+        ready.offer(partition)
+        await parked(engine, 2)
+        assert store.trouble.calls["pop"] == 1, "one of them looked"
+        await push(engine, "next")
+        await parked(engine, 1)
+        assert ids_of(polls[0].result()) == ["next"]
+
+
+@in_virtual_time
 async def test_a_poll_ends_empty_at_its_deadline() -> None:
     async with open_engine(MemoryStore()) as engine:
         start = now()
