@@ -1,7 +1,7 @@
 """One keep-alive HTTP/1.1 connection of the load generator, and the little parser behind it.
 
-It reads exactly what a Queen server sends on the hot routes: a status line, a `Content-Length` or a 204 without
-body. Anything else raises `BadAnswer`: a generator that guesses would hide a fault of the server.
+It reads exactly what a Queen server sends on the hot routes: a status line, a `Content-Length`, chunks (large pops) or a
+204 without body. Anything else raises `BadAnswer`: a generator that guesses would hide a fault of the server.
 It knows nothing of messages; what an answer means is decided by whoever owns the connection.
 """
 
@@ -13,6 +13,10 @@ from collections.abc import Callable
 from typing import cast
 
 HEAD_BYTES_MAX = 65_536
+CHUNKED = -1
+"""Instead of a length: the body comes in chunks."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
 
 OnAnswer = Callable[[int, bytes], None]
 OnLost = Callable[[str], None]
@@ -23,7 +27,7 @@ class BadAnswer(Exception):
 
 
 def parse_head(data: bytes) -> tuple[int, int, int] | None:
-    """Status, index of the first body byte, and body length; None while the head is incomplete."""
+    """Status, index of the first body byte, and body length or CHUNKED; None while the head is incomplete."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > HEAD_BYTES_MAX:
@@ -37,13 +41,41 @@ def parse_head(data: bytes) -> tuple[int, int, int] | None:
 
 def _content_length(head: bytes) -> int:
     start = head.find(b"\r\ncontent-length:")
-    if start < 0 or b"\r\ntransfer-encoding:" in head:
+    if b"\r\ntransfer-encoding:" in head:
+        if start < 0 and b"\r\ntransfer-encoding: chunked" in head:
+            return CHUNKED
+        raise BadAnswer(f"answer with an unknown framing: {head[:200]!r}")
+    if start < 0:
         raise BadAnswer(f"answer without a plain Content-Length: {head[:200]!r}")
     stop = head.find(b"\r\n", start + 2)
     value = head[start + 17 : stop if stop > 0 else len(head)].strip()
     if not value.isdigit():
         raise BadAnswer(f"bad Content-Length: {value!r}")
     return int(value)
+
+
+def join_chunks(data: bytes, start: int) -> bytes | None:
+    """The body whose chunks begin at `start`; None while some are missing. Nothing may stand behind the last one."""
+    pieces = []
+    while True:
+        end = data.find(b"\r\n", start)
+        if end < 0:
+            return None
+        try:
+            size = int(data[start:end], 16)
+        except ValueError as error:
+            raise BadAnswer(f"bad length of a chunk: {data[start : start + 40]!r}") from error
+        stop = end + 2 + size
+        if len(data) < stop + 2:
+            return None
+        if data[stop : stop + 2] != b"\r\n":
+            raise BadAnswer("a chunk is longer than it says")
+        if not size:
+            if len(data) > stop + 2:
+                raise BadAnswer(f"{len(data) - stop - 2} bytes after the last chunk")
+            return b"".join(pieces)
+        pieces.append(data[end + 2 : stop])
+        start = stop + 2
 
 
 class AnswerParser:
@@ -62,8 +94,9 @@ class AnswerParser:
         """Status and body, or None while bytes are missing. Raises BadAnswer, also for bytes nobody asked for."""
         if self._chunks:
             self._chunks.append(data)
-            self._missing -= len(data)
-            if self._missing > 0:
+            if self._missing != CHUNKED:
+                self._missing = max(0, self._missing - len(data))
+            if self._missing > 0 or (self._missing == CHUNKED and _goes_on(data)):
                 return None
             data = b"".join(self._chunks)
             self._chunks.clear()
@@ -72,6 +105,12 @@ class AnswerParser:
             self._wait(data, 1)
             return None
         status, start, length = head
+        if length == CHUNKED:
+            body = join_chunks(data, start)
+            if body is None:
+                self._wait(data, CHUNKED)
+                return None
+            return status, body
         surplus = len(data) - start - length
         if surplus < 0:
             self._wait(data, -surplus)
@@ -83,6 +122,11 @@ class AnswerParser:
     def _wait(self, data: bytes, missing: int) -> None:
         self._chunks.append(data)
         self._missing = missing
+
+
+def _goes_on(data: bytes) -> bool:
+    """Can these bytes, the newest of a body in chunks, not be its end? Spares looking at all of it each time."""
+    return len(data) >= len(_LAST_CHUNK) and not data.endswith(_LAST_CHUNK)
 
 
 class Connection(asyncio.Protocol):
