@@ -1,7 +1,7 @@
 """One keep-alive HTTP/1.1 connection of the load generator, and the little parser behind it.
 
-It reads exactly what a Queen server sends on the hot routes: a status line, a `Content-Length`, chunks (large pops) or a
-204 without body. Anything else raises `BadAnswer`: a generator that guesses would hide a fault of the server.
+It reads exactly what a Queen server sends on the hot routes: a status line, a `Content-Length`, chunks (large pops) or
+a 204 without body. Anything else raises `BadAnswer`: a generator that guesses would hide a fault of the server.
 It knows nothing of messages; what an answer means is decided by whoever owns the connection.
 """
 
@@ -56,7 +56,7 @@ def _content_length(head: bytes) -> int:
 
 def join_chunks(data: bytes, start: int) -> bytes | None:
     """The body whose chunks begin at `start`; None while some are missing. Nothing may stand behind the last one."""
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         end = data.find(b"\r\n", start)
         if end < 0:
