@@ -24,7 +24,8 @@ def test_its_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) ->
     if name == "retained":
         assert command.parse(every.COMMANDS[name]).repeat == 3
     else:
-        assert command.main([*every.COMMANDS[name], "--url", "http://127.0.0.1:1", "--no-save"]) == 3
+        arguments = [argument for argument in every.COMMANDS[name] if not argument.startswith("--server-arg=")]
+        assert command.main([*arguments, "--url", "http://127.0.0.1:1", "--no-save"]) == 3
 
 
 def test_an_unknown_name_is_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
