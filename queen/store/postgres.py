@@ -234,7 +234,8 @@ class PostgresStore(PostgresCluster):
 async def _fetch(connection: Connection, statement: bytes, parameters: Sequence[object]) -> list[Row]:
     cursor = AsyncRawCursor(connection)
     await cursor.execute(statement, parameters, prepare=True, binary=True)
-    return await cursor.fetchall() if cursor.description else []
+    # Not `cursor.description`: that makes an object for each column.
+    return await cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
 
 
 def _push_parameters(batch: PushBatch) -> tuple[object, ...]:

@@ -1,0 +1,69 @@
+"""The newest published result of each timed command is valid and meets the goal that the documents state.
+
+Nothing is timed here: this reads what `benchmarks/results/` holds, so that a worse result cannot replace a better one
+unnoticed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from benchmarks.all import COMMANDS
+from benchmarks.lib.facts import REPOSITORY
+
+RESULTS = REPOSITORY / "benchmarks" / "results"
+
+
+def newest(name: str) -> dict[str, Any]:
+    """The result whose run began last."""
+    found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob(f"{name}-*.json")]
+    assert found, f"scripts/bench {name} has no published result"
+    return max(found, key=lambda result: str(result["started_at"]))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_newest_result_is_valid_and_named_in_the_documents(name: str) -> None:
+    result = newest(name)
+    assert (result["valid"], result["problems"]) == (True, [])
+    files = [path.name for path in RESULTS.glob(f"{name}-*.json")]
+    text = (REPOSITORY / "docs" / "performance.md").read_text("utf-8")
+    assert any(file in text for file in files)
+
+
+@pytest.mark.spec("R14")
+@pytest.mark.parametrize("size", [1, 10, 100])
+def test_the_life_of_a_message_costs_at_most_half_again_the_reference(size: int) -> None:
+    [cell] = [cell for cell in newest("hotpath")["cells"] if (cell["stage"], cell["size"]) == ("life", size)]
+    assert cell["best"]["counts"] is True
+    assert cell["best_to_reference"] <= 1.5
+
+
+def test_many_partitions_are_nearly_as_fast_as_few() -> None:
+    ratios = {point["value"]: point["rate_ratio"] for point in newest("partitions")["points"]}
+    assert ratios[10_000] >= 0.85 * ratios[2]
+
+
+def test_stored_history_costs_little() -> None:
+    points = newest("retained")["points"]
+    assert [point["value"] for point in points] == [100_000, 1_000_000, 5_000_000]
+    assert max(point["cost_ratio"] for point in points) < 1.1
+
+
+def test_waiting_polls_cost_next_to_nothing() -> None:
+    result = newest("idle")
+    [parked] = [window for window in result["windows"] if window["name"] == "parked"]
+    assert parked["polls"] == 10_000
+    assert parked["statements_per_s"] < 2
+    assert parked["server_share"] + parked["postgres_share"] < 0.05
+    assert result["wake"]["p99_ms"] < 100
+
+
+@pytest.mark.spec("R32", "R33")
+@pytest.mark.parametrize(("name", "rate", "seconds"), [("sustained", 10_000, 60), ("burst", 50_000, 30)])
+def test_the_rate_was_held(name: str, rate: int, seconds: int) -> None:
+    result = newest(name)
+    assert (result["rate"], result["parameters"]["seconds"]) == (rate, seconds)
+    assert any(window["held"] for window in result["windows"])
