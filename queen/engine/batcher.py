@@ -48,7 +48,7 @@ E = TypeVar("E", bound=Entry)
 class Batcher(Generic[E]):
     """See the module's essay. `flush` settles each entry and returns the keys it keeps.
 
-    `weights` counts the flushes by their weight, `flush_us` those that ended well by the microseconds they took.
+    `weights` counts the flushes by their weight (without `merge`: by their entries), `flush_us` those that ended well by the microseconds they took.
     """
 
     def __init__(
@@ -161,7 +161,8 @@ class Batcher(Generic[E]):
                 del self._lines[key]
             else:
                 del line[:taken]
-        self.weights.record(weight)
+        # Pops weigh more when large messages are expected; how many there are is what tells something.
+        self.weights.record(weight if self._merge else len(batch))
         return batch
 
     async def _run(self, batch: list[E]) -> None:
