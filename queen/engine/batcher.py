@@ -48,8 +48,8 @@ E = TypeVar("E", bound=Entry)
 class Batcher(Generic[E]):
     """See the module's essay. `flush` settles each entry and returns the keys it keeps.
 
-    `weights` counts the flushes by their weight (without `merge`: by their entries), `flush_us` those that ended well by
-    the microseconds they took.
+    `weights` counts the flushes by their weight (without `merge`: by their entries), `flush_us` those that ended well
+    by the microseconds they took.
     """
 
     def __init__(
