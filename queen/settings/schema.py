@@ -278,7 +278,7 @@ class EngineSettings:
         5_000, "Time between looks for expired messages and child tables that can go.", unit="ms", low=100, high=600_000
     )
     upkeep_lock_ms: int = setting(
-        50, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
+        25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
     )
 
 
