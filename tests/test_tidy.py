@@ -33,9 +33,10 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
 )
 BESIDE = {("log", "units"), ("measure", "units"), ("units", "errors"), ("model", "errors"), ("wire", "settings")}
-# The edges that skip what lies between: bench only drives a client, the client knows the wire alone.
+# The edges that skip what lies between: the bench drives servers from outside and looks at PostgreSQL through
+# `store.probe`; the client knows the wire alone.
 NEVER = {
-    "bench": {"server", "engine", "store", "runtime", "sql"},
+    "bench": {"server", "engine", "runtime", "sql"},
     "client": {"runtime", "engine", "store", "sql", "settings", "embedded"},
     "doctor": {"server", "engine", "runtime"},
     "tune": {"engine", "runtime"},
