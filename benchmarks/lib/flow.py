@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.lib.connection import BadAnswer, Connection, OnLost
+from queen.bench.connection import BadAnswer, Connection, OnLost
 from benchmarks.lib.ledger import Ledger
 from benchmarks.lib.plan import VERBS, Failed, Plan, Verb
 from benchmarks.lib.traffic import (

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks.lib.connection import BadAnswer, Connection, OnLost
+from queen.bench.connection import BadAnswer, Connection, OnLost
 from benchmarks.lib.load import summary
 from benchmarks.lib.plan import Failed, Latency
 from benchmarks.lib.traffic import check_push

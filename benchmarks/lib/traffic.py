@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from benchmarks.lib.connection import BadAnswer
+from queen.bench.connection import BadAnswer
 from benchmarks.lib.ledger import DIGITS
 from benchmarks.lib.plan import Plan
 
