@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.lib.connection import BadAnswer
+from queen.bench.connection import BadAnswer
 from benchmarks.lib.plan import Plan
 from benchmarks.lib.traffic import (
     PAYLOADS,
