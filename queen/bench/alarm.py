@@ -17,7 +17,7 @@ _FLAGS = 0o4000 | 0o2000000  # not blocking, closed on exec
 
 
 class _Spec(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("interval_s", ctypes.c_long),
         ("interval_ns", ctypes.c_long),
         ("at_s", ctypes.c_long),

@@ -18,7 +18,7 @@ from queen.bench.link import Link, Tally, post
 from queen.bench.orders import Plan
 from queen.bench.payload import Reader
 from queen.bench.recorder import EVIDENCE_MAX, Recorder
-from queen.bench.records import ACK_REFUSED, ACK_UNKNOWN, ACKED, FAILED, RETRY, lease_hash
+from queen.bench.records import ACK_REFUSED, ACK_UNKNOWN, ACKED, FAILED, FOREIGN, RETRY, lease_hash
 
 _PAUSE_S = 0.1
 """After a refused pop."""
@@ -179,13 +179,15 @@ class Consumer:
             attempts.append(message.deliveryAttempt)
             if flag:
                 self._note(message, flag)
-        batch = Batch(messages, fields, now)
+        batch = Batch(
+            messages, [b"" if flag & FOREIGN else field for field, flag in zip(fields, flags, strict=True)], now
+        )
         self._tally.counts.delivered += len(messages)
         self._recorder.popped(self._group, self._asked, now, batch.lease, fields, attempts, flags)
         self._batch = batch
         if self._load.ack == "auto":
-            self._recorder.settled(self._group, 0, now, now, fields, batch.outcomes)
-            self._tally.counts.acked += len(messages)
+            self._ack_sent = now
+            self._settle(batch, list(range(len(messages))), batch.outcomes, now)
             batch.place = len(messages)
         elif self._load.nack_share or self._load.poison_share:
             self._decide(batch)
@@ -290,6 +292,9 @@ class Consumer:
         counts.acked += outcomes.count(ACKED)
         counts.ack_refused += outcomes.count(ACK_REFUSED)
         fields = [batch.fields[place] for place in places]
+        if not all(fields):  # What is not of this run is no matter of the ledger's.
+            outcomes = [outcome for outcome, field in zip(outcomes, fields, strict=True) if field]
+            fields = [field for field in fields if field]
         self._recorder.settled(self._group, batch.lease, self._ack_sent, now, fields, outcomes)
 
     def _advance(self, batch: Batch) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from queen.bench import payload
-from queen.bench.records import ACKED, CORRUPT, DELIVERY, FOREIGN, SEND, SETTLE
+from queen.bench.records import CORRUPT, DELIVERY, FOREIGN, SEND, SETTLE
 from queen.measure.histogram import LatencyHistogram
 
 Latencies = npt.NDArray[np.int64]
@@ -99,7 +99,7 @@ class Recorder:
         return seen
 
     def _fold_deliveries(self) -> npt.NDArray[np.void]:
-        pops = np.array(self._pop_rows, np.int64 if self._fits() else np.uint64)
+        pops = np.array(self._pop_rows, np.uint64)
         counts = pops[:, 4].astype(np.int64)
         rows = payload.unpack(self._pop_fields)
         made = np.empty(len(rows), DELIVERY)
@@ -115,10 +115,6 @@ class Recorder:
         self.redelivered += int(np.count_nonzero(made["attempt"] > 1))
         self._pop_rows, self._pop_fields, self._attempts, self._flags = [], [], [], []
         return made
-
-    def _fits(self) -> bool:
-        """Are all lease hashes below 2**63? Rows are read as one array, whose type must hold them."""
-        return all(row[3] < 1 << 63 for row in self._pop_rows)
 
     def _fold_settles(self) -> npt.NDArray[np.void]:
         if not self._settle_fields:
@@ -141,10 +137,6 @@ class Recorder:
         made["count"] = np.diff(np.append(begin, len(rows)))
         self._settle_rows, self._settle_fields, self._outcomes = [], [], []
         return made
-
-    def acked_count(self) -> int:
-        """Messages acked since the last `take_rows`."""
-        return self._outcomes.count(ACKED)
 
 
 class Second:
