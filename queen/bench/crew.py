@@ -90,15 +90,14 @@ class Crew:
         except (msgspec.DecodeError, ValueError) as error:
             lines.append(f"cannot read what it reports: {error}")
             process.kill()
-        finally:
-            self._alive -= 1
         code = await process.wait()
         await asyncio.wait((complaining,), timeout=1)
         complaining.cancel()
         if last is None:
             said = "\n".join(lines) or "it said nothing"
             await self._reports.put(Trouble(worker, "bug", f"worker {worker} ended ({_how(code)}): {said}"))
-        await self._reports.put(None)
+        self._alive -= 1
+        await self._reports.put(None)  # Wakes the reader, so that it sees that this was the last one.
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

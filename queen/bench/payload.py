@@ -142,7 +142,7 @@ class Reader:
         self._tag = tag_of(run_id)
 
     def read(self, data: bytes, transaction: str) -> tuple[bytes, int]:
-        """The fields in hex, and 0 or a flag of `records`. Those of a corrupt message are made from its transaction id."""
+        """The fields in hex, and 0 or a flag of `records`. A corrupt one's are made from its id."""
         if data[-_TAIL : 8 - _TAIL] == self._tag and b"%08x" % zlib.crc32(data[:-10]) == data[-10:-2]:
             return data[8 - _TAIL : -10], 0
         return self._read_slowly(data, transaction)

@@ -65,7 +65,7 @@ def times(
 
 
 def batches(chunks: Iterable[Times], size: int, linger_ns: int) -> Iterator[Batch]:
-    """Pushes of `size` messages, in order. A push is due with its last message, or `linger_ns` (above 0) after its first.
+    """Pushes of `size` messages. A push is due with its last message, or `linger_ns` (0: never) after its first.
 
     The last push may be smaller: it is due with its last message, or after the linger.
     """
@@ -138,8 +138,8 @@ def zipf_exponent(keys: str) -> float | None:
 
 
 def is_shared(workload: Workload, workers: int) -> bool:
-    """Do all workers push to all partitions? So it is with fewer partitions than workers, and for a skewed choice, whose
-    shares would not come out right otherwise. Then a key of the ledger is a pair of worker and partition."""
+    """Do all workers push to all partitions? So it is with fewer partitions than workers, and for a skewed choice,
+    whose shares would not come out right otherwise. Then a key of the ledger is a pair of worker and partition."""
     return workers > 1 and (workload.partitions < workers or zipf_exponent(workload.keys) is not None)
 
 

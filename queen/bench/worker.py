@@ -278,7 +278,8 @@ async def _obey_all(worker: Worker, reader: asyncio.StreamReader, running: async
 async def _written(output: asyncio.WriteTransport) -> None:
     """Waits until the parent has read everything, for a while."""
     until = time.monotonic() + 10
-    while output.get_write_buffer_size() and not output.is_closing() and time.monotonic() < until:
+    # A transport tells nobody when its buffer is empty.
+    while output.get_write_buffer_size() and not output.is_closing() and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
