@@ -44,7 +44,12 @@ class Database:
 
     @property
     def dsn(self) -> str:
-        return self._cluster.dsn
+        """As a URL, which is what `queen serve` takes."""
+        return self._cluster.url
+
+    @property
+    def schema(self) -> str:
+        return "queen"
 
     @property
     def data_dir(self) -> Path:
@@ -56,15 +61,15 @@ class Database:
         note = read_note(self._cluster.home)
         return note.postmaster_pid if note is not None else None
 
-    async def restart(self, mode: Mode = "fast") -> float:
-        """Stop it in this way and start it again at the same address; the seconds it was away. Raises EmbeddedError."""
-        return await asyncio.to_thread(self._restart, mode)
+    async def restart(self, mode: Mode = "fast") -> None:
+        """Stop it in this way and start it again at the same address. Raises EmbeddedError."""
+        await asyncio.to_thread(self._restart, mode)
 
     def close(self) -> None:
         """Stop it. Blocks; harmless when repeated."""
         self._cluster.close()
 
-    def _restart(self, mode: Mode) -> float:
+    def _restart(self, mode: Mode) -> None:
         began, pid = time.monotonic(), self.pid
         if pid is not None:
             mark = processes.identity(pid)
@@ -75,4 +80,3 @@ class Database:
                     raise EmbeddedError(f"PostgreSQL did not stop within {_STOP_TIMEOUT_S:.0f} s")
                 time.sleep(_POLL_S)
         self._cluster.ensure()
-        return time.monotonic() - began

@@ -1,4 +1,4 @@
-"""Cleans up after a bench that was killed: `python -m queen.bench.guard FOLDER` ends its servers and removes its folder.
+"""Cleans up after a bench that was killed: `python -m queen.bench.guard FOLDER` ends servers and removes the folder.
 
 The bench holds the other end of standard input and writes `add PID`, `drop PID`, `keep` or `done`, one a line. When the
 input ends without `done`, the bench is dead: every process added and not dropped is asked to end, then killed, and the

@@ -65,9 +65,11 @@ class Server:
 
     async def start(self) -> None:
         """Start it and wait until it is ready. Raises ServerUnreachable with its last words when it does not come."""
-        assert self.ours and self.pid is None and self._log is not None, "only an own server that does not run"
+        assert self.ours, "a foreign server is not ours to start"
+        assert self.pid is None, "it runs already"
+        assert self._log is not None
         with self._log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 - it returns at once; its life is not the loop's
                 self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -83,9 +85,11 @@ class Server:
         """End it by SIGKILL, and wait."""
         await self._end_by(signal.SIGKILL)
 
-    async def terminate(self) -> None:
-        """End it in order, by SIGTERM, and wait."""
+    async def terminate(self) -> int:
+        """End it in order, by SIGTERM, and wait; its exit code."""
+        process = self._process
         await self._end_by(signal.SIGTERM)
+        return 0 if process is None else process.returncode
 
     async def restart(self) -> None:
         """Start it again on the same port; ended in order first when it still runs."""

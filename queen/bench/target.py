@@ -27,7 +27,7 @@ SERVERS_MAX = 8
 
 @dataclass
 class System:
-    """What is under load. `dsn` is None when its database is unknown; `database` and `folder` only when they are ours."""
+    """What is under load. `dsn`: None when its database is unknown. `database` and `folder`: only when they are ours."""
 
     servers: list[Server]
     dsn: str | None
@@ -75,9 +75,7 @@ async def started(
         raise SettingsError(f"--servers is from 1 to {SERVERS_MAX}")
     if dsn is not None and not consent:
         await asyncio.to_thread(_check_unused, dsn)
-    folder = Path(tempfile.mkdtemp(prefix="queen-bench-"))
-    # The private PostgreSQL may run as another user, who must be able to pass through.
-    folder.chmod(0o755)
+    folder = _make_folder()
     guard = Guard(folder)
     if keep:
         guard.keep()
@@ -92,6 +90,13 @@ async def started(
         yield system
     finally:
         await asyncio.shield(asyncio.to_thread(_end, system, guard, keep))
+
+
+def _make_folder() -> Path:
+    """The private PostgreSQL may run as another user, who must be able to pass through."""
+    folder = Path(tempfile.mkdtemp(prefix="queen-bench-"))
+    folder.chmod(0o755)
+    return folder
 
 
 def _check_unused(dsn: str) -> None:

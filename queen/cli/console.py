@@ -38,6 +38,8 @@ _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SettingsError, USAGE),
     (errors.SchemaMismatch, REFUSED),
     (errors.ConsentNeeded, REFUSED),
+    (errors.ResultFileError, USAGE),
+    (errors.ResultsDiffer, REFUSED),
     (errors.StoreUnavailable, UNREACHABLE),
     (errors.ServerUnreachable, UNREACHABLE),
     (errors.Overloaded, UNREACHABLE),

@@ -56,7 +56,9 @@ def test_the_own_system_restarts_in_place_and_leaves_nothing(
     async def run() -> tuple[Path, list[int]]:
         async with target.started(("--pool-size", "4")) as system:
             [server] = system.servers
-            assert system.database is not None and system.folder is not None and server.pid is not None
+            assert system.database is not None
+            assert system.folder is not None
+            assert server.pid is not None
             first, postmaster = server.pid, system.database.pid
             assert postmaster is not None
             await server.kill()
