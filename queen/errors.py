@@ -130,6 +130,12 @@ class ServerFailed(ServerUnreachable):
     code = "server_failed"
 
 
+class ComparisonRefused(QueenError):
+    """Runs of the bench that cannot be compared as asked: cut short, invalid, or of different machines."""
+
+    code = "comparison_refused"
+
+
 class DuplicateTransaction(QueenError):
     """A push met a transaction id that is stored already. Never leaves the engine, which then sorts it out."""
 
