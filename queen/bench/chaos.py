@@ -42,7 +42,7 @@ class Fault:
     @property
     def text(self) -> str:
         """In the grammar, with nothing left out."""
-        times = f"x{self.strength}" if KINDS[self.name].strength is not None else ""
+        times = f"x{self.strength}" if self.strength else ""
         return f"{self.name}@{self.start_s:g}s+{self.length_s:g}s{times}"
 
 
@@ -86,7 +86,7 @@ def _part(text: str, lease_s: float) -> tuple[str, float | None, float, int]:
     if match is None:
         raise SettingsError(
             f"--chaos: {text!r} is no fault",
-            hint="write name@START+LENGTHxN, such as pin-xmin@120s+60s or readers@1mx4",
+            hint="write name@START+LENGTHxN, such as pin-xmin@120s+60s or readers@1m+30sx4",
         )
     kind = _kind(match["name"].strip())
     length = _seconds(match["length"], text) if match["length"] else _usual_length(kind, lease_s)

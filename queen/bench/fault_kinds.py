@@ -66,7 +66,7 @@ KINDS: Final = {
         ),
         Kind(
             "exhaust-pool",
-            "hold N sessions (0: all that are left), and take the places of half of Queen's own",
+            "hold N sessions; without N all that are left, and then the places of half of Queen's own",
             length_s=10,
             strength=0,
             strength_means="sessions held",

@@ -154,7 +154,8 @@ class Hold:
 
 @asynccontextmanager
 async def held(dsn: str, count: int) -> AsyncIterator[Hold]:
-    """Holds `count` sessions, or all that are left (0), and then the places of half of Queen's. Raises Queen's errors."""
+    """Holds `count` sessions; 0 or more than there are: all that are left, and then the places of half of Queen's.
+    Raises Queen's errors."""
     hold = Hold()
     async with _session(dsn) as admin, AsyncExitStack() as stack:
         wanted = count or max(0, await _number(admin, _FREE))

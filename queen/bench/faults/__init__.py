@@ -31,7 +31,7 @@ STRIKES: Final[dict[str, Strike]] = {
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """One fault that was done. Seconds count from the beginning of measuring; `failed` says why it could not be done."""
+    """One fault that was done. Seconds count from the beginning of measuring; `failed` says why it was not."""
 
     fault: Fault
     begin_s: float

@@ -1,4 +1,4 @@
-"""stall-consumer: some consumers hold a batch past its lease, so that others get it, and their late acks are refused."""
+"""stall-consumer: some consumers hold a batch past its lease: others get it, and the late acks are refused."""
 
 from __future__ import annotations
 
