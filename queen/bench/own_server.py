@@ -92,10 +92,11 @@ class Server:
         return 0 if process is None else process.returncode
 
     async def restart(self) -> None:
-        """Start it again on the same port; ended in order first when it still runs."""
-        if self.pid is not None:
-            await self.terminate()
-        await self.start()
+        """Start it again on the same port and wait until it is ready. Harmless when it runs."""
+        if self.pid is None:
+            await self.start()
+        else:
+            await self._wait_ready()
 
     def ask_to_end(self) -> None:
         """SIGTERM, without waiting. Harmless when it does not run."""

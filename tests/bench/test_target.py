@@ -67,6 +67,7 @@ def test_the_own_system_restarts_in_place_and_leaves_nothing(
             await system.database.restart("immediate")
             again = system.database.pid
             assert again is not None
+            await server.restart()  # waits until it is ready
             assert again != postmaster
             done = await call(server.url, "POST", "/api/v1/configure", {"queue": "bench-x", "options": {}})
             assert done["configured"] is True
