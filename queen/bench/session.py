@@ -110,7 +110,9 @@ class Session:
         """Let the workers report what is left and end. Looks at no wish to stop: it is what a stop leads to."""
         await self.send(Finish())
         ends_at = time.monotonic() + timeout_s
-        while len(self._gone) < self._workers and time.monotonic() < ends_at:
+        while len(self._gone) < self._workers:
+            if time.monotonic() >= ends_at:
+                return
             await asyncio.sleep(_POLL_S)
 
 
