@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queen.bench.ledger import Ledger
-from queen.bench.records import ACCEPTED, CORRUPT, FOREIGN, REFUSED, UNKNOWN
+from queen.bench.records import (
+    ACCEPTED,
+    ACK_REFUSED,
+    ACK_UNKNOWN,
+    CORRUPT,
+    DUPLICATE,
+    FAILED,
+    FOREIGN,
+    REFUSED,
+    UNKNOWN,
+)
 from queen.bench.result import LedgerReport
 from tests.support.ledger_story import LEASE_NS, Story
 
@@ -255,3 +265,64 @@ def test_nothing_is_followed_before_every_worker_was_heard() -> None:
     ledger.feed(two)
     ledger.follow()
     assert ledger.counts()["waiting_rows"] == 0
+
+
+def test_a_duplicate_answer_is_as_good_as_an_accepted_one() -> None:
+    story = Story(Random(10), groups=1)
+    push = story.write(0, 2)
+    story.answer(push, DUPLICATE)
+    assert wrong(told(story, Random(1))) == {"lost": 2}
+    story.store(push)
+    story.finish()
+    report = told(story, Random(1))
+    assert (wrong(report), report.accepted) == ({}, 2)
+
+
+def test_a_delivery_that_was_read_late_is_no_duplicate_but_a_third_one_is() -> None:
+    story = Story(Random(11), groups=1, keys=1)
+    place, sequence = fresh(story, 1)
+    story.pop(0, 0, 1, seen=False)
+    story.now += LEASE_NS
+    story.pop(0, 0, 1)
+    story.settle(0, 0)
+    story.tick()
+    story.deliver(0, 0, place, attempt=1, lease=0, at_ns=story.now)
+    report = told(story, Random(1))
+    assert (wrong(report), report.redelivered) == ({}, 1)
+    story.tick()
+    story.deliver(0, 0, place, attempt=1, lease=0, at_ns=story.now)
+    assert where(told(story, Random(1))) == [("duplicated", "0", sequence)]
+
+
+@pytest.mark.parametrize(("outcome", "unacked"), [(FAILED, 0), (ACK_UNKNOWN, 0), (ACK_REFUSED, 2)])
+def test_what_is_settled_is_not_unacked(outcome: int, unacked: int) -> None:
+    story = Story(Random(12), groups=1, keys=1)
+    fresh(story, 2)
+    story.pop(0, 0, 2)
+    story.settle(0, 0, outcome)
+    report = told(story, Random(1))
+    assert (report.unacked, report.lost) == (unacked, 0)
+    names = {FAILED: "failed", ACK_UNKNOWN: "ack_unknown", ACK_REFUSED: "ack_refused"}
+    assert report.groups[""][names[outcome]] == 2
+
+
+def test_leases_are_not_judged_with_auto_ack() -> None:
+    story = Story(Random(13))
+    early(story)
+    ledger = Ledger(["", "audit"], partitions=3, lease_s=1, judge_early=False, workers=story.workers)
+    for records in story.records(Random(1)):
+        ledger.feed(records)
+    report = ledger.report(False)
+    assert (report.early, report.early_judged) == (0, False)
+
+
+def test_a_lease_that_ran_out_is_no_conflict_and_one_before_is() -> None:
+    for wait, count in ((LEASE_NS + 1000, 0), (LEASE_NS // 2, 1)):
+        story = Story(Random(14), groups=1, keys=1)
+        fresh(story, 2)
+        story.pop(0, 0, 2)
+        story.now += wait
+        story.cursors[0, 0].lease_end = 0
+        story.pop(0, 0, 2)
+        story.settle(0, 0)
+        assert told(story, Random(1)).early == count
