@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queen.bench.ledger import Ledger
-from queen.bench.records import ACCEPTED, CORRUPT, FOREIGN, REFUSED, UNKNOWN
+from queen.bench.records import (
+    ACCEPTED,
+    ACK_REFUSED,
+    ACK_UNKNOWN,
+    CORRUPT,
+    DUPLICATE,
+    FAILED,
+    FOREIGN,
+    REFUSED,
+    UNKNOWN,
+)
 from queen.bench.result import LedgerReport
 from tests.support.ledger_story import LEASE_NS, Story
 
@@ -42,7 +52,7 @@ def story_of(seed: int, steps: int = 120) -> Story:
     return story
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_an_honest_queue_has_no_anomaly(seed: int) -> None:
     story = story_of(seed)
@@ -56,7 +66,7 @@ def test_an_honest_queue_has_no_anomaly(seed: int) -> None:
     assert report.sent == sum(story.next) == report.accepted + report.unknown + report.refused
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32), st.integers(0, 1 << 32))
 def test_the_report_does_not_depend_on_how_records_arrive(seed: int, other: int) -> None:
     story = story_of(seed)
@@ -111,6 +121,16 @@ def swap_pushes(story: Story) -> list[tuple[str, str, int]]:
     story.deliver(0, 0, place, at_ns=story.now)
     story.settle(0, 0)
     return [("reordered", "0", sequence)]
+
+
+def late_in_its_push(story: Story) -> list[tuple[str, str, int]]:
+    place, sequence = fresh(story, 3)
+    story.take(0, 0, 3)
+    for step in (0, 2, 1):
+        story.tick()
+        story.deliver(0, 0, place + step, at_ns=story.now)
+    story.settle(0, 0)
+    return [("reordered", "0", sequence + 1)]
 
 
 def duplicate(story: Story) -> list[tuple[str, str, int]]:
@@ -172,6 +192,7 @@ FAULTS: dict[str, Callable[[Story], list[tuple[str, str, int]]]] = {
     "drop": drop,
     "swap": swap,
     "swap_pushes": swap_pushes,
+    "late_in_its_push": late_in_its_push,
     "duplicate": duplicate,
     "corrupt": corrupt,
     "ghost": ghost,
@@ -182,7 +203,7 @@ FAULTS: dict[str, Callable[[Story], list[tuple[str, str, int]]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_each_fault_is_found_and_nothing_else(fault: str, seed: int) -> None:
     story = story_of(seed, 60)
@@ -247,11 +268,73 @@ def test_nothing_is_followed_before_every_worker_was_heard() -> None:
     story = Story(Random(9), workers=2)
     story.answer(story.write(), ACCEPTED)
     ledger = Ledger(["", "audit"], partitions=3, lease_s=1, judge_early=True, workers=2)
-    one, two = sorted(story.records(Random(0)), key=lambda records: records.worker)[::4][:2]
-    ledger.feed(one)
+    heard, *others = sorted(story.records(Random(0)), key=lambda records: records.worker)
+    ledger.feed(heard)
     ledger.follow()
     assert ledger.counts()["sent"] == 0
     ledger.leave(1)
-    ledger.feed(two)
+    for records in others:
+        ledger.feed(records)
     ledger.follow()
-    assert ledger.counts()["waiting_rows"] == 0
+    assert (ledger.counts()["waiting_rows"], ledger.counts()["sent"]) == (0, sum(story.next))
+
+
+def test_a_duplicate_answer_is_as_good_as_an_accepted_one() -> None:
+    story = Story(Random(10), groups=1)
+    push = story.write(0, 2)
+    story.answer(push, DUPLICATE)
+    assert wrong(told(story, Random(1))) == {"lost": 2}
+    story.store(push)
+    story.finish()
+    report = told(story, Random(1))
+    assert (wrong(report), report.accepted) == ({}, 2)
+
+
+def test_a_delivery_that_was_read_late_is_no_duplicate_but_a_third_one_is() -> None:
+    story = Story(Random(11), groups=1, keys=1)
+    place, sequence = fresh(story, 1)
+    story.pop(0, 0, 1, seen=False)
+    story.now += LEASE_NS
+    story.pop(0, 0, 1)
+    story.settle(0, 0)
+    story.tick()
+    story.deliver(0, 0, place, attempt=1, lease=0, at_ns=story.now)
+    report = told(story, Random(1))
+    assert (wrong(report), report.redelivered) == ({}, 1)
+    story.tick()
+    story.deliver(0, 0, place, attempt=1, lease=0, at_ns=story.now)
+    assert where(told(story, Random(1))) == [("duplicated", "0", sequence)]
+
+
+@pytest.mark.parametrize(("outcome", "unacked"), [(FAILED, 0), (ACK_UNKNOWN, 0), (ACK_REFUSED, 2)])
+def test_what_is_settled_is_not_unacked(outcome: int, unacked: int) -> None:
+    story = Story(Random(12), groups=1, keys=1)
+    fresh(story, 2)
+    story.pop(0, 0, 2)
+    story.settle(0, 0, outcome)
+    report = told(story, Random(1))
+    assert (report.unacked, report.lost) == (unacked, 0)
+    names = {FAILED: "failed", ACK_UNKNOWN: "ack_unknown", ACK_REFUSED: "ack_refused"}
+    assert report.groups[""][names[outcome]] == 2
+
+
+def test_leases_are_not_judged_with_auto_ack() -> None:
+    story = Story(Random(13))
+    early(story)
+    ledger = Ledger(["", "audit"], partitions=3, lease_s=1, judge_early=False, workers=story.workers)
+    for records in story.records(Random(1)):
+        ledger.feed(records)
+    report = ledger.report(False)
+    assert (report.early, report.early_judged) == (0, False)
+
+
+def test_a_lease_that_ran_out_is_no_conflict_and_one_before_is() -> None:
+    for wait, count in ((LEASE_NS + 1000, 0), (LEASE_NS // 2, 1)):
+        story = Story(Random(14), groups=1, keys=1)
+        fresh(story, 2)
+        story.pop(0, 0, 2)
+        story.now += wait
+        story.cursors[0, 0].lease_end = 0
+        story.pop(0, 0, 2)
+        story.settle(0, 0)
+        assert told(story, Random(1)).early == count

@@ -132,7 +132,8 @@ class Story:
         cursor = self.cursors[group, key]
         if not cursor.lease or not cursor.seen:
             return
-        sent, at = self.tick(), self.tick()
+        sent = self.tick()
+        at = sent + self.random.randint(1, 3000)  # the answer may come long after the server has acted
         if sent >= cursor.lease_end:
             cursor.lease = 0
             return
@@ -184,9 +185,10 @@ class Story:
             yield queue.pop(0)
 
     def _chunks(self, worker: int, random: Random) -> Iterator[Records]:
-        cuts = sorted(random.sample(range(1000, self.now + 1), random.randint(0, 4)))
+        end = self.now + 5000
+        cuts = sorted(random.sample(range(1000, end), random.choice((0, 1, 3, 20))))
         low = 0
-        for until in [*cuts, self.now]:
+        for until in [*cuts, end]:
             due = [row for row in self.rows if row[0] == worker and low < row[1] <= until]
             packed = (
                 np.array([row[3] for row in due if row[2] == name], layout).tobytes()
