@@ -69,7 +69,7 @@ def check_queen(url: str) -> dict[str, Any]:
         raise
     except QueenError as error:
         raise NotQueen(f"what answers at {url} is not a Queen server: {error.message}", hint=_HINT) from error
-    if not isinstance(health, dict) or "status" not in health or "engine" not in health:
+    if not isinstance(health, dict) or "status" not in health or "database" not in health:
         raise NotQueen(f"what answers at {url} is not a Queen server: its /health says something else", hint=_HINT)
     return health
 
