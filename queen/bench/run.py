@@ -36,6 +36,7 @@ _READY_S = 30.0
 _LATE_S = 5.0
 _LEAD_NS = 300_000_000
 _FILL_RATE = 20_000.0
+_SILENT_S = 3
 LONG_RUN_S = 600.0
 
 MakeCrew = Callable[[list[Plan]], AbstractAsyncContextManager[CrewLike]]
@@ -245,15 +246,21 @@ class Run:
         with self._phase("drain", workload.drain_s):
             if workload.consume == "later":
                 await session.send(Consume())
-            self.complete = await session.until(self._all_settled, workload.drain_s)
+            settled = await session.until(self._all_settled, workload.drain_s)
+            self.complete = settled or self._is_silent()
             await session.send(StopConsuming())
             await session.quiet("consume", _LATE_S + workload.handler_ms[1] / 1000 + workload.pop_wait_ms / 1000)
-        if not self.complete:
+        if not settled:
             self.notes.append(f"the drain did not reach its end within {workload.drain_s:g} s")
 
     def _all_settled(self) -> bool:
         self.ledger.follow()
         return int(self.ledger.counts()["outstanding"]) == 0
+
+    def _is_silent(self) -> bool:
+        """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""
+        last = self.collector.seconds[-_SILENT_S:]
+        return len(last) == _SILENT_S and not any(one.counts.delivered for one in last)
 
     async def _dead_letters(self) -> int:
         try:

@@ -39,10 +39,10 @@ def test_a_clean_run_passes(tmp_path: Path) -> None:
     [("drop=700", "lost"), ("swap=700", "reordered"), ("corrupt=700", "corrupt"), ("ghost=700", "ghost")],
 )
 def test_what_must_never_be_is_wrong(tmp_path: Path, fault: str, found: str) -> None:
-    done, result = bench(tmp_path, fault, options=("--drain-timeout", "3s"))
+    done, result = bench(tmp_path, fault, options=("--drain-timeout", "6s"))
     assert done.code == 6, done.err
     assert done.out.startswith(b"WRONG")
-    assert result["ledger"][found] >= 1 or found == "lost"
+    assert result["ledger"][found] >= 1
     assert f"{found} ".encode() in done.out
 
 
@@ -60,7 +60,7 @@ def test_a_cut_connection_is_unknown(tmp_path: Path) -> None:
 
 
 def test_a_stall_shows_in_response_and_not_in_service(tmp_path: Path) -> None:
-    _, result = bench(tmp_path, "stall=1s@4s", options=("--duration", "8s"))
+    _, result = bench(tmp_path, "stall=1s@13s", options=("--duration", "10s"))
     response, service = result["latency"]["response"], result["latency"]["service"]
     assert response["max"] > 800
     assert response["p95"] > service["p95"]
