@@ -135,8 +135,8 @@ def _intervals(comparison: Mapping[str, Any]) -> Chart | None:
     items = rows.items() if isinstance(rows, Mapping) else ((row.get("name"), row) for row in rows)
     ratios = []
     for name, row in items:
-        values = [row.get(key) for key in ("ratio", "low", "high")]
-        if all(isinstance(value, int | float) for value in values):
+        ratio, low, high = (row.get(key) for key in ("ratio", "low", "high"))
+        if all(isinstance(value, int | float) for value in (ratio, low, high)):
             label = f"{name} (decides)" if row.get("decides") else str(name)
-            ratios.append(Ratio(label, *map(float, values), str(row.get("verdict", ""))))
+            ratios.append(Ratio(label, float(ratio), float(low), float(high), str(row.get("verdict", ""))))
     return intervals("intervals", "B against A", ratios)

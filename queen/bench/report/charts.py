@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from markupsafe import Markup
@@ -163,7 +164,7 @@ def _band(band: Band, across: svg.Scale, height: int) -> Markup:
 def _hovers(plot: Plot, lines: list[Line], across: svg.Scale, height: int) -> list[Markup]:
     """One clear column around each x that tells all values there."""
     xs = [across.at(x) for x in plot.x]
-    edges = [xs[0] - 4, *((a + b) / 2 for a, b in zip(xs, xs[1:], strict=False)), xs[-1] + 4]
+    edges = [xs[0] - 4, *((a + b) / 2 for a, b in pairwise(xs)), xs[-1] + 4]
     columns = []
     for at, x in enumerate(plot.x):
         said = [f"{line.label}: {number(line.values[at])}" for line in lines if line.values[at] is not None]
