@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_beside(tmp_path: Path, monk
     def full(descriptor: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(store_file.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(ResultNotWritten, match="no space left") as caught:
         store_file.write(bench_results.partial(), file)
     assert "free some space" in (caught.value.hint or "")

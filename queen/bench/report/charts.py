@@ -23,7 +23,7 @@ Values = list[float | None]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One curve. `colour` is a CSS class that stands for a metric everywhere; `dash`: solid, dash or dot."""
+    """One curve. `colour` is a CSS class that stands for a metric everywhere; `dash`: solid, dash or dotted."""
 
     label: str
     colour: str

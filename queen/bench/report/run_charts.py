@@ -28,8 +28,8 @@ _LATENCIES = (
     ("service_p99_ms", "service p99", "service", "solid"),
     ("e2e_p50_ms", "end-to-end p50", "e2e", "dash"),
     ("e2e_p99_ms", "end-to-end p99", "e2e", "solid"),
-    ("insert_p99_ms", "insert p99", "insert", "dot"),
-    ("generator_lag_p99_ms", "generator lag p99", "offered", "dot"),
+    ("insert_p99_ms", "insert p99", "insert", "dotted"),
+    ("generator_lag_p99_ms", "generator lag p99", "offered", "dotted"),
 )
 _SHARES = (
     ("server_cpu", "server", "response"),

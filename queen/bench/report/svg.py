@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from queen.bench.words import number
 
 LEFT: Final = 58
-RIGHT: Final = 14
+RIGHT: Final = 24
 TOP: Final = 12
 BOTTOM: Final = 42
 """Room around the plot for the axes, in units of the view box."""
