@@ -11,8 +11,7 @@ from queen.bench.ab import PAIRS_DEFAULT, PAIRS_MIN
 from queen.measure import compare
 from queen.measure.compare import Floats, Word, further_pairs, judge, of_blocks, of_pairs, percentile_of, student
 
-NOISE = 0.03
-"""How far runs of the same thing scatter: 2 to 4 % was seen for the processor time of a message."""
+NOISE = compare.RUN_NOISE
 
 
 def simulated(truth: float, pairs: int, trials: int, *, noise: float = NOISE, drift: float = 0.1) -> list[Word]:
@@ -140,6 +139,18 @@ def test_blocks_see_that_neighbouring_seconds_are_alike() -> None:
 
     assert covered(1) < covered(5)
     assert covered(5) >= 0.85
+
+
+def test_single_runs_of_the_same_are_rarely_called_worse() -> None:
+    random = np.random.default_rng(4)
+    words: list[Word] = []
+    for seed in range(200):
+        a, b = (np.exp(NOISE * random.standard_normal() + 0.02 * random.standard_normal(30)) for _ in "AB")
+        words.append(compare.judge_single(blocks(a, b, 5, seed), "lower"))
+    assert words.count("worse") <= 0.05 * len(words)
+    assert words.count("better") <= 0.05 * len(words)
+    assert compare.judge_single(compare.Ratio(1.3, 1.25, 1.35), "lower") == "worse"
+    assert compare.judge_single(compare.Ratio(1.0, 0.99, 1.01), "lower") == "same"
 
 
 def test_a_run_of_fewer_than_two_blocks_has_no_interval() -> None:
