@@ -268,7 +268,7 @@ def _notes(sides: tuple[list[Result], list[Result]], pairs: int, across: bool) -
     if not pairs:
         scatter = f"{statistics.RUN_NOISE * 100:g} %"
         notes.append(
-            f"within-run only: the intervals leave out the scatter between runs; better and worse allow {scatter} for it"
+            f"within-run only: the intervals leave out scatter between runs; better and worse allow {scatter} for it"
         )
     if across:
         notes.append("across fingerprints: costs per message alone")
