@@ -148,6 +148,12 @@ class ResultNotWritten(QueenError):
     code = "result_not_written"
 
 
+class ComparisonRefused(QueenError):
+    """Runs of the bench that cannot be compared as asked: cut short, invalid, or of different machines."""
+
+    code = "comparison_refused"
+
+
 class DuplicateTransaction(QueenError):
     """A push met a transaction id that is stored already. Never leaves the engine, which then sorts it out."""
 

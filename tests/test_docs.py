@@ -144,6 +144,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "server_unreachable",
         "server_failed",
         "workers_failed",
+        "comparison_refused",
     }
     assert set(sent) - set(table) == inside | {"duplicate_transaction", "transaction_refused"}
 

@@ -39,6 +39,7 @@ _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SchemaMismatch, REFUSED),
     (errors.ResultFileError, USAGE),
     (errors.ResultsDiffer, REFUSED),
+    (errors.ComparisonRefused, REFUSED),
     (errors.StoreUnavailable, UNREACHABLE),
     (errors.ServerUnreachable, UNREACHABLE),
     (errors.Overloaded, UNREACHABLE),

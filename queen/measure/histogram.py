@@ -82,3 +82,13 @@ class LatencyHistogram:
 
     def max_ms(self) -> float | None:
         return float(self._counts.get_max_value()) / 1000 if self.count else None
+
+    def cells(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """What was recorded, as (value in µs, how often), ascending: the highest value of each cell in use."""
+        import numpy as np
+
+        counts = np.frombuffer(self._counts.counts, dtype=np.uint64).astype(np.int64)
+        places = np.flatnonzero(counts)
+        values = [self._counts.get_value_from_index(int(place)) for place in places]
+        highest = [self._counts.get_highest_equivalent_value(int(value)) for value in values]
+        return np.array(highest, dtype=np.int64), counts[places]

@@ -1,4 +1,4 @@
-"""Read one YAML file of settings into flat entries with line numbers.
+"""Read one YAML file of settings, or of a workload, into flat entries with line numbers.
 
 Works on the parsed node tree instead of Python values: it keeps the line of each key, sees keys given twice (YAML
 would silently keep the last), and hands scalars on as they are written, so that `password: 0123` stays four digits.
@@ -46,6 +46,21 @@ def read_yaml(path: Path, shown: str) -> tuple[list[Entry], list[str]]:
         line = root.start_mark.line + 1
         return [], [f"{shown}:{line}: must be sections with settings below them, such as server: and port:"]
     return list(_entries(root, shown, problems)), problems
+
+
+def read_flat_yaml(path: Path, shown: str) -> tuple[list[Entry], list[str]]:
+    """The same for a file without sections: `name: value`, each key the name alone."""
+    problems: list[str] = []
+    try:
+        root = _parse(_read(path, shown), shown)
+    except _Problem as problem:
+        return [], [str(problem)]
+    if root is None:
+        return [], []
+    if not isinstance(root, yaml.MappingNode):
+        return [], [f"{shown}:{root.start_mark.line + 1}: must be lines such as rate: 10k"]
+    pairs = _pairs(root, "", shown, problems)
+    return [entry for name, line, value in pairs for entry in _entry(name, line, value, shown, problems)], problems
 
 
 def _read(path: Path, shown: str) -> str:
