@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from queen.bench.records import ACCEPTED, ACKED, CORRUPT, FAILED, FOREIGN, REFUSED, RETRY, UNKNOWN
@@ -75,7 +77,7 @@ def test_two_swapped_messages_are_seen_out_of_order() -> None:
     falls = 0
     for key in set(rows["key"].tolist()):
         sequences = rows[rows["key"] == key]["sequence"].astype("int64").tolist()
-        falls += sum(a > b for a, b in zip(sequences, sequences[1:], strict=False))
+        falls += sum(a > b for a, b in pairwise(sequences))
     assert falls == 1
 
 
@@ -116,11 +118,11 @@ def test_a_stall_shows_in_response_and_hardly_in_service() -> None:
 
 
 def test_what_is_due_beyond_the_bound_is_overflow_and_keeps_its_times() -> None:
-    heard = against_sink(["delay=100ms"], 400, 4000, push_batch=1, consume="never", connections=2, inflight_max=20)
-    assert heard.counts.overflow > 100
-    assert heard.counts.accepted == 400
-    assert (heard.latency("response").max_ms() or 0) > 5_000
-    assert (heard.latency("connection_wait").max_ms() or 0) > 5_000
+    heard = against_sink(["delay=100ms"], 120, 4000, push_batch=1, consume="never", connections=2, inflight_max=20)
+    assert heard.counts.overflow > 50
+    assert heard.counts.accepted == 120
+    assert (heard.latency("response").max_ms() or 0) > 3_000
+    assert (heard.latency("connection_wait").max_ms() or 0) > 3_000
 
 
 def test_a_server_that_is_not_queen_is_a_trouble() -> None:
