@@ -73,6 +73,10 @@ class Probe:
         host = self._connection.info.host
         return self._connection.info.backend_pid if host.startswith("/") or host in _LOCAL else None
 
+    def session_pid(self) -> int | None:
+        """The backend as the protocol names it: behind a pooler not the one that works."""
+        return self._connection.info.backend_pid if self._connection else None
+
     async def counters(self) -> dict[str, float | None] | None:
         """Running totals of database and cluster, and the age of the oldest snapshot; null where not known."""
         found = await self.row("database")
@@ -112,9 +116,9 @@ class Probe:
             try:
                 async with asyncio.timeout(_ANSWER_S):
                     return await self._run(connection, name, parameters)
-            except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.ObjectNotInPrerequisiteState):
+            except (psycopg.ProgrammingError, psycopg.errors.ObjectNotInPrerequisiteState):
                 self._absent.add(name)
-            except psycopg.errors.QueryCanceled:
+            except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
                 return None
             except (psycopg.Error, TimeoutError, OSError):
                 await self._drop()
