@@ -24,7 +24,7 @@ from queen.store.probe import Probe
 _PACKAGES: Final = ("psycopg", "psycopg-binary", "psycopg-pool", "uvicorn", "httptools", "uvloop", "fastapi",
                     "starlette", "msgspec", "numpy", "hdrhistogram")  # fmt: skip
 _PLAIN_TEXTS: Final = ("wal_buffers", "shared_preload_libraries", "TimeZone", "lc_collate", "server_encoding")
-"""Settings of PostgreSQL that are texts and name no place, address or person; of other texts only the source is told."""
+"""Text settings of PostgreSQL that name no place, address or person; of others only the source is told."""
 _PRIVATE: Final = ("database.url", "database.direct_url", "database.host", "database.port", "database.user",
                    "database.password", "database.name", "server.host", "server.port", "server.cors_origins",
                    "embedded.data_dir", "embedded.bin_dir", "embedded.user")  # fmt: skip

@@ -63,7 +63,8 @@ def fdatasync_times(folder: Path, seconds: float = 0.4) -> dict[str, float | Non
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError:
         return none
-    times, ends_at = [], time.perf_counter() + seconds
+    times: list[float] = []
+    ends_at = time.perf_counter() + seconds
     try:
         os.write(handle, b"\0" * (_BLOCK * 64))
         os.fsync(handle)
@@ -83,7 +84,8 @@ def fdatasync_times(folder: Path, seconds: float = 0.4) -> dict[str, float | Non
 
 def _mount(folder: Path, mountinfo: str) -> dict[str, Any]:
     """Kind and options of the deepest mount that holds the folder; never its place or source."""
-    real, best = str(folder.resolve()), ("", None, None)
+    real = str(folder.resolve())
+    best: tuple[str, str | None, str | None] = ("", None, None)
     for line in mountinfo.splitlines():
         left, _, right = line.partition(" - ")
         fields, kind = left.split(), right.split()

@@ -1,4 +1,4 @@
-"""The fingerprint: complete, without names and places, and its hash over what must match; noise on a made-up machine."""
+"""The fingerprint: complete, without names and places, and its hash over what must match; noise."""
 
 from __future__ import annotations
 
