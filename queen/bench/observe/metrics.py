@@ -6,6 +6,7 @@ Every part may be missing: an older server tells less.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 import msgspec
@@ -58,9 +59,11 @@ def insert_of(answer: Any) -> Insert | None:
 
 def since(later: Insert, earlier: Insert | None) -> Insert:
     """What was counted between two reads; all of it when the server started anew in between."""
-    if earlier is None or earlier.bounds_us != later.bounds_us or sum(earlier.counts) > sum(later.counts):
+    if earlier is None or sum(earlier.counts) > sum(later.counts):
         return later
-    return Insert(later.bounds_us, tuple(max(0, b - a) for a, b in zip(earlier.counts, later.counts, strict=True)))
+    # A server leaves out empty cells at the end, so an earlier read may be shorter.
+    pairs = zip_longest(earlier.counts, later.counts, fillvalue=0)
+    return Insert(later.bounds_us, tuple(max(0, b - a) for a, b in pairs)[: len(later.counts)])
 
 
 def add_to(histogram: LatencyHistogram, insert: Insert) -> None:

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from queen.bench import percentiles
 from queen.bench.observe import metrics
-from queen.bench.observe.percentiles import insert_percentiles
 from queen.bench.result import Percentiles, PostgresSide, ServerSide
 from queen.measure.histogram import LatencyHistogram
 
@@ -147,7 +147,7 @@ def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> Percenti
                 known = True
                 metrics.add_to(histogram, metrics.since(insert, before))
                 before = insert
-    return insert_percentiles(histogram) if known else None
+    return percentiles.of(histogram) if known else None
 
 
 def _insert_series(tracks: Iterable[ServerTrack]) -> dict[str, Mapping[int, float]]:
