@@ -130,6 +130,24 @@ class ServerFailed(ServerUnreachable):
     code = "server_failed"
 
 
+class ResultFileError(QueenError):
+    """A file that should hold a result of the bench cannot be used: wrong kind, version or size, or damaged."""
+
+    code = "bad_result_file"
+
+
+class ResultsDiffer(QueenError):
+    """Results that were asked to be taken together do not belong together."""
+
+    code = "results_differ"
+
+
+class ResultNotWritten(QueenError):
+    """A result could not be stored, as on a full disk. The file that was there before is as it was."""
+
+    code = "result_not_written"
+
+
 class DuplicateTransaction(QueenError):
     """A push met a transaction id that is stored already. Never leaves the engine, which then sorts it out."""
 

@@ -135,7 +135,10 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     assert {code: sent.get(code) for code in table} == table
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
     inside = {
+        "bad_result_file",
         "bad_setting",
+        "result_not_written",
+        "results_differ",
         "embedded_postgres",
         "port_in_use",
         "server_unreachable",

@@ -37,6 +37,8 @@ EXIT_CODES_HELP: Final = (
 _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SettingsError, USAGE),
     (errors.SchemaMismatch, REFUSED),
+    (errors.ResultFileError, USAGE),
+    (errors.ResultsDiffer, REFUSED),
     (errors.StoreUnavailable, UNREACHABLE),
     (errors.ServerUnreachable, UNREACHABLE),
     (errors.Overloaded, UNREACHABLE),
