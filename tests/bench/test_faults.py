@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from queen.bench.chaos import KINDS, Fault, parse
+from queen.bench.chaos import Fault, parse
+from queen.bench.fault_kinds import KINDS
 from queen.bench.faults import STRIKES, play
 from queen.bench.faults.arena import Arena, ArenaDatabase, StopMode
 from queen.bench.orders import Order, Stall
@@ -84,7 +85,7 @@ async def test_a_server_goes_and_comes_back_after_its_time(name: str, first: str
     said: list[str] = []
     [struck] = await play(parse(f"{name}@10s+4s").faults, arena, said.append)
     assert arena.log == [first, "restart"]
-    assert (struck.begin_s, struck.end_s) == (pytest.approx(10), pytest.approx(14))
+    assert [struck.begin_s, struck.end_s] == pytest.approx([10, 14])
     assert struck.marks["other_servers"] == 0
     assert said == [f"{name}@10s+4s begins", f"{name} is over"]
 

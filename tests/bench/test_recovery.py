@@ -59,8 +59,8 @@ def test_the_next_fault_ends_what_counts() -> None:
 
 @pytest.mark.parametrize(("rate", "p99", "equal"), [(1050, 10.5, True), (880, 10, None), (1000, 12, False)])
 def test_whether_the_later_phase_equals_the_earlier(rate: float, p99: float, equal: bool | None) -> None:
-    rates: list[float | None] = [1000.0] * 10 + [rate] * 20
-    values: list[float | None] = [10.0] * 10 + [p99] * 20
+    rates = [1000.0] * 10 + [rate] * 20
+    values = [10.0] * 10 + [p99] * 20
     found = assess("kill-server", 10, 10, Track(rates, values))
     assert found.later_equals_earlier is equal
 
@@ -79,7 +79,7 @@ def test_decay_while_a_fault_lasts() -> None:
 
 
 def test_one_bad_second_is_no_decay() -> None:
-    rates: list[float | None] = [1000.0] * 59 + [10.0]
+    rates = [1000.0] * 59 + [10.0]
     assert decay(Track(rates, [10.0] * 59 + [900.0]), 0, 60) == []
     assert "too short" in decay(Track(rates, rates), 0, 9)[0]
 
