@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from queen.bench.chaos import Fault, parse
 from queen.bench.fault_kinds import KINDS
 from queen.bench.faults import STRIKES, play
 from queen.bench.faults.arena import Arena, ArenaDatabase, StopMode
+from queen.bench.faults.run_arena import KnownDatabase, RunArena
 from queen.bench.orders import Order, Stall
 from queen.errors import QueenError
 from tests.support.fake_clock import in_virtual_time
@@ -132,3 +134,20 @@ async def test_a_fault_that_cannot_be_done_is_told_and_the_others_go_on() -> Non
 def _is_an_arena(arena: FakeArena) -> Arena:
     """For the type checker alone."""
     return arena
+
+
+@in_virtual_time
+async def test_the_arena_of_a_run_passes_on_what_it_is_told() -> None:
+    sent: list[tuple[Order, int | None]] = []
+
+    async def order(what: Order, worker: int | None) -> None:
+        sent.append((what, worker))
+
+    began = time.perf_counter_ns()
+    arena: Arena = RunArena([FakeServer([])], KnownDatabase("host=127.0.0.1", "queen"), 1, began - 3 * 10**9, order)
+    assert arena.now_s() >= 3
+    [struck] = await play((Fault("restart-pg", 3, 10),), arena)
+    assert struck.failed is not None, "a PostgreSQL of somebody else is left alone"
+    await arena.sleep(-1)
+    await arena.send(Stall(1), 0)
+    assert sent == [(Stall(1), 0)]
