@@ -10,6 +10,7 @@ Every entry has a key (a partition, a cursor) and a weight. The rules:
 3. A flush takes keys in the order in which they became free, up to `weight_max` and `bytes_max`. An entry that is
    larger by itself leaves alone.
 4. With `merge`, several entries of one key may share a flush; without, the second waits for the first.
+5. `hold_until` lets entries gather for a moment before the next flush, although one is free.
 
 States of a key: idle (in no structure) → open (in `_open`, entries in `_lines`) → busy (in `_busy`; new entries
 gather in `_lines`) → open again or idle. A flush that cannot finish with some of its keys returns them as *kept*: they
@@ -76,6 +77,7 @@ class Batcher(Generic[E]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
+        self._not_before = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -97,6 +99,10 @@ class Batcher(Generic[E]):
             self._open[key] = None
             self._schedule()
         self._check_idle()
+
+    def hold_until(self, not_before: float) -> None:
+        """Begin no flush before this moment of the loop's time."""
+        self._not_before = not_before
 
     async def drain(self) -> None:
         """Wait until nothing is in line or in flight."""
@@ -127,7 +133,10 @@ class Batcher(Generic[E]):
         self._idle.clear()
         if self._free > 0 and not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._start)
+            if self._not_before > self._loop.time():
+                self._loop.call_at(self._not_before, self._start)
+            else:
+                self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         self._scheduled = False

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from queen.measure.buckets import BUCKETS, Buckets
+from queen.measure.buckets import Buckets, of_cells
 
 _HALF_BYTES: Final = 32 << 10
 _HEAD_BYTES: Final = 8
@@ -172,6 +172,6 @@ class Ledger:
 
 
 def _decode(row: dict[str, Any]) -> tuple[Numbers, int, dict[int, int]]:
-    buckets = {name: Buckets(cells[:BUCKETS], cells[BUCKETS]) for name, cells in row["buckets"].items()}
+    buckets = {name: of_cells(cells) for name, cells in row["buckets"].items()}
     ended = {int(slot): life for slot, life in row["ended"].items()}
     return Numbers(row["totals"], row["gauges"], buckets), row["life"], ended

@@ -356,6 +356,7 @@ class Engine:
             "push_us": stats.push_us,
             "pop_us": stats.pop_us,
             "ack_us": stats.ack_us,
+            "insert_us": stats.insert_us,
             "push_flush_us": push.flush_us,
             "pop_flush_us": pop.flush_us,
             "ack_flush_us": ack.flush_us,

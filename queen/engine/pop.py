@@ -153,6 +153,7 @@ class Pop:
         self._bytes_max = settings.pop_bytes_max
         self._partitions_max = memory.partitions_per_call(self._bytes_max)
         self._draining = False
+        self._gather_s = settings.pop_gather_ms / 1000
         self._fill = Fill(store)
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
@@ -262,12 +263,13 @@ class Pop:
             await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
-        messages = sum(len(span.payloads) for _, span in request.spans)
+        messages = _messages(request)
         self._counters.pop_messages += messages
         if not messages:
             self._counters.pop_empty += 1
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
+        began_at = self._loop.time()
         candidates = self._candidates(requests)
         self._partitions_max = self._memory.partitions_per_call(self._bytes_max)
         try:
@@ -284,9 +286,17 @@ class Pop:
             self._conclude([request for request in requests if request.spans])
             raise
         self._conclude(requests)
+        self._gather(requests, began_at)
         for ready in {id(ready): ready for request in requests for ready in request.sets}.values():
             ready.nudge()
         return ()
+
+    def _gather(self, requests: list[PopRequest], began_at: float) -> None:
+        """Consumers that keep up with the producers get more at a time when they look less often: then pops and acks
+        leave the database to the pushes. Where there is a backlog, and while there is little load, nothing waits."""
+        wanted = sum(request.batch for request in requests)
+        if self._gather_s and 2 * sum(_messages(request) for request in requests) < wanted:
+            self.batcher.hold_until(began_at + self._gather_s)
 
     def _conclude(self, requests: list[PopRequest]) -> None:
         """End the look of these requests; what came for nobody goes back."""
@@ -420,6 +430,10 @@ class Pop:
 def _wait(request: PopRequest, on_park: Callable[[PopRequest], None]) -> None:
     request.parked = True
     on_park(request)
+
+
+def _messages(request: PopRequest) -> int:
+    return sum(len(span.payloads) for _, span in request.spans)
 
 
 def _lease_ms(candidate: _Candidate) -> int:

@@ -17,6 +17,7 @@ import asyncio
 import itertools
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable
 from functools import partial
 from itertools import groupby
@@ -110,10 +111,11 @@ class PushChunk:
 class PushRequest:
     """One push call: its chunks, and the moment when all of them are settled."""
 
-    __slots__ = ("chunks", "done", "left", "limits", "size")
+    __slots__ = ("admitted_ns", "chunks", "done", "left", "limits", "size", "stored_ns")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.admitted_ns = self.stored_ns = 0
         self.chunks: list[PushChunk] = []
         self.left = 0
         self.size = 0
@@ -123,6 +125,7 @@ class PushRequest:
         """One more chunk is settled. The bytes are given back here, also when the caller has left meanwhile."""
         self.left -= 1
         if not self.left:
+            self.stored_ns = time.perf_counter_ns()
             self.limits.release_push(self.size)
             if not self.done.done():
                 self.done.set_result(None)
@@ -147,6 +150,7 @@ class Push:
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
+        self._insert_us = stats.insert_us
         self._messages_max = operation_messages_max(settings)
         self._repeat_s = settings.push_repeat_ms_max / 1000
         self._sorting = asyncio.Semaphore(_SORTING_MAX)
@@ -170,6 +174,7 @@ class Push:
             return request
         await self._split(request, messages)
         self._limits.admit_push(request.size)
+        request.admitted_ns = time.perf_counter_ns()
         request.left = len(request.chunks)
         for chunk in request.chunks:
             self.batcher.submit(chunk)
@@ -211,6 +216,8 @@ class Push:
     def _count(self, request: PushRequest) -> None:
         counters = self._counters
         counters.push_requests += 1
+        if all(chunk.error is None for chunk in request.chunks):
+            self._insert_us.record((request.stored_ns - request.admitted_ns) // 1000)
         for chunk in request.chunks:
             if chunk.error is not None:
                 counters.push_failed += chunk.weight

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 
-from queen.measure.buckets import Buckets
+from queen.measure.buckets import Buckets, FineBuckets
 
 RATE_WINDOW_S = 10
 
@@ -48,7 +48,8 @@ class Stats:
     """Counters, latencies, and rates over the last ten seconds from samples taken once a second.
 
     The latencies are microseconds of requests of the message plane that were answered, not refused, from their whole
-    body to the ready answer; of pops only those that did not wait for messages.
+    body to the ready answer; of pops only those that did not wait for messages. `insert_us` is the part of a push from
+    its being let in to the last of its commits.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Stats:
         self.push_us = Buckets()
         self.pop_us = Buckets()
         self.ack_us = Buckets()
+        self.insert_us = FineBuckets()
         self.started_at = time.time()
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW_S + 1)
         self.sample()

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from queen import __version__
 from queen.engine.board import Numbers
 from queen.engine.stats import Counters
-from queen.measure.buckets import BUCKETS, Buckets, upper_bound
+from queen.measure.buckets import BUCKETS, Buckets, FineBuckets
 from queen.server.numbers import VERBS, milliseconds
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def snapshot(here: Context) -> dict[str, Any]:
         "mode": here.mode,
         "workers": workers(numbers),
         "latency": {verb: _latency(numbers.buckets[f"{verb}_us"]) for verb in VERBS},
+        "insert": _insert(numbers.buckets["insert_us"]),
         "flushes": {verb: _flushes(numbers, verb) for verb in VERBS},
         "counters": {name: totals[name] for name in Counters.__dataclass_fields__},
         "sizes": _sizes(numbers),
@@ -153,6 +154,13 @@ def _latency(times: Buckets) -> dict[str, float | None]:
         "p99Ms": milliseconds(times.percentile(99)),
         "meanMs": milliseconds(times.mean()),
     }
+
+
+def _insert(times: Buckets) -> dict[str, Any]:
+    """With all buckets, so that whoever reads twice can tell the percentiles of the time between."""
+    shown = max((place for place, held in enumerate(times.counts, 1) if held), default=0)
+    bounds = [times.upper_bound(place) for place in range(shown)]
+    return _latency(times) | {"buckets": {"boundsUs": bounds, "counts": times.counts[:shown]}}
 
 
 def _flushes(numbers: Numbers, verb: str) -> dict[str, float | None]:
@@ -188,7 +196,10 @@ class _Collector:
             yield _histogram(f"queen_{name}", text, {verb: numbers.buckets[key.format(verb)] for verb in VERBS}, unit)
         for kind, (name, text) in _POOL_TOTALS.items():
             yield CounterMetricFamily(f"queen_pool_{name}", text, value=numbers.totals[f"pool_{kind}"])
-        yield _wait_histogram(numbers.buckets["pool_wait_us"])
+        text = "Time from a push that was let in to its commit."
+        yield _plain_histogram("queen_insert_seconds", text, _coarse(numbers.buckets["insert_us"]))
+        text = "Time that calls waited for a connection."
+        yield _plain_histogram("queen_pool_wait_seconds", text, numbers.buckets["pool_wait_us"])
         yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", numbers.gauges["rss_bytes"])
         yield GaugeMetricFamily("queen_start_time_seconds", "When the instance started.", self._here.started_at)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
@@ -196,9 +207,13 @@ class _Collector:
         yield info
 
 
-def _wait_histogram(buckets: Buckets) -> Metric:
-    family = HistogramMetricFamily("queen_pool_wait_seconds", "Time that calls waited for a connection.", labels=[])
-    family.add_metric([], _steps(buckets, 1e-6), buckets.sum * 1e-6)
+def _coarse(times: Buckets) -> Buckets:
+    return times.coarse() if isinstance(times, FineBuckets) else times
+
+
+def _plain_histogram(name: str, text: str, times_us: Buckets) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[])
+    family.add_metric([], _steps(times_us, 1e-6), times_us.sum * 1e-6)
     return family
 
 
@@ -211,5 +226,5 @@ def _histogram(name: str, text: str, by_verb: dict[str, Buckets], unit: float) -
 
 def _steps(buckets: Buckets, unit: float) -> list[tuple[str, float]]:
     """(bound, how many up to it) of each bucket, as Prometheus counts."""
-    bounds = [f"{upper_bound(place) * unit:.9g}" for place in range(BUCKETS - 1)] + ["+Inf"]
+    bounds = [f"{buckets.upper_bound(place) * unit:.9g}" for place in range(BUCKETS - 1)] + ["+Inf"]
     return list(zip(bounds, itertools.accumulate(buckets.counts), strict=True))

@@ -42,7 +42,7 @@ def measure(engine: Engine, pool_size: int) -> Numbers:
         "request_rate": request_rate,
     }
     # Copies: whoever keeps them compares with what is counted later.
-    return Numbers(totals, gauges, {name: Buckets(one.counts, one.sum) for name, one in engine.buckets().items()})
+    return Numbers(totals, gauges, {name: one.copy() for name, one in engine.buckets().items()})
 
 
 def of_instance(engine: Engine, pool_size: int, seat: Seat | None) -> Numbers:

@@ -186,6 +186,13 @@ class EngineSettings:
     pop_flushes_max: int = setting(
         1, "Pops from the database in flight at once; one gathers most, more help when it is far away.", low=1, high=64
     )
+    pop_gather_ms: int = setting(
+        5,
+        "Shortest time between two looks for messages while consumers keep up; 0: look at once.",
+        unit="ms",
+        low=0,
+        high=1_000,
+    )
     ack_flushes_max: int = setting(2, "Acks to the database in flight at once.", low=1, high=64)
     payload_bytes_max: int = setting(16 * _MIB, "Largest payload of one message.", unit="bytes", low=_KIB, high=_GIB)
     pending_bytes_max: int = setting(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -80,6 +82,27 @@ def test_metrics_as_json_hold_real_values(api: Api, server: EmbeddedServer, queu
     assert found["cpu"]["user"] > 0
     assert found["uptime"] >= 0
     assert (found["durability"], found["mode"]) == ("committed", "safe")
+
+
+@pytest.mark.spec("R34", "R35")
+def test_metrics_tell_how_long_insertions_take(api: Api, server: EmbeddedServer, queue: str) -> None:
+    """As percentiles since the start, and as buckets of which two reads tell the time between."""
+    before = server.metrics()["insert"]
+    began_at = time.perf_counter()
+    api.push_to(queue, range(5), "one")
+    api.push_to(queue, range(5), "two")
+    elapsed_ms = (time.perf_counter() - began_at) * 1000
+    after = server.metrics()["insert"]
+    counts = [
+        a - b for a, b in itertools.zip_longest(after["buckets"]["counts"], before["buckets"]["counts"], fillvalue=0)
+    ]
+    bounds = after["buckets"]["boundsUs"]
+    assert sum(counts) == after["count"] - before["count"] == 2
+    assert bounds == sorted(set(bounds))
+    longest_us = max(bound for bound, count in zip(bounds, counts, strict=True) if count)
+    assert 50 < longest_us < elapsed_ms * 1000 * 17 / 16
+    text = api.http.get("/metrics/prometheus").text
+    assert f"queen_insert_seconds_count {after['count']:.1f}" in text
 
 
 @pytest.mark.spec("R19")

@@ -18,8 +18,10 @@ from tests.support.memory_store import MemoryStore
 
 @asynccontextmanager
 async def open_engine(store: MemoryStore, *, loops: bool = False, **settings: Any) -> AsyncIterator[Engine]:
-    """A running engine; its background loops only when asked for. Stopped at the end."""
-    engine = Engine(store, replace(EngineSettings(), **settings))
+    """A running engine; its background loops only when asked for. Stopped at the end.
+
+    Its pops do not gather unless told so: most tests are about what a look brings, not when it begins."""
+    engine = Engine(store, replace(EngineSettings(), **{"pop_gather_ms": 0, **settings}))
     if loops:
         engine.start()
     try:
