@@ -54,9 +54,14 @@ class Interleaved:
     wrong: Verdict | None = None
     """The ledger of a run was not clean: that outweighs any comparison."""
 
+    def sides(self) -> tuple[list[Result], list[Result]]:
+        """The whole pairs, as `compare` takes them."""
+        whole = min(len(self.a), len(self.b))
+        return self.a[:whole], self.b[:whole]
+
     def runs(self) -> list[Result]:
         """The pairs as a campaign keeps them: A, B, A, B, …"""
-        return [run for pair in zip(self.a, self.b, strict=False) for run in pair]
+        return [run for pair in zip(*self.sides(), strict=True) for run in pair]
 
 
 def order(pairs: int) -> tuple[Label, ...]:

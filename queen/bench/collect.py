@@ -1,4 +1,4 @@
-"""Adds up what the workers report: each second once all have told of it, blocks of seconds, and the measured time whole.
+"""Adds up what workers report: each second once all have told of it, blocks of seconds, and the measured time whole.
 
 Histograms are merged by addition and kept for the second that is open, the block that is open, and the whole; what is
 closed is kept as numbers and as encoded text, so that a run of hours stays small. Knows no phase but `begin_measuring`.

@@ -205,7 +205,7 @@ def _metric(
                 further = statistics.further_pairs(a, b, min_effect=effect)
         else:
             found = _within_run(sides[0][0], sides[1][0], metric, seed, resamples, float(b[0] / a[0]))
-            word = statistics.judge(found, metric.better, min_effect=effect)
+            word = statistics.judge_single(found, metric.better, min_effect=effect)
     except (NotComparable, ValueError) as error:
         reason = str(error)
     return MetricComparison(
@@ -266,7 +266,10 @@ def _notes(sides: tuple[list[Result], list[Result]], pairs: int, across: bool) -
     ]
     notes = [f"workloads differ: {', '.join(differing)}"] if differing else []
     if not pairs:
-        notes.append("within-run only: two single runs; what changes from run to run is not in the interval")
+        scatter = f"{statistics.RUN_NOISE * 100:g} %"
+        notes.append(
+            f"within-run only: the intervals leave out scatter between runs; better and worse allow {scatter} for it"
+        )
     if across:
         notes.append("across fingerprints: costs per message alone")
     return notes

@@ -90,9 +90,11 @@ class Crew:
         except (msgspec.DecodeError, ValueError) as error:
             lines.append(f"cannot read what it reports: {error}")
             process.kill()
+        except asyncio.CancelledError:
+            complaining.cancel()
+            raise
         code = await process.wait()
         await asyncio.wait((complaining,), timeout=1)
-        complaining.cancel()
         if last is None:
             said = "\n".join(lines) or "it said nothing"
             await self._reports.put(Trouble(worker, "bug", f"worker {worker} ended ({_how(code)}): {said}"))
@@ -105,24 +107,47 @@ class Crew:
         await self._end()
 
     async def _end(self) -> None:
-        """Closes the workers' input, which ends them, and kills those that stay."""
-        for process in self._processes:
-            if process.stdin is not None:
-                process.stdin.close()
+        """Closes the workers' input, which ends them, and kills those that stay; all at once when this is cancelled."""
+        leaving = asyncio.create_task(self._leave())
         try:
-            async with asyncio.timeout(_GRACE_S):
-                await asyncio.gather(*(process.wait() for process in self._processes))
-        except TimeoutError:
-            pass
-        finally:
-            for process in self._processes:
-                if process.returncode is None:
-                    process.kill()
-            for task in self._tasks:
-                task.cancel()
+            await asyncio.shield(leaving)
+        except asyncio.CancelledError:
+            self._kill()
+            await leaving
+            raise
+
+    async def _leave(self) -> None:
         for process in self._processes:
-            await process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
+        ended = [asyncio.ensure_future(process.wait()) for process in self._processes]
+        if ended:
+            await asyncio.wait(ended, timeout=_GRACE_S)
+        self._kill()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for process in self._processes:
+            await _let_go(process)
+
+    def _kill(self) -> None:
+        for process in self._processes:
+            if process.returncode is None:
+                process.kill()
+
+
+async def _let_go(process: asyncio.subprocess.Process) -> None:
+    """Waits for the end, and reads what is left in its pipes: they close with that, and not before."""
+    await process.wait()
+    assert process.stdin is not None
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        await stream.read()
+    try:
+        await process.stdin.wait_closed()
+    except ConnectionError:
+        pass  # It ended without reading all of its orders.
+    await asyncio.sleep(0)  # The transports close at the loop's next turn.
 
 
 async def _keep_lines(process: asyncio.subprocess.Process, lines: deque[str]) -> None:

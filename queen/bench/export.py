@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -37,7 +37,7 @@ def _metrics(result: Result, fields: list[str]) -> Iterator[list[object]]:
         yield [metric, *(getattr(one, name) for name in fields)]
 
 
-def _csv(head: list[str], rows: Iterable[list[object]]) -> str:
+def _csv(head: list[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from typing import Protocol, cast
+from typing import Protocol
 
 from queen.bench.connection import Connection
 from queen.bench.orders import Counts
@@ -145,4 +145,4 @@ def spread(count: int, targets: tuple[str, ...], first: int = 0) -> list[str]:
 def post(path: str, target: bytes, body: bytes) -> bytes:
     """A POST request of JSON."""
     head = b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    return cast(bytes, head % (path.encode(), target, len(body)) + body)
+    return head % (path.encode(), target, len(body)) + body

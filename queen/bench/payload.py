@@ -143,7 +143,7 @@ class Reader:
 
     def read(self, data: bytes, transaction: str) -> tuple[bytes, int]:
         """The fields in hex, and 0 or a flag of `records`. A corrupt one's are made from its id."""
-        if data[-_TAIL : 8 - _TAIL] == self._tag and b"%08x" % zlib.crc32(data[:-10]) == data[-10:-2]:
+        if data[-_TAIL : 8 - _TAIL] == self._tag and b'%08x"}' % zlib.crc32(data[:-10]) == data[-10:]:
             return data[8 - _TAIL : -10], 0
         return self._read_slowly(data, transaction)
 

@@ -45,10 +45,10 @@ _OUTCOMES = {"queued": ACCEPTED, "buffered": ACCEPTED, "duplicate": DUPLICATE}
 class Push:
     """One push on its way."""
 
-    __slots__ = ("due", "first", "intended", "key", "sent", "taken")
+    __slots__ = ("due", "first", "intended", "key", "queued", "sent", "taken")
 
-    def __init__(self, due: int, taken: int, intended: list[int]) -> None:
-        self.due, self.taken, self.intended = due, taken, intended
+    def __init__(self, due: int, taken: int, queued: int, intended: list[int]) -> None:
+        self.due, self.taken, self.queued, self.intended = due, taken, queued, intended
         self.key = self.first = self.sent = 0
 
 
@@ -133,7 +133,7 @@ class Producer:
         """Several times a second: requests that take too long, and pushes that never got a connection."""
         for link in self.links:
             link.check(now)
-        while self._waiting and now - self._waiting[0].taken > self._timeout_ns:
+        while self._waiting and now - self._waiting[0].queued > self._timeout_ns:
             push = self._waiting.popleft()
             self._tally.errors["no_connection"] += 1
             self._tally.counts.refused += len(push.intended)
@@ -184,7 +184,7 @@ class Producer:
         if now - due < _LINGERS_NS:
             self._blocked_ns = 0
         self.in_flight += count
-        push = Push(due, taken, intended)
+        push = Push(due, taken, now, intended)
         if self._free:
             self._write(self._free.popleft(), push)
         else:

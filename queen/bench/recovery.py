@@ -7,11 +7,14 @@ It knows neither how the fault was done nor where the numbers come from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+import msgspec
+
 from queen.bench.chaos import BASELINE_S
+from queen.bench.faults import Struck
 from queen.bench.result import FaultReport
 
 BASELINE_MAX_S = 15.0
@@ -87,6 +90,61 @@ def assess(
         affected=dict(affected or {}),
         notes=[*notes, *_notes(name, begin_s, end_s, track, baseline, affected or {})],
     )
+
+
+def reports(
+    struck: Sequence[Struck],
+    track: Track,
+    affected: Callable[[float, float], Mapping[str, int]],
+    *,
+    clock_s: float = 0.0,
+) -> list[FaultReport]:
+    """The reports of all faults of a run, in the order of their begins.
+
+    `affected(begin_s, end_s)`: messages by class (`unknown`, `refused`, `redelivered`, `ack_refused`, …) from the
+    begin of a fault until its recovery, or until the next one. `clock_s`: where measuring begins on the run's clock, on
+    which the reports are.
+    """
+    found: list[FaultReport] = []
+    ordered = sorted(struck, key=lambda one: one.begin_s)
+    before_s = 0.0
+    for place, one in enumerate(ordered):
+        next_s = [other.begin_s for other in ordered[place + 1 :] if other.begin_s >= one.end_s]
+        until_s = min(next_s, default=float(len(track.delivered)))
+        classes = affected(one.begin_s, until_s)
+        report = assess(
+            one.fault.name,
+            one.begin_s,
+            one.end_s,
+            track,
+            before_s=before_s,
+            until_s=until_s,
+            affected=classes,
+            notes=told(one, classes),
+        )
+        before_s = max(before_s, one.end_s + (report.recovery_s or 0.0))
+        found.append(msgspec.structs.replace(report, at_s=one.begin_s + clock_s, end_s=one.end_s + clock_s))
+    return found
+
+
+def told(struck: Struck, affected: Mapping[str, int]) -> list[str]:
+    """What a reader must know of how the fault went."""
+    if struck.failed is not None:
+        return [f"it could not be done: {struck.failed}"]
+    marks, name = struck.marks, struck.fault.name
+    errors = affected.get("unknown", 0) + affected.get("refused", 0)
+    found = []
+    if name in ("kill-server", "drain-server") and not marks.get("other_servers"):
+        found.append("it was the only server, so clients could not connect until it was back")
+    if name == "drain-server" and marks.get("other_servers") and errors:
+        found.append(f"clients saw {errors} errors, though another server was there")
+    if name == "drain-server" and marks.get("exit_code"):
+        found.append(f"the server did not end in order: exit code {marks['exit_code']:.0f}")
+    if name == "pin-xmin" and not marks.get("held"):
+        found.append("the pinning session was ended before its time")
+    hidden = {"begin_s", "end_s", "ready_s", "exit_code", "other_servers"}
+    facts = ", ".join(f"{key} {value:g}" for key, value in marks.items() if key not in hidden)
+    return [*found, facts] if facts else found
 
 
 def _baseline(track: Track, begin_s: float, end_s: float) -> float | None:

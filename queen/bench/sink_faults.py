@@ -68,8 +68,8 @@ def corrupted(data: bytes) -> bytes:
 
 def ghost(transaction: str, data: bytes) -> tuple[str, bytes]:
     """The same message under a sequence that was never sent, in good form."""
-    sequence = int(data[-58:-48], 16) + 10**9
-    text = data[:-58] + b"%010x" % sequence + data[-48:-10]
+    sequence = int(data[-50:-40], 16) + 10**9
+    text = data[:-50] + b"%010x" % sequence + data[-40:-10]
     number = re.sub(r"\d+$", str(sequence), transaction)
     return number, text + b"%08x" % zlib.crc32(text) + data[-2:]
 

@@ -64,7 +64,7 @@ def read(path: Path) -> Result | Campaign:
         raise ResultFileError(f"{path} is not JSON: not UTF-8 text", hint=_NAME_ONE) from error
     kind = _kind(head, path)
     try:
-        return msgspec.convert(head, Result if kind == _RUN else Campaign)
+        return msgspec.convert(head, Result) if kind == _RUN else msgspec.convert(head, Campaign)
     except msgspec.ValidationError as error:
         raise ResultFileError(f"{path} is a damaged result: {error}", hint=_NAME_ONE) from error
 

@@ -1,7 +1,7 @@
 """Where does it bend? One knob over a range, a step for each value, and the knee in what came out.
 
-`rate=1k..40k` is a geometric range of 6 steps, `rate=1k..40kx8` of 8, `payload=100B,1KiB,10KiB` a list. Pure, but for the
-short driver.
+`rate=1k..40k` is a geometric range of 6 steps, `rate=1k..40kx8` of 8, `payload=100B,1KiB,10KiB` a list. Pure, but for
+the short driver.
 """
 
 from __future__ import annotations

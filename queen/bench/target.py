@@ -27,7 +27,7 @@ SERVERS_MAX = 8
 
 @dataclass
 class System:
-    """What is under load. `dsn`: None when the database is unknown. `database` and `folder`: only when they are ours."""
+    """What is under load. `dsn`: None when unknown. `database` and `folder`: only when they are ours."""
 
     servers: list[Server]
     dsn: str | None

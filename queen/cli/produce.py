@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -21,72 +16,37 @@ from queen.cli.client_options import (
     QuietOption,
     RetryForOption,
     UrlOption,
-    rate,
-    size,
 )
 from queen.cli.options import ConfigOption, JsonOption
-from queen.errors import SettingsError
+from queen.cli.produce_options import (
+    BatchOption,
+    ConcurrencyOption,
+    CsvDelimiterOption,
+    CsvTypesOption,
+    DryRunOption,
+    FileOption,
+    Format,
+    FormatOption,
+    HighPerfOption,
+    PartitionByOption,
+    PartitionDefaultOption,
+    PartitionsOption,
+    RateOption,
+    SizeOption,
+    TargetOption,
+    TransactionIdDefaultOption,
+    TransactionIdFromOption,
+)
 
 if TYPE_CHECKING:
     from queen.cli.traffic.producer import Pace
     from queen.cli.traffic.session import Ended
-    from queen.cli.traffic.source import Chunk
     from queen.cli.traffic.tally import Tally
 
 TARGET_PER_S = 10_000
 _ENDLESS_RATE = 1_000.0
 _PARTITIONS = 10
 _SIZE_MAX = 16 * 1024 * 1024
-
-FileOption = Annotated[
-    str | None,
-    typer.Option("--file", "-f", metavar="FILE", help="Push each line of this file; - is standard input."),
-]
-FormatOption = Annotated[
-    Literal["auto", "ndjson", "lines"],
-    typer.Option("--format", help="ndjson: a line is the JSON payload; lines: a line becomes a JSON text."),
-]
-PartitionsOption = Annotated[
-    int | None,
-    typer.Option(
-        "--partitions",
-        metavar="N",
-        min=1,
-        max=1_000_000,
-        help="Spread over partitions p0 to pN-1 in turn. Default: 10; with --file one partition, so order is kept.",
-    ),
-]
-PartitionByOption = Annotated[
-    str | None,
-    typer.Option("--partition-by", metavar="FIELD", help="With --file: the partition is this field's value (a.b.c)."),
-]
-PartitionDefaultOption = Annotated[
-    str | None,
-    typer.Option("--partition-default", metavar="NAME", help="The partition of lines without that field."),
-]
-BatchOption = Annotated[
-    int | None,
-    typer.Option("--batch", metavar="N", min=1, max=10_000, help="Most messages a push. Default: 100; high-perf 500."),
-]
-ConcurrencyOption = Annotated[
-    int | None,
-    typer.Option("--concurrency", metavar="N", min=1, max=256, help="Pushes in flight. Default: 4; high-perf 8."),
-]
-RateOption = Annotated[
-    float | None,
-    rate(
-        "--rate", "Most messages a second. Default: no limit; 1000/s when nothing else ends the run, save in high-perf."
-    ),
-]
-SizeOption = Annotated[int, size("--size", "Bytes of a generated payload, such as 256 or 4KiB. Default: 256.")]
-HighPerfOption = Annotated[
-    bool | None,
-    typer.Option(
-        "--high-perf/--no-high-perf",
-        help="Larger batches, more in flight, no rate limit. Default: HIGH_PERF or the settings file, else off.",
-        show_default=False,
-    ),
-]
 
 
 def produce(
@@ -96,13 +56,19 @@ def produce(
     partitions: PartitionsOption = None,
     partition_by: PartitionByOption = None,
     partition_default: PartitionDefaultOption = None,
+    transaction_id_from: TransactionIdFromOption = None,
+    transaction_id_default: TransactionIdDefaultOption = None,
+    csv_delimiter: CsvDelimiterOption = None,
+    csv_types: CsvTypesOption = False,
     size: SizeOption = 256,
     batch: BatchOption = None,
     concurrency: ConcurrencyOption = None,
     rate: RateOption = None,
+    target: TargetOption = None,
     count: CountOption = None,
     duration: DurationOption = None,
     high_perf: HighPerfOption = None,
+    dry_run: DryRunOption = False,
     url: UrlOption = URL_DEFAULT,
     retry_for: RetryForOption = 30_000,
     progress: ProgressOption = None,
@@ -115,23 +81,32 @@ def produce(
     Without --file it makes JSON payloads until --count, --duration or Ctrl-C. High-performance mode (--high-perf or
     HIGH_PERF=true) sends larger batches with more in flight and aims at 10,000 messages a second and more.
     The order of each partition is the order of the input. The summary goes to standard error, with --json to
-    standard output. Exit code 1: the server refused some messages.
+    standard output. Exit code 1: the server refused some messages, a line cannot be sent, or --target was missed.
 
     Examples: queen produce --queue demo --count 10000; queen produce --queue flights --file flights.ndjson
-    --partition-by origin
+    --partition-by origin; queen produce --queue orders --file orders.csv --format csv --transaction-id-from order
     """
+    from queen.cli.traffic.dry_run import preview
+    from queen.cli.traffic.fields import TransactionIds
+    from queen.cli.traffic.files import check_files, file_messages
+    from queen.cli.traffic.generated import generated
+    from queen.cli.traffic.lines import LineOptions
     from queen.cli.traffic.producer import Pace, Producer
     from queen.cli.traffic.progress import Progress
     from queen.cli.traffic.session import Link, run_session
-    from queen.cli.traffic.tally import Tally
+    from queen.cli.traffic.tally import Tally, verdict
 
     _check_usage(file, partitions, partition_by, partition_default, size)
+    _check_input(file, format, transaction_id_from, transaction_id_default, csv_delimiter, csv_types)
+    check_files(file or [])
+    if target is not None and rate is not None:
+        raise typer.BadParameter("--rate and --target exclude each other: a target is a rate with a verdict")
     fast = _is_high_perf(high_perf, config)
-    endless = file is None and count is None and duration is None
+    endless = not file and count is None and duration is None
     pace = Pace(
         batch=batch or (500 if fast else 100),
         concurrency=concurrency or (8 if fast else 4),
-        rate=rate or (_ENDLESS_RATE if endless and not fast else None),
+        rate=target or rate or (_ENDLESS_RATE if endless and not fast else None),
         count=count,
         duration_s=None if duration is None else duration / 1000,
         linger_s=0.02 if fast else 0.05,
@@ -139,21 +114,30 @@ def produce(
     tally = Tally("push")
     interval_s = None if progress is None else progress / 1000
     shown = None if quiet else Progress(tally, "messages", "push", interval_s)
-    with _source(queue, file, format, partitions, partition_by, partition_default, size) as source:
-        ended = run_session(
-            Link(url, pace.concurrency, retry_for),
-            lambda client, stop: Producer(client, pace, tally, stop).run(source),
-            shown,
-        )
-    target = TARGET_PER_S if fast and rate is None else None
-    _sum_up(_summary(queue, tally, ended, pace, target, from_file=file is not None), tally, quiet, as_json)
-    _finish(ended, tally)
+    ids = TransactionIds(transaction_id_from, transaction_id_default)
+    delimiter = _delimiter(csv_delimiter)
+    options = LineOptions(queue, format, partition_by, partition_default, partitions, ids, delimiter, csv_types)
+    source = file_messages(file, options) if file else generated(queue, partitions or _PARTITIONS, size)
+    if dry_run:
+        preview(source, count, endless=not file, as_json=as_json, queue=queue)
+        return
+    ended = run_session(
+        Link(url, pace.concurrency, retry_for),
+        lambda client, stop: Producer(client, pace, tally, stop).run(source),
+        shown,
+    )
+    goal = target or (TARGET_PER_S if fast and rate is None else None)
+    summary = _summary(queue, tally, ended, pace, goal, from_file=bool(file))
+    if target is not None:
+        summary |= verdict(tally, target)
+    _sum_up(summary, tally, quiet, as_json)
+    _finish(ended, tally, missed=target is not None and not summary["target_reached"])
 
 
 def _check_usage(
-    file: str | None, partitions: int | None, partition_by: str | None, partition_default: str | None, size: int
+    file: list[str] | None, partitions: int | None, partition_by: str | None, partition_default: str | None, size: int
 ) -> None:
-    if partition_by is not None and file is None:
+    if partition_by is not None and not file:
         raise typer.BadParameter("--partition-by needs --file: generated messages are spread by --partitions")
     if partition_by is not None and partitions is not None:
         raise typer.BadParameter("--partitions and --partition-by exclude each other")
@@ -170,48 +154,31 @@ def _is_high_perf(flag: bool | None, config: Any) -> bool:
     return bool(resolve({"engine.high_perf": flag}, config_path=config).settings.engine.high_perf)
 
 
-@contextmanager
-def _source(
-    queue: str,
-    file: str | None,
-    format: Literal["auto", "ndjson", "lines"],
-    partitions: int | None,
-    partition_by: str | None,
-    partition_default: str | None,
-    size: int,
-) -> Iterator[AsyncIterator[Chunk]]:
-    """The stream of messages; an opened file is closed at the end."""
-    if file is None:
-        from queen.cli.traffic.generated import generated
-
-        yield generated(queue, partitions or _PARTITIONS, size)
-        return
-    from queen.cli.traffic.lines import LineOptions, line_messages
-
-    options = LineOptions(queue, format, partition_by, partition_default, partitions)
-    descriptor = _open(file)
-    try:
-        yield line_messages(descriptor, "standard input" if file == "-" else file, options)
-    finally:
-        if file != "-":
-            os.close(descriptor)
+def _check_input(
+    file: list[str] | None,
+    format: Format,
+    id_from: str | None,
+    id_default: str | None,
+    delimiter: str | None,
+    types: bool,
+) -> None:
+    if not file and (id_from or id_default):
+        raise typer.BadParameter("--transaction-id-from and --transaction-id-default need --file")
+    if format != "csv" and (delimiter is not None or types):
+        raise typer.BadParameter("--csv-delimiter and --csv-types go with --format csv")
+    if not file and format != "auto":
+        raise typer.BadParameter("--format needs --file")
 
 
-def _open(file: str) -> int:
-    if file == "-":
-        return sys.stdin.fileno()
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except OSError as error:
-        raise SettingsError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from error
-    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise SettingsError(f"cannot read {file}: it is a directory")
-    return descriptor
+def _delimiter(given: str | None) -> str:
+    text = {None: ",", "tab": "\t", "\\t": "\t"}.get(given, given or "")
+    if len(text) != 1 or not text.isascii() or text in '"\r\n':
+        raise typer.BadParameter("--csv-delimiter is one ASCII character other than a quote, or tab")
+    return text
 
 
 def _summary(
-    queue: str, tally: Tally, ended: Ended, pace: Pace, target: int | None, *, from_file: bool
+    queue: str, tally: Tally, ended: Ended, pace: Pace, target: float | None, *, from_file: bool
 ) -> dict[str, Any]:
     """What happened, as one object. `unsent` are lines that were read and not sent; made-up messages don't count."""
     from queen.cli.traffic.tally import per_second
@@ -256,12 +223,13 @@ def _sum_up(summary: dict[str, Any], tally: Tally, quiet: bool, as_json: bool) -
         console.say(f"failed: {times} × {text}")
     if "target_per_s" in summary:
         word = "reached" if summary["target_reached"] else "missed"
-        console.say(f"target: {word}, {summary['rate_per_s']} of {summary['target_per_s']} msg/s")
+        held = summary.get("sustained_per_s", summary["rate_per_s"])
+        console.say(f"target: {word}, {held} of {summary['target_per_s']:.10g} msg/s")
 
 
-def _finish(ended: Ended, tally: Tally) -> None:
-    """The exit code: an error's, a signal's, or 1 when messages were refused."""
+def _finish(ended: Ended, tally: Tally, *, missed: bool) -> None:
+    """The exit code: an error's, a signal's, or 1 when messages were refused or the target was missed."""
     if ended.error is not None:
         raise ended.error
-    if ended.exit_code or tally.counts["failed"]:
+    if ended.exit_code or tally.counts["failed"] or missed:
         raise typer.Exit(ended.exit_code or console.FOUND)

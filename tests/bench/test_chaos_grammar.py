@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from queen.bench.chaos import KINDS, NOT_BUILT, RECOVERY_S, check_allowed, parse
+from queen.bench.chaos import RECOVERY_S, check_allowed, parse
+from queen.bench.fault_kinds import KINDS, NOT_BUILT
 from queen.errors import ConsentNeeded, SettingsError
 
 

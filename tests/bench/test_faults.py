@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
 
-from queen.bench.chaos import KINDS, Fault, parse
+from queen.bench.chaos import Fault, parse
+from queen.bench.fault_kinds import KINDS
 from queen.bench.faults import STRIKES, play
 from queen.bench.faults.arena import Arena, ArenaDatabase, StopMode
+from queen.bench.faults.run_arena import KnownDatabase, RunArena
 from queen.bench.orders import Order, Stall
 from queen.errors import QueenError
 from tests.support.fake_clock import in_virtual_time
@@ -84,7 +87,7 @@ async def test_a_server_goes_and_comes_back_after_its_time(name: str, first: str
     said: list[str] = []
     [struck] = await play(parse(f"{name}@10s+4s").faults, arena, said.append)
     assert arena.log == [first, "restart"]
-    assert (struck.begin_s, struck.end_s) == (pytest.approx(10), pytest.approx(14))
+    assert [struck.begin_s, struck.end_s] == pytest.approx([10, 14])
     assert struck.marks["other_servers"] == 0
     assert said == [f"{name}@10s+4s begins", f"{name} is over"]
 
@@ -131,3 +134,20 @@ async def test_a_fault_that_cannot_be_done_is_told_and_the_others_go_on() -> Non
 def _is_an_arena(arena: FakeArena) -> Arena:
     """For the type checker alone."""
     return arena
+
+
+@in_virtual_time
+async def test_the_arena_of_a_run_passes_on_what_it_is_told() -> None:
+    sent: list[tuple[Order, int | None]] = []
+
+    async def order(what: Order, worker: int | None) -> None:
+        sent.append((what, worker))
+
+    began = time.perf_counter_ns()
+    arena: Arena = RunArena([FakeServer([])], KnownDatabase("host=127.0.0.1", "queen"), 1, began - 3 * 10**9, order)
+    assert arena.now_s() >= 3
+    [struck] = await play((Fault("restart-pg", 3, 10),), arena)
+    assert struck.failed is not None, "a PostgreSQL of somebody else is left alone"
+    await arena.sleep(-1)
+    await arena.send(Stall(1), 0)
+    assert sent == [(Stall(1), 0)]

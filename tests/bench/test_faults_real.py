@@ -1,12 +1,13 @@
-"""Each fault on a real server under load: what was acknowledged is there once and in order, and nothing stays behind."""
+"""Each fault on a real server under load: what was acknowledged is there once and in order, nothing stays behind."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import httpx
 import pytest
@@ -108,15 +109,13 @@ class PatientConsumer(Consumer):
 
 
 @pytest.fixture
-def running(make_server: MakeServer) -> Iterator[EmbeddedServer]:
+def running(make_server: MakeServer) -> EmbeddedServer:
     server = make_server("--port", str(_free_port()))
     server.start()
-    yield server
+    return server
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from queen.bench.recovery import Track, assess, decay
+from queen.bench.chaos import Fault
+from queen.bench.faults import Struck
+from queen.bench.recovery import Track, assess, decay, reports
 
 
 def track(*parts: tuple[int, float], p99: float = 10.0) -> Track:
@@ -59,8 +61,8 @@ def test_the_next_fault_ends_what_counts() -> None:
 
 @pytest.mark.parametrize(("rate", "p99", "equal"), [(1050, 10.5, True), (880, 10, None), (1000, 12, False)])
 def test_whether_the_later_phase_equals_the_earlier(rate: float, p99: float, equal: bool | None) -> None:
-    rates: list[float | None] = [1000.0] * 10 + [rate] * 20
-    values: list[float | None] = [10.0] * 10 + [p99] * 20
+    rates = [1000.0] * 10 + [rate] * 20
+    values = [10.0] * 10 + [p99] * 20
     found = assess("kill-server", 10, 10, Track(rates, values))
     assert found.later_equals_earlier is equal
 
@@ -79,7 +81,7 @@ def test_decay_while_a_fault_lasts() -> None:
 
 
 def test_one_bad_second_is_no_decay() -> None:
-    rates: list[float | None] = [1000.0] * 59 + [10.0]
+    rates = [1000.0] * 59 + [10.0]
     assert decay(Track(rates, [10.0] * 59 + [900.0]), 0, 60) == []
     assert "too short" in decay(Track(rates, rates), 0, 9)[0]
 
@@ -89,3 +91,29 @@ def test_a_stall_whose_late_ack_was_taken_is_said() -> None:
     refused = assess("stall-consumer", 10, 20, track((40, 1000)), affected={"ack_refused": 1})
     assert refused.notes == []
     assert refused.affected == {"ack_refused": 1}
+
+
+def test_several_faults_each_have_their_own_time() -> None:
+    def affected(begin_s: float, end_s: float) -> dict[str, int]:
+        return {"unknown": int(begin_s), "refused": int(end_s)}
+
+    struck = [
+        Struck(Fault("drain-server", 40, 0), 40, 42, {"other_servers": 1, "exit_code": 1, "drained_s": 2}),
+        Struck(Fault("kill-server", 20, 3), 20, 23, {"other_servers": 0}),
+    ]
+    first, second = reports(struck, track((20, 1000), (3, 0), (40, 1000)), affected, clock_s=100)
+    assert (first.name, first.at_s, first.end_s, first.recovery_s) == ("kill-server", 120, 123, 0)
+    assert first.affected == {"unknown": 20, "refused": 40}
+    assert first.notes == ["it was the only server, so clients could not connect until it was back"]
+    assert (second.name, second.at_s, second.baseline_per_s) == ("drain-server", 140, 1000)
+    assert second.notes == [
+        "clients saw 103 errors, though another server was there",
+        "the server did not end in order: exit code 1",
+        "drained_s 2",
+    ]
+
+
+def test_a_fault_that_could_not_be_done_says_so() -> None:
+    struck = [Struck(Fault("pin-xmin", 20, 5), 20, 20, {}, "the database is away")]
+    [report] = reports(struck, track((40, 1000)), lambda begin_s, end_s: {})
+    assert report.notes[0] == "it could not be done: the database is away"

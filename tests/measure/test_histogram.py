@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queen.measure.histogram import LatencyHistogram
@@ -31,6 +31,7 @@ def facts(histogram: LatencyHistogram) -> tuple[object, ...]:
     return (histogram.count, histogram.above, histogram.max_ms(), histogram.mean_ms(), *percentiles)
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.integers(-5, 10_000), st.integers(0, 1 << 33), st.sampled_from(BORDERS)), min_size=1))
 def test_bulk_counts_as_one_by_one(latencies_us: list[int]) -> None:
     assert facts(in_bulk(latencies_us)) == facts(one_by_one(latencies_us))
@@ -46,6 +47,7 @@ def test_nothing_in_bulk_changes_nothing() -> None:
     assert facts(in_bulk([])) == facts(LatencyHistogram())
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, LONGEST_US), min_size=1))
 def test_what_was_encoded_comes_back(latencies_us: list[int]) -> None:
     histogram = in_bulk(latencies_us)
@@ -59,3 +61,9 @@ def test_what_is_longer_than_the_range_is_counted_apart() -> None:
 def test_what_is_no_histogram_is_refused() -> None:
     with pytest.raises(ValueError, match="not an encoded histogram"):
         LatencyHistogram.decode("HISTFAAAAB42nothing")
+
+
+def test_the_cells_hold_what_was_recorded() -> None:
+    values, counts = in_bulk([3, 3, 10, 5_000, 5_001, LONGEST_US]).cells()
+    assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {3: 2, 10: 1, 5_003: 2, 3_600_809_983: 1}
+    assert in_bulk([]).cells()[0].size == 0

@@ -1,29 +1,32 @@
-"""Messages from a file or a pipe, one a line: NDJSON or plain text. Reads in bounded memory and never ahead of need.
+"""Messages from a file or a pipe: NDJSON, plain text or CSV. Reads in bounded memory and never ahead of need.
 
-A line of NDJSON is the payload, kept byte for byte; a line of text becomes a JSON string. What cannot be sent raises
-InvalidRequest with the file's name and the line's number; the lines before it are handed out first.
+A line of NDJSON is the payload, kept byte for byte; a line of text becomes a JSON string, a record of CSV an object.
+What cannot be sent raises InvalidRequest with the file's name and the line's number; the lines before it are handed
+out first.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 from msgspec import Raw
 
 from queen.cli.traffic.blocking import read_chunk
+from queen.cli.traffic.csv_records import CsvRecords
+from queen.cli.traffic.fields import TransactionIds, partition_by_field
 from queen.cli.traffic.source import ITEM_BYTES, Chunk, lane_of
 from queen.client import NewMessage
 from queen.errors import InvalidRequest
-from queen.model import NAME_LENGTH_MAX
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
-Format = Literal["auto", "ndjson", "lines"]
+Format = Literal["auto", "ndjson", "lines", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class LineOptions:
     partition_by: str | None = None
     partition_default: str | None = None
     partitions: int | None = None
+    ids: TransactionIds = field(default_factory=TransactionIds)
+    csv_delimiter: str = ","
+    csv_types: bool = False
 
 
 async def read_lines(descriptor: int, name: str, bytes_max: int = LINE_BYTES_MAX) -> AsyncIterator[list[bytes]]:
@@ -71,20 +77,24 @@ async def line_messages(descriptor: int, name: str, options: LineOptions) -> Asy
         if parser is None:
             lines[0] = lines[0].removeprefix(_BOM)
             first = next((line for line in lines if line.strip()), b"")
-            parser = _Parser(name, options, _is_ndjson(first, name, options.format))
+            parser = _Parser(name, options, _format(first, name, options.format))
         chunk, problem = parser.parse(lines)
         if chunk:
             yield chunk
         if problem is not None:
             raise problem
+    if parser is not None:
+        parser.finish()
 
 
-def _is_ndjson(first: bytes, name: str, format: Format) -> bool:
+def _format(first: bytes, name: str, format: Format) -> Format:
     """The file's format: told, or by its name, or by its first line. A log line such as `[12:00] …` is text."""
     if format != "auto":
-        return format == "ndjson"
+        return format
     text = first.strip()
-    return name.endswith((".ndjson", ".jsonl")) or text.startswith(b"{") or (text.startswith(b"[") and _is_json(text))
+    by_name = name.endswith((".ndjson", ".jsonl"))
+    ndjson = by_name or text.startswith(b"{") or (text.startswith(b"[") and _is_json(text))
+    return "ndjson" if ndjson else "lines"
 
 
 def _is_json(text: bytes) -> bool:
@@ -95,18 +105,27 @@ def _is_json(text: bytes) -> bool:
     return True
 
 
+_HINTS: dict[Format, str] = {
+    "ndjson": "Every line is to be one JSON document; --format lines takes any text.",
+    "csv": "The first record names the fields; see --csv-delimiter.",
+}
+
+
 class _Parser:
     """Turns lines into messages and counts them."""
 
-    def __init__(self, name: str, options: LineOptions, ndjson: bool) -> None:
-        if options.partition_by and not ndjson:
+    def __init__(self, name: str, options: LineOptions, format: Format) -> None:
+        if format == "lines" and (options.partition_by or options.ids.source):
             raise InvalidRequest(
-                f"{name} holds plain lines, which have no field to partition by",
+                f"{name} holds plain lines, which have no field to partition by or to take ids from",
                 hint="See --format.",
             )
         self._name = name
+        self._id_name = os.path.basename(name)
         self._queue = options.queue
-        self._ndjson = ndjson
+        self._ids = options.ids
+        self._format = format
+        self._csv = CsvRecords(options.csv_delimiter, typed=options.csv_types) if format == "csv" else None
         self._partition = _partitioner(options)
         self._line = 0
 
@@ -115,28 +134,44 @@ class _Parser:
         chunk: Chunk = []
         for line in lines:
             self._line += 1
-            if self._ndjson and not line.strip():
+            if self._format == "ndjson" and not line.strip():
                 continue
             try:
                 message = self._message(line)
             except (ValueError, msgspec.DecodeError) as error:
-                hint = (
-                    None
-                    if not self._ndjson
-                    else "Every line is to be one JSON document; --format lines takes any text."
-                )
-                problem = InvalidRequest(
-                    f"{self._name}, line {self._line}: {error}",
-                    hint=getattr(error, "hint", hint),
-                )
-                return chunk, problem
-            lane = lane_of(message.partition) if message.partition else 0
-            chunk.append((lane, (message, len(line) + ITEM_BYTES)))
+                return chunk, self._problem(error)
+            if message is not None:
+                lane = lane_of(message.partition) if message.partition else 0
+                chunk.append((lane, (message, len(bytes(message.payload)) + ITEM_BYTES)))
         return chunk, None
 
-    def _message(self, line: bytes) -> NewMessage:
-        payload = _json_payload(line) if self._ndjson else Raw(msgspec.json.encode(_text(line)))
-        return NewMessage(self._queue, payload, partition=self._partition(payload))
+    def finish(self) -> None:
+        """Raises InvalidRequest when the input ended in the middle of a record."""
+        try:
+            if self._csv is not None:
+                self._csv.finish()
+        except ValueError as error:
+            raise self._problem(error) from error
+
+    def _problem(self, error: Exception) -> InvalidRequest:
+        line = self._line if self._csv is None else self._csv.began_on
+        hint = getattr(error, "hint", _HINTS.get(self._format))
+        return InvalidRequest(f"{self._name}, line {line}: {error}", hint=hint)
+
+    def _message(self, line: bytes) -> NewMessage | None:
+        """None when the line holds no message of its own: a header, or a part of a record."""
+        number = self._line
+        if self._csv is not None:
+            record = self._csv.take(line)
+            if record is None:
+                return None
+            payload, line, number = Raw(record[0]), record[1], self._csv.began_on
+        elif self._format == "ndjson":
+            payload = _json_payload(line)
+        else:
+            payload = Raw(msgspec.json.encode(_text(line)))
+        transaction_id = self._ids.of(payload, self._id_name, number, line)
+        return NewMessage(self._queue, payload, partition=self._partition(payload), transaction_id=transaction_id)
 
 
 def _json_payload(line: bytes) -> Raw:
@@ -158,42 +193,9 @@ def _text(line: bytes) -> str:
 def _partitioner(options: LineOptions) -> Callable[[Raw], str | None]:
     """payload → partition name, None for the default one."""
     if options.partition_by is not None:
-        field, default = options.partition_by, options.partition_default
-        return lambda payload: _by_field(payload, field, default)
+        name, default = options.partition_by, options.partition_default
+        return lambda payload: partition_by_field(payload, name, default)
     if options.partitions is not None:
         turns: Iterator[int] = itertools.cycle(range(options.partitions))
         return lambda _: f"p{next(turns)}"
     return lambda _: None
-
-
-def _by_field(payload: Raw, field: str, default: str | None) -> str:
-    """The partition named by the (dotted) field's value: a text as it is, a number or boolean as JSON writes it."""
-    value = _look_up(payload, field)
-    text = "" if value is None else bytes(value).decode()
-    if text.startswith('"'):
-        text = msgspec.json.decode(text, type=str)
-    if text in ("", "null") or text[0] in "[{":
-        if default is None:
-            raise MissingField(f"no text or number in the field {field!r} to partition by")
-        return default
-    if len(text) > NAME_LENGTH_MAX:
-        raise ValueError(f"the field {field!r} is too long for a partition name ({NAME_LENGTH_MAX} characters at most)")
-    return text
-
-
-def _look_up(value: Raw, field: str) -> Raw | None:
-    """The value of a field, by its whole name or else along the dots. None when there is none."""
-    try:
-        members = msgspec.json.decode(value, type=dict[str, Raw])
-    except msgspec.ValidationError:
-        return None
-    if field in members:
-        return members[field]
-    head, dot, tail = field.partition(".")
-    return _look_up(members[head], tail) if dot and head in members else None
-
-
-class MissingField(ValueError):
-    """A line has nothing to be partitioned by."""
-
-    hint = "Name a partition for such lines with --partition-default."

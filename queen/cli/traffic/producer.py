@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from queen.cli.traffic.inbox import Inbox
@@ -71,9 +70,14 @@ class Producer:
             raise source_error
 
     async def _feed_bounded(self, source: AsyncIterator[Chunk]) -> None:
-        with suppress(TimeoutError):
+        self._tally.fed_from = time.perf_counter()
+        try:
             async with asyncio.timeout(self._pace.duration_s):
                 await self._stop.race(self._feed(source))
+        except TimeoutError:
+            pass
+        finally:
+            self._tally.fed_s = time.perf_counter() - self._tally.fed_from
 
     async def _feed(self, source: AsyncIterator[Chunk]) -> None:
         pacer, left = Pacer(self._pace.rate), self._pace.count

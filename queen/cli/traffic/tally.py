@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from queen.measure.histogram import LatencyHistogram
 
 _ERRORS_MAX = 5
+_HELD_SHARE = 0.99
+_LAST_ANSWERS_S = 1.0
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self.requests = {name: Requests() for name in requests}
         self.errors: Counter[str] = Counter()
+        self.fed_from: float | None = None
+        self.fed_s = 0.0
 
     def seconds(self) -> float:
         return time.perf_counter() - self.began_at
@@ -73,6 +77,18 @@ def percentiles(latencies: LatencyHistogram) -> str:
 
 def per_second(messages: float, seconds: float) -> float:
     return messages / seconds if seconds > 0 else 0.0
+
+
+def verdict(tally: Tally, target: float) -> dict[str, object]:
+    """Was the target rate held, as entries of a summary? 99 % of it counts as held.
+
+    The time is that of the feed, from its first message to its last; the answers to the last ones may take a second
+    more."""
+    began_at = tally.began_at if tally.fed_from is None else tally.fed_from
+    seconds = max(tally.fed_s, time.perf_counter() - began_at - _LAST_ANSWERS_S)
+    sustained = per_second(tally.counts["messages"], seconds)
+    reached = tally.counts["messages"] > 0 and (seconds <= 0 or sustained >= target * _HELD_SHARE)
+    return {"target_per_s": target, "target_reached": reached, "sustained_per_s": round(sustained, 1)}
 
 
 def _ms(value: float | None) -> str:
