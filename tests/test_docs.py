@@ -145,6 +145,8 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "server_failed",
         "workers_failed",
         "comparison_refused",
+        "consent_needed",
+        "not_queen",
     }
     assert set(sent) - set(table) == inside | {"duplicate_transaction", "transaction_refused"}
 

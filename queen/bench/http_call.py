@@ -33,7 +33,7 @@ def address(url: str) -> tuple[str, int]:
 
 
 def ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 10) -> Any:
-    """The JSON of the answer, None for an empty one. Raises ServerUnreachable, NotQueen, or QueenError for a refusal."""
+    """The JSON of the answer, None for an empty one. Raises ServerUnreachable, NotQueen, QueenError if refused."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # address() lets http through alone
         url.rstrip("/") + path, data, {"Content-Type": "application/json"}, method=method
