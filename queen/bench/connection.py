@@ -17,6 +17,7 @@ CHUNKED = -1
 """Instead of a length: the body comes in chunks."""
 
 _LAST_CHUNK = b"0\r\n\r\n"
+_CLOSES = b"\r\nconnection: close\r\n"
 
 OnAnswer = Callable[[int, bytes], None]
 OnLost = Callable[[str], None]
@@ -84,11 +85,13 @@ class AnswerParser:
     The common case, a whole answer in one piece, copies nothing but the body.
     """
 
-    __slots__ = ("_chunks", "_missing")
+    __slots__ = ("_chunks", "_missing", "closes")
 
     def __init__(self) -> None:
         self._chunks: list[bytes] = []
         self._missing = 0
+        self.closes = False
+        """Whether the newest answer said that the server closes the connection after it."""
 
     def feed(self, data: bytes) -> tuple[int, bytes] | None:
         """Status and body, or None while bytes are missing. Raises BadAnswer, also for bytes nobody asked for."""
@@ -105,6 +108,7 @@ class AnswerParser:
             self._wait(data, 1)
             return None
         status, start, length = head
+        self.closes = _CLOSES in data[:start].lower()
         if length == CHUNKED:
             body = join_chunks(data, start)
             if body is None:
@@ -140,10 +144,16 @@ class Connection(asyncio.Protocol):
         self.sent_ns = 0
         """When the first byte of the newest request was written."""
         self.bytes_received = 0
+        self.is_lost = False
         self._on_lost = on_lost
         self._on_answer: OnAnswer | None = None
         self._parser = AnswerParser()
         self._transport: asyncio.Transport | None = None
+
+    @property
+    def closes(self) -> bool:
+        """The server said with its newest answer that it takes no further request here."""
+        return self._parser.closes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -173,6 +183,7 @@ class Connection(asyncio.Protocol):
         callback(status, body)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
         self._on_lost(f"the server closed a connection ({exc or 'end of file'})")
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ class Consumer:
         self,
         plan: Plan,
         group: int,
-        target: str,
+        targets: tuple[str, ...],
         recorder: Recorder,
         tally: Tally,
         on_quiet: Callable[[], None],
@@ -80,8 +80,8 @@ class Consumer:
         self._random = random.Random(f"{plan.seed} {plan.worker} {seed}")
         self._name = plan.groups[group] if plan.groups else ""
         timeout_s = max(plan.request_timeout_s, load.pop_wait_ms / 1000 + 5)
-        self.link = Link(target, self, tally, int(timeout_s * 1e9))
-        self._request = self._pop_request(plan.queue, self.link.target)
+        self.link = Link(targets, self, tally, int(timeout_s * 1e9))
+        self._request = self._pop_request(plan.queue)
         self._batch: Batch | None = None
         self._ack_sent = 0
         self._asked = 0
@@ -110,7 +110,8 @@ class Consumer:
 
     # Pop
 
-    def _pop_request(self, queue: str, target: bytes) -> bytes:
+    def _pop_request(self, queue: str) -> bytes:
+        """Up to the name of the host, which changes with the target."""
         load = self._load
         query: dict[str, str | int] = {"batch": load.pop_batch, "partitions": load.pop_partitions}
         query |= {"wait": "true", "timeout": load.pop_wait_ms, "leaseSeconds": load.lease_s}
@@ -119,14 +120,14 @@ class Consumer:
         if load.ack == "auto":
             query["autoAck"] = "true"
         path = f"/api/v1/pop/queue/{quote(queue, safe='')}?{urlencode(query)}"
-        return f"GET {path} HTTP/1.1\r\nHost: ".encode() + target + b"\r\n\r\n"
+        return f"GET {path} HTTP/1.1\r\nHost: ".encode()
 
     def _pop(self) -> None:
         self._timer = None
         if not self._is_on:
             self._check_quiet()
         elif self.link.is_open:
-            self._asked = self.link.send(self._request)
+            self._asked = self.link.send(self._request + self.link.target + b"\r\n\r\n")
             self._tally.counts.pops += 1
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:

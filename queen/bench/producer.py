@@ -74,7 +74,7 @@ class Producer:
         self._timeout_ns = int(plan.request_timeout_s * 1e9)
         share = len(range(plan.worker, load.connections, plan.workers)) or 1
         self.links = [
-            Link(target, self, tally, self._timeout_ns) for target in spread(share, plan.targets, plan.worker)
+            Link(targets, self, tally, self._timeout_ns) for targets in spread(share, plan.targets, plan.worker)
         ]
         self._jobs: dict[Link, Push] = {}
         self._free: deque[Link] = deque()
@@ -243,7 +243,8 @@ class Producer:
         else:
             self._judge(push, status, body, now)
         self._settle(push)
-        self.on_free(link)
+        if link.is_open:
+            self.on_free(link)
 
     def on_failed(self, link: Link, kind: str, now: int) -> None:
         push = self._jobs.pop(link)

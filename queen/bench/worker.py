@@ -64,19 +64,19 @@ class Worker:
         plan, load = self.plan, self.plan.workload
         count = len(plan.groups) * load.consumers
         mine = range(plan.worker, count, plan.workers)
-        targets = spread(len(mine), plan.targets, plan.worker)
+        spreads = spread(len(mine), plan.targets, plan.worker)
         return [
             Consumer(
                 plan,
                 number // load.consumers,
-                target,
+                targets,
                 self._recorder,
                 self._tally,
                 self._consumer_quiet,
                 self._trouble,
                 number,
             )
-            for number, target in zip(mine, targets, strict=True)
+            for number, targets in zip(mine, spreads, strict=True)
         ]
 
     async def open(self) -> None:
