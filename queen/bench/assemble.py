@@ -13,13 +13,15 @@ from queen.bench.facts import Facts
 from queen.bench.faults import Struck
 from queen.bench.objective import Slo
 from queen.bench.orders import Counts
-from queen.bench.recovery import Track, assess
+from queen.bench.recovery import Track, reports
 from queen.bench.result import FaultReport, LedgerReport, NullRun, Phase, Request, Result
 from queen.bench.series import of_seconds, phase_of
 from queen.bench.verdict import Conduct, judge
 from queen.measure.histogram import LatencyHistogram
 
 SLICE_S = 5
+AFFECTED = ("unknown", "refused", "duplicates", "redelivered", "ack_refused")
+"""Counts of messages that a fault is told by."""
 
 
 @dataclass(kw_only=True)
@@ -169,33 +171,22 @@ def _decoded(account: Account) -> dict[str, list[LatencyHistogram | None]]:
 
 
 def _faults(account: Account) -> list[FaultReport]:
-    measured = account.collector.measured()
+    measured, from_s = account.collector.measured(), account.collector.measure_from_s
+    if not measured or from_s is None:
+        return []
     groups = account.ask.workload.groups
+    by_second = {one.second - from_s: one for one in measured}
+    seconds = [by_second.get(second) for second in range(max(by_second) + 1)]
     track = Track(
-        [one.counts.delivered / groups for one in measured],
-        [one.latencies["e2e"][1] if "e2e" in one.latencies else None for one in measured],
+        [None if one is None else one.counts.delivered / groups for one in seconds],
+        [None if one is None or "e2e" not in one.latencies else one.latencies["e2e"][1] for one in seconds],
     )
-    struck = sorted(account.struck, key=lambda one: one.begin_s)
-    reports, before_s = [], 0.0
-    ledger = account.ledger
-    affected = {name: getattr(ledger, name) for name in ("unknown", "refused", "redelivered", "duplicated", "lost")}
-    for place, one in enumerate(struck):
-        later = struck[place + 1].begin_s if place + 1 < len(struck) else None
-        notes = [f"not done: {one.failed}"] if one.failed else []
-        notes += [f"{name} {value:g}" for name, value in one.marks.items() if name not in ("begin_s", "end_s")]
-        report = assess(
-            one.fault.name,
-            one.begin_s,
-            one.end_s,
-            track,
-            before_s=before_s,
-            until_s=later,
-            affected=affected,
-            notes=notes,
-        )
-        reports.append(report)
-        before_s = one.end_s + (report.recovery_s or 0.0)
-    return reports
+
+    def affected(begin_s: float, end_s: float) -> dict[str, int]:
+        hit = [one for second, one in by_second.items() if int(begin_s) <= second < end_s]
+        return {name: sum(getattr(one.counts, name) for one in hit) for name in AFFECTED}
+
+    return reports(account.struck, track, affected, clock_s=from_s)
 
 
 def _notes(account: Account) -> list[str]:

@@ -1,7 +1,8 @@
 """What a fault did to the rate and the latency, told from the series of a run. Pure.
 
 Words: the *baseline* is the mean rate of the seconds before; *recovered* is the first second after the fault's end
-from which the mean of three seconds stays at 95 % of it for at least three seconds; *later* is what follows that.
+from which the mean of three seconds stays at 95 % of it for at least three seconds; *later* is what follows that, once
+what had been held up is caught up with. What is caught up makes no second good in which nothing came.
 It knows neither how the fault was done nor where the numbers come from.
 """
 
@@ -71,10 +72,11 @@ def assess(
     baseline = _baseline(track, max(before_s, begin_s - BASELINE_MAX_S), begin_s)
     recovered = None if baseline is None else _recovered_at(track, end_s, last_s, baseline)
     dip = track.rates(int(begin_s), (recovered if recovered is not None else last_s) + 1)
-    later = [] if recovered is None else track.rates(recovered, last_s)
+    later_s = last_s if recovered is None else _caught_up_at(track, recovered, last_s, baseline or 0.0)
+    later = track.rates(later_s, last_s)
     steady = len(later) >= BASELINE_S
     early_p99 = track.p99(max(before_s, begin_s - BASELINE_MAX_S), begin_s)
-    later_p99 = track.p99(recovered, last_s) if recovered is not None and steady else None
+    later_p99 = track.p99(later_s, last_s) if steady else None
     later_rate = fmean(later) if steady else None
     return FaultReport(
         name=name,
@@ -157,11 +159,22 @@ def _recovered_at(track: Track, end_s: float, last_s: float, baseline: float) ->
     """The first moment from the fault's end on at which the rate is back to stay. The second in which the fault ended
     counts with what it has: had the rate never fallen, recovery takes no time."""
     last = min(len(track.delivered), int(last_s))
+    most = (2 - RECOVERED_SHARE) * baseline
     for second in range(int(end_s), last - 2 * WINDOW_S + 2):
-        means = [fmean(track.rates(start, start + WINDOW_S)) for start in range(second, second + WINDOW_S)]
+        rates = [min(rate, most) for rate in track.rates(second, second + 2 * WINDOW_S - 1)]
+        means = [fmean(rates[start : start + WINDOW_S]) for start in range(WINDOW_S)]
         if all(mean >= RECOVERED_SHARE * baseline for mean in means):
             return max(float(second), end_s)
     return None
+
+
+def _caught_up_at(track: Track, recovered_s: float, last_s: float, baseline: float) -> float:
+    """From when on no more comes than is sent. The moment of recovery when too little is left to judge after that."""
+    rates = track.rates(recovered_s, last_s)
+    for place in range(len(rates) - int(BASELINE_S) + 1):
+        if rates[place] <= (1 + EQUAL_SHARE) * baseline:
+            return float(int(-(-recovered_s // 1)) + place)
+    return recovered_s
 
 
 def _equal(rate: float | None, later: float | None, p99: float | None, later_p99: float | None) -> bool | None:

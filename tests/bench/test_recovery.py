@@ -19,7 +19,8 @@ def test_a_dip_and_its_recovery() -> None:
     found = assess("kill-server", 20, 23, track((20, 1000), (3, 0), (2, 400), (1, 2000), (20, 1000)))
     assert found.baseline_per_s == 1000
     assert found.dip_per_s == 0
-    assert found.recovery_s == 1, "the mean of 24 to 27 holds 95 % again, that of 23 to 26 does not"
+    assert found.recovery_s == 2, "second 25 is the first that is good by itself, not by what it catches up with"
+    assert found.later_per_s == 1000, "what was caught up with does not count"
     assert found.later_equals_earlier is True
     assert found.notes == []
 
