@@ -41,10 +41,10 @@ class Server:
         return cls(host, port)
 
     @classmethod
-    def own(cls, folder: Path, dsn: str, serve: Sequence[str], guard: Guard, number: int) -> Server:
-        """Not started yet. An empty settings file keeps every other one away."""
+    def own(cls, folder: Path, dsn: str, serve: Sequence[str], guard: Guard, number: int, settings: str = "") -> Server:
+        """Not started yet. A settings file of its own, which may be empty, keeps every other one away."""
         config = folder / "settings.yaml"
-        config.touch()
+        config.write_text(settings, encoding="utf-8")
         port = _free_port()
         command = [sys.executable, "-m", "queen", "serve", "--config", str(config), "--host", "127.0.0.1"]
         command += ["--port", str(port), "--database-url", dsn, *serve]

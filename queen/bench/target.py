@@ -24,6 +24,9 @@ from queen.store.occupied import holds_messages
 SCHEMA = "queen"
 SERVERS_MAX = 8
 
+_OF_SEVERAL = "server:\n  drain_delay_ms: 1000\n"
+"""One of several is drained as behind a balancer: for a moment it still answers, and sends its clients away."""
+
 
 @dataclass
 class System:
@@ -84,7 +87,10 @@ async def started(
         if dsn is None:
             system.database = await Database.open(folder / "data")
             system.dsn = system.database.dsn
-        system.servers = [Server.own(folder, system.dsn or "", serve, guard, number) for number in range(servers)]
+        settings = _OF_SEVERAL if servers > 1 else ""
+        system.servers = [
+            Server.own(folder, system.dsn or "", serve, guard, number, settings) for number in range(servers)
+        ]
         for server in system.servers:  # one after the other: the first one makes the schema
             await server.start()
         yield system
