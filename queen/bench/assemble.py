@@ -131,6 +131,7 @@ def _conduct(account: Account, totals: Counts) -> Conduct:
         cpu_share_max=busiest,
         overflow=totals.overflow,
         partial=account.partial,
+        faults_missed=_faults_missed(account),
     )
 
 
@@ -184,9 +185,18 @@ def _faults(account: Account) -> list[FaultReport]:
 
     def affected(begin_s: float, end_s: float) -> dict[str, int]:
         hit = [one for second, one in by_second.items() if int(begin_s) <= second < end_s]
-        return {name: sum(getattr(one.counts, name) for one in hit) for name in AFFECTED}
+        found = {name: sum(getattr(one.counts, name) for one in hit) for name in AFFECTED}
+        # An attempt counts for a place in the partition: new messages behind a redelivered one are marked with it.
+        return found | {"redelivered": min(found["redelivered"], account.ledger.redelivered)}
 
     return reports(account.struck, track, affected, clock_s=from_s)
+
+
+def _faults_missed(account: Account) -> list[str]:
+    asked = account.ask.faults.faults if account.ask.faults is not None else ()
+    ended = {one.fault for one in account.struck}
+    failed = [f"{one.fault.name}: {one.failed}" for one in account.struck if one.failed is not None]
+    return [*failed, *(f"{fault.name}: it had not ended in time" for fault in asked if fault not in ended)]
 
 
 def _notes(account: Account) -> list[str]:

@@ -218,7 +218,7 @@ class Run:
         with self._phase("measure", seconds):
             stage = Stage(self.system, session, self.workers, lambda: self._now_s() - from_s)
             faults = self.ask.faults.faults if self.ask.faults is not None else ()
-            playing = asyncio.create_task(play(faults, stage, self.live.says.append))
+            playing = asyncio.create_task(play(faults, stage, self.live.says.append, self.struck))
             try:
                 if self.ask.messages is not None:
                     seconds = await self._until_sent(session, seconds)
@@ -230,7 +230,7 @@ class Run:
                 await asyncio.wait({playing})
             self.collector.end_measuring(from_s + max(1, round(seconds)))
             if not playing.cancelled():
-                self.struck = playing.result()
+                playing.result()  # a bug in a fault is a bug of the run
 
     async def _until_sent(self, session: Session, seconds: float) -> float:
         """A burst: until all its messages were sent. The seconds it took."""

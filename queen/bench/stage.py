@@ -9,6 +9,7 @@ from queen.bench.faults.arena import ArenaDatabase, ArenaServer
 from queen.bench.orders import Order
 from queen.bench.session import Session
 from queen.bench.target import System
+from queen.errors import ConsentNeeded
 
 
 class NamedDatabase:
@@ -20,7 +21,8 @@ class NamedDatabase:
         self.dsn = dsn
 
     async def restart(self, mode: str) -> None:
-        raise LookupError("chaos.check_allowed lets nobody restart a foreign PostgreSQL")
+        """Always raises ConsentNeeded."""
+        raise ConsentNeeded("this PostgreSQL is not the bench's own, so it is not restarted")
 
 
 class Stage:

@@ -39,6 +39,8 @@ class Conduct:
     """The server's own bound of requests in flight was reached."""
     partial: bool = False
     """The run was cut short."""
+    faults_missed: Sequence[str] = ()
+    """Faults that were asked for and could not be done."""
 
 
 def judge(
@@ -82,6 +84,7 @@ def validity(facts: Facts, conduct: Conduct, slos: Sequence[Slo] = ()) -> list[s
     if not conduct.steady:
         reasons.append("not steady: the warm-up did not settle")
     reasons += [f"environment: {change}" for change in conduct.environment]
+    reasons += [f"fault not done: {fault}" for fault in conduct.faults_missed]
     return reasons
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer.main
 
 from queen.bench.chaos import parse
 from queen.bench.fault_kinds import KINDS
-from queen.cli.main import app
 from tests.support.command import queen_command
 
 pytestmark = [pytest.mark.pg, pytest.mark.slow]
@@ -26,34 +25,61 @@ connections: 8
 consumers: 4
 pop_wait_ms: 500
 lease_s: {LEASE_S}
-warmup_s: 5
+warmup_s: 2
 """
-LENGTHS = {"pin-xmin": "+12s", "readers": "+12s", "restart-pg": "+6s", "kill-server": "+1s", "drain-server": "+1s"}
+LENGTHS = {"pin-xmin": "+10s", "readers": "+10s", "restart-pg": "+6s", "kill-server": "+1s", "drain-server": "+1s"}
 
 
-def _has_bench() -> bool:
-    return "bench" in getattr(typer.main.get_command(app), "commands", {})
-
-
-@pytest.mark.skipif(not _has_bench(), reason="queen bench is not there yet")
-@pytest.mark.parametrize("name", KINDS)
-def test_the_ledger_stays_clean_through_a_fault(name: str, tmp_path: Path, postgres_programs: Path) -> None:
-    chaos = f"{name}@8s{LENGTHS.get(name, '')}"
-    seconds = parse(chaos, lease_s=LEASE_S).needs_s
-    (tmp_path / "chaos.yaml").write_text(PROFILE, encoding="utf-8")
-    output = tmp_path / "out"
-    arguments = ["--profile", str(tmp_path / "chaos.yaml"), "--chaos", chaos, "--duration", f"{seconds:g}s"]
-    done = queen_command(tmp_path, "bench", *arguments, "--output", str(output), "--quiet")
+def run(folder: Path, name: str, *options: str) -> dict[str, Any]:
+    """The result of one run with one fault, whose ledger is clean."""
+    chaos = f"{name}@6s{LENGTHS.get(name, '')}"
+    seconds = parse(chaos, lease_s=LEASE_S).needs_s + 2
+    (folder / "chaos.yaml").write_text(PROFILE, encoding="utf-8")
+    output = folder / "out"
+    arguments = ["--profile", str(folder / "chaos.yaml"), "--chaos", chaos, "--duration", f"{seconds:g}s"]
+    arguments += ["--workers", "1", "--output", str(output), "--quiet", *options]
+    done = queen_command(folder, "bench", *arguments)
     # Whether the objectives held under a fault on a machine of whatever speed is not the matter here.
-    assert done.code in (0, 1, 5), done.err
-    result = json.loads((output / "result.json").read_text("utf-8"))
+    assert done.code in (0, 1, 5), (done.out, done.err)
+    result: dict[str, Any] = json.loads((output / "result.json").read_text("utf-8"))
     ledger = result["ledger"]
     assert [ledger[word] for word in ("lost", "corrupt", "ghost", "reordered")] == [0, 0, 0, 0], ledger["anomalies"]
-    assert ledger["complete"]
+    assert (ledger["complete"], ledger["unacked"]) == (True, 0)
     assert ledger["accepted"] > 0
+    assert not result["partial"]
+    return result
+
+
+def fault_of(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """Its only fault, which was done."""
     [fault] = result["faults"]
     assert fault["name"] == name
     assert fault["baseline_per_s"] > 0
     assert not [note for note in fault["notes"] if "could not be done" in note]
+    # On the run's clock, as all series are.
+    [measure] = [phase for phase in result["phases"] if phase["name"] == "measure"]
+    assert measure["start_s"] < fault["at_s"] < measure["end_s"]
+    found: dict[str, Any] = fault
+    return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_ledger_stays_clean_through_a_fault(name: str, tmp_path: Path, postgres_programs: Path) -> None:
+    fault = fault_of(run(tmp_path, name), name)
+    if name in ("kill-server", "restart-pg"):
+        assert fault["dip_per_s"] < fault["baseline_per_s"] / 2
     if name == "stall-consumer":
         assert fault["affected"]["ack_refused"] > 0
+        assert fault["affected"]["redelivered"] > 0
+
+
+@pytest.mark.parametrize("name", ["kill-server", "drain-server"])
+def test_another_server_goes_on_meanwhile(name: str, tmp_path: Path, postgres_programs: Path) -> None:
+    result = run(tmp_path, name, "--servers", "2")
+    fault = fault_of(result, name)
+    assert "connect" not in result["errors"], "the other server takes every connection"
+    assert not [note for note in fault["notes"] if "only server" in note]
+    if name == "drain-server":
+        assert result["errors"] == {}
+        assert (result["ledger"]["unknown"], result["ledger"]["refused"]) == (0, 0)
+        assert not [note for note in fault["notes"] if "clients saw" in note or "did not end" in note]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from queen.bench.chaos import Fault, parse
 from queen.bench.fault_kinds import KINDS
-from queen.bench.faults import STRIKES, play
+from queen.bench.faults import STRIKES, Struck, play
 from queen.bench.faults.arena import Arena, ArenaDatabase, StopMode
-from queen.bench.faults.run_arena import KnownDatabase, RunArena
 from queen.bench.orders import Order, Stall
+from queen.bench.stage import Stage
+from queen.bench.target import System
 from queen.errors import QueenError
 from tests.support.fake_clock import in_virtual_time
 
@@ -106,6 +107,18 @@ async def test_a_cancelled_run_gets_its_server_back(name: str) -> None:
 
 
 @in_virtual_time
+async def test_what_was_done_before_the_cancelling_is_known() -> None:
+    done: list[Struck] = []
+    faults = (Fault("kill-server", 1, 1), Fault("drain-server", 10, 60))
+    playing = asyncio.create_task(play(faults, FakeArena(), done=done))
+    await asyncio.sleep(20)
+    playing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert [one.fault for one in done] == [faults[0]]
+
+
+@in_virtual_time
 async def test_postgresql_is_stopped_in_both_ways() -> None:
     arena = FakeArena()
     [struck] = await play(parse("restart-pg@10s+10s").faults, arena)
@@ -136,18 +149,20 @@ def _is_an_arena(arena: FakeArena) -> Arena:
     return arena
 
 
+class FakeSession:
+    def __init__(self) -> None:
+        self.sent: list[tuple[Order, int | None]] = []
+
+    async def send(self, order: Order, worker: int | None = None) -> None:
+        self.sent.append((order, worker))
+
+
 @in_virtual_time
-async def test_the_arena_of_a_run_passes_on_what_it_is_told() -> None:
-    sent: list[tuple[Order, int | None]] = []
-
-    async def order(what: Order, worker: int | None) -> None:
-        sent.append((what, worker))
-
-    began = time.perf_counter_ns()
-    arena: Arena = RunArena([FakeServer([])], KnownDatabase("host=127.0.0.1", "queen"), 1, began - 3 * 10**9, order)
-    assert arena.now_s() >= 3
-    [struck] = await play((Fault("restart-pg", 3, 10),), arena)
+async def test_the_stage_of_a_run_passes_on_what_it_is_told() -> None:
+    session: Any = FakeSession()
+    stage: Arena = Stage(System([], "host=127.0.0.1"), session, 1, lambda: 3.0)
+    [struck] = await play((Fault("restart-pg", 3, 10),), stage)
     assert struck.failed is not None, "a PostgreSQL of somebody else is left alone"
-    await arena.sleep(-1)
-    await arena.send(Stall(1), 0)
-    assert sent == [(Stall(1), 0)]
+    await stage.send(Stall(1), 0)
+    assert session.sent == [(Stall(1), 0)]
+    assert Stage(System([], None), session, 1, lambda: 0.0).database is None

@@ -90,6 +90,7 @@ def test_duplicates_are_a_matter_of_objectives() -> None:
         (Conduct(null_run=null_run("lag p99 9 ms")), "generator-limited: null run: lag p99 9 ms"),
         (Conduct(steady=False), "not steady"),
         (Conduct(environment=["steal 4 %"]), "environment: steal 4 %"),
+        (Conduct(faults_missed=["readers: the database is away"]), "fault not done: readers: the database is away"),
         (Conduct(cpu_share_max=0.93), "generator-limited: a worker used 93% of a core"),
         (Conduct(overflow=7), "generator-limited: 7 messages waited, and the server was not slow"),
     ],

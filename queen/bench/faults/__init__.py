@@ -40,11 +40,17 @@ class Struck:
     failed: str | None = None
 
 
-async def play(faults: Iterable[Fault], arena: Arena, tell: Callable[[str], None] = lambda text: None) -> list[Struck]:
+async def play(
+    faults: Iterable[Fault],
+    arena: Arena,
+    tell: Callable[[str], None] = lambda text: None,
+    done: list[Struck] | None = None,
+) -> list[Struck]:
     """Does each fault at its time and returns what was done, in the order of their ends. Overlapping ones run side by
-    side. When cancelled, every fault under way is undone before this returns. `tell` gets a line at each begin and end.
+    side. When cancelled, every fault under way is undone before this returns. `tell` gets a line at each begin and end;
+    `done` is what is returned, for whoever cancels.
     """
-    done: list[Struck] = []
+    done = [] if done is None else done
 
     async def one(fault: Fault) -> None:
         await arena.sleep(max(0.0, fault.start_s - arena.now_s()))
