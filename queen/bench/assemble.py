@@ -20,6 +20,7 @@ from queen.bench.verdict import Conduct, judge
 from queen.measure.histogram import LatencyHistogram
 
 SLICE_S = 5
+TICK_S_MAX = 0.25
 AFFECTED = ("unknown", "refused", "duplicates", "redelivered", "ack_refused")
 """Counts of messages that a fault is told by."""
 
@@ -184,7 +185,9 @@ def _faults(account: Account) -> list[FaultReport]:
     )
 
     def affected(begin_s: float, end_s: float) -> dict[str, int]:
-        hit = [one for second, one in by_second.items() if int(begin_s) <= second < end_s]
+        # Workers end a second at their first tick after it: what came at its very beginning may be in the one before.
+        first = int(begin_s - TICK_S_MAX)
+        hit = [one for second, one in by_second.items() if first <= second < end_s]
         found = {name: sum(getattr(one.counts, name) for one in hit) for name in AFFECTED}
         # An attempt counts for a place in the partition: new messages behind a redelivered one are marked with it.
         return found | {"redelivered": min(found["redelivered"], account.ledger.redelivered)}
