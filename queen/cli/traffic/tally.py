@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from queen.client import Message
 from queen.measure.histogram import LatencyHistogram
 
 _ERRORS_MAX = 5
@@ -47,13 +49,14 @@ class Requests:
 
 
 class Tally:
-    """Message counts under names, kinds of requests, and the first few distinct error texts."""
+    """Message counts under names, kinds of requests, the first few distinct error texts, and how commands failed."""
 
     def __init__(self, *requests: str) -> None:
         self.began_at = time.perf_counter()
         self.counts: Counter[str] = Counter()
         self.requests = {name: Requests() for name in requests}
         self.errors: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
         self.fed_from: float | None = None
         self.fed_s = 0.0
 
@@ -62,6 +65,11 @@ class Tally:
 
     def count(self, name: str, messages: int = 1) -> None:
         self.counts[name] += messages
+
+    def take(self, messages: Sequence[Message]) -> None:
+        """Count messages that were taken from a queue."""
+        self.count("messages", len(messages))
+        self.count("redelivered", sum(message.delivery_attempt > 1 for message in messages))
 
     def note_error(self, text: str) -> None:
         """Count an error text; beyond a handful of distinct ones they are counted together."""
