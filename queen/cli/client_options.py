@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import typer
@@ -38,12 +39,20 @@ def _milliseconds(text: str) -> int:
     return parse_duration_ms(text, plain_unit="s")
 
 
-def _milliseconds_between(text: str) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Two durations in milliseconds, the second not below the first. (Typer would split a tuple into two values.)"""
+
+    low_ms: float
+    high_ms: float
+
+
+def _span(text: str) -> Span:
     low, dots, high = text.partition("..")
-    bounds = (_milliseconds(low), _milliseconds(high if dots else low))
-    if bounds[0] > bounds[1]:
+    span = Span(_milliseconds(low), _milliseconds(high if dots else low))
+    if span.low_ms > span.high_ms:
         raise ValueError("the first time of a range must not be above the second")
-    return bounds
+    return span
 
 
 def duration(flag: str, help_text: str, panel: str | None = None) -> typer.models.OptionInfo:
@@ -52,8 +61,8 @@ def duration(flag: str, help_text: str, panel: str | None = None) -> typer.model
 
 
 def duration_range(flag: str, help_text: str, panel: str | None = None) -> typer.models.OptionInfo:
-    """An option whose value is a duration or a range of them, "5ms..20ms", as (low, high) in milliseconds."""
-    return _option(flag, "TIME[..TIME]", help_text, _milliseconds_between, panel)
+    """An option whose value is a duration or a range of them, "5ms..20ms", as a `Span`."""
+    return _option(flag, "TIME[..TIME]", help_text, _span, panel)
 
 
 def rate(flag: str, help_text: str) -> typer.models.OptionInfo:

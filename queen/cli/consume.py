@@ -163,8 +163,8 @@ def _handler(given: Given, envelope: bool, client: Client, tally: Tally, stop: S
             lease_s=given.lease_s() or 1,
         )
         return Commander(client, job, settler, tally, stop).handle
-    low_ms, high_ms = given.handler_range_ms()
-    pretender = Pretender(Pretence(low_ms, high_ms, given.fail_share or 0.0, given.seed))
+    span = given.handler_span()
+    pretender = Pretender(Pretence(span.low_ms, span.high_ms, given.fail_share or 0.0, given.seed))
     style = Style(given.ack_mode(), envelope, given.fail_as or "retry")
     output = sys.stdout.fileno()
     return Printer(lambda data: write_all(output, data), settler, pretender, tally, stop, style).handle

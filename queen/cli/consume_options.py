@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from queen.cli.client_options import END, MESSAGES, OUTPUT, duration, duration_range
+from queen.cli.client_options import END, MESSAGES, OUTPUT, Span, duration, duration_range
 
 AckMode = Literal["batch", "message", "none", "auto"]
 FailAs = Literal["retry", "failed"]
@@ -82,7 +82,7 @@ EnvelopeOption = Annotated[
     ),
 ]
 HandlerOption = Annotated[
-    tuple[int, int] | None,
+    Span | None,
     duration_range(
         "--handler", "Pretend to work this long on each message: 5ms, or between 5ms..20ms by chance.", HANDLING
     ),

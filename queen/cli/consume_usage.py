@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
+from queen.cli.client_options import Span
 from queen.cli.consume_options import AckMode, FailAs
 
 _BATCH, _EXEC_BATCH = 100, 10
@@ -23,7 +24,7 @@ class Given:
     batch: int | None
     ack: AckMode | None
     no_ack: bool
-    handler: tuple[int, int] | None
+    handler: Span | None
     handler_ms: float | None
     fail_share: float | None
     fail_as: FailAs | None
@@ -58,10 +59,8 @@ class Given:
             return _EXEC_LEASE_S if self.runs_commands else None
         return max(1, round(self.lease / 1000))
 
-    def handler_range_ms(self) -> tuple[float, float]:
-        if self.handler is not None:
-            return self.handler
-        return self.handler_ms or 0.0, self.handler_ms or 0.0
+    def handler_span(self) -> Span:
+        return self.handler or Span(self.handler_ms or 0.0, self.handler_ms or 0.0)
 
     def exec_timeout_s(self) -> float:
         return (self.exec_timeout or _EXEC_TIMEOUT_MS) / 1000
@@ -74,7 +73,9 @@ class Given:
 
     def _chance_problems(self) -> tuple[tuple[bool, str], ...]:
         unacked = self.ack_mode() in ("none", "auto")
-        by_chance = self.fail_share is not None or (self.handler is not None and self.handler[0] != self.handler[1])
+        by_chance = self.fail_share is not None or (
+            self.handler is not None and self.handler.low_ms != self.handler.high_ms
+        )
         return (
             (self.handler is not None and self.handler_ms is not None, "--handler and --handler-ms exclude each other"),
             (self.fail_as is not None and self.fail_share is None, "--fail-as goes with --fail-share"),
