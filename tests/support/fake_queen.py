@@ -64,8 +64,7 @@ class FakeQueen:
         self.logs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.cursors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.leases: dict[tuple[str, str, str], tuple[str, int]] = {}
-        self.deliveries: dict[tuple[str, str, str], int] = defaultdict(int)
-        self.delivered: dict[tuple[str, str, str], int] = defaultdict(lambda: -1)
+        self.deliveries: dict[tuple[str, str, str, int], int] = defaultdict(int)
         self.acks: list[dict[str, Any]] = []
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.fail_item: Callable[[dict[str, Any]], str | None] = lambda item: None
@@ -201,8 +200,6 @@ class FakeQueen:
             start = self.cursors[key]
             taken = self.logs[queue, partition][start : start + left]
             if taken:
-                self.deliveries[key] = self.deliveries[key] + 1 if self.delivered[key] == start else 1
-                self.delivered[key] = start
                 if seen.query.get("autoAck") == "true":
                     self.cursors[key] = start + len(taken)
                 else:
@@ -213,6 +210,7 @@ class FakeQueen:
 
     def _message(self, key: tuple[str, str, str], lease: str, offset: int, item: dict[str, Any]) -> dict[str, Any]:
         queue, partition, group = key
+        self.deliveries[*key, offset] += 1
         return {
             "id": f"{partition}/{offset}",
             "transactionId": item["transactionId"],
@@ -223,7 +221,7 @@ class FakeQueen:
             "consumerGroup": group,
             "data": item["payload"],
             "createdAt": "2026-01-01T00:00:00.000000Z",
-            "deliveryAttempt": self.deliveries[key],
+            "deliveryAttempt": self.deliveries[*key, offset],
             "future": "field",
         }
 

@@ -109,7 +109,7 @@ class Commander:
     async def _run(self, batch: LeasedBatch, places: Sequence[int]) -> Ending:
         messages = [batch.messages[place] for place in places]
         data = b"".join(line_of(batch, place, self._job.envelope) for place in places)
-        variables = _of_batch(messages) if self._job.whole else _of_message(messages[0])
+        variables = variables_of(messages, whole=self._job.whole)
         ending = await run_shell(self._job.command, variables, data, self._job.timeout_s, self._stop)
         if ending.trouble is not None and not ending.interrupted and _nobody_reads(sys.stdout.fileno()):
             # It failed because its reader left, as `head` does. That says nothing about the message.
@@ -138,22 +138,19 @@ class Commander:
         return Ack(message, self._job.fail_as if ending.started else "retry", f"command: {ending.trouble}")
 
 
-def _of_message(message: Message) -> dict[str, str]:
-    return {
-        **_of_batch([message]),
-        "QUEEN_PARTITION": message.partition,
-        "QUEEN_MESSAGE_ID": message.id,
-        "QUEEN_TRANSACTION_ID": message.transaction_id,
-        "QUEEN_ATTEMPT": str(message.delivery_attempt),
-    }
-
-
-def _of_batch(messages: Sequence[Message]) -> dict[str, str]:
-    group = messages[0].consumer_group
-    return {
-        "QUEEN_QUEUE": messages[0].queue,
-        "QUEEN_GROUP": "" if group == QUEUE_MODE else group,
-        "QUEEN_MESSAGES": str(len(messages)),
+def variables_of(messages: Sequence[Message], *, whole: bool) -> dict[str, str]:
+    """What a command finds in its environment. Their names must be reserved among the settings' variables: a command
+    may be `queen produce`."""
+    first = messages[0]
+    group = "" if first.consumer_group == QUEUE_MODE else first.consumer_group
+    variables = {"QUEEN_QUEUE": first.queue, "QUEEN_GROUP": group}
+    if whole:
+        return variables | {"QUEEN_MESSAGES": str(len(messages))}
+    return variables | {
+        "QUEEN_PARTITION": first.partition,
+        "QUEEN_MESSAGE_ID": first.id,
+        "QUEEN_TRANSACTION_ID": first.transaction_id,
+        "QUEEN_ATTEMPT": str(first.delivery_attempt),
     }
 
 
