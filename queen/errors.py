@@ -124,6 +124,19 @@ class ServerUnreachable(QueenError):
     retryable = True
 
 
+class NotQueen(ServerUnreachable):
+    """Something answers at the given URL, and it is not a Queen server."""
+
+    code = "not_queen"
+    retryable = False
+
+
+class ConsentNeeded(QueenError):
+    """Refused for safety: this could harm data of others. The hint names the option that gives consent."""
+
+    code = "consent_needed"
+
+
 class ServerFailed(ServerUnreachable):
     """The server was reached and failed on its own side (a 5xx that names no other cause). Repeating may help."""
 

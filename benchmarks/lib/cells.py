@@ -10,9 +10,9 @@ import statistics
 
 import msgspec
 
-from benchmarks.lib.meters import MachineCpu
 from benchmarks.lib.plan import Counters, Latency, Step
 from benchmarks.lib.postgres import PgCounters
+from queen.measure.processes import MachineCpu
 
 SHORT_S = 1.0
 UNBALANCED = 0.05

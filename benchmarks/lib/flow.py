@@ -16,7 +16,6 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.lib.connection import BadAnswer, Connection, OnLost
 from benchmarks.lib.ledger import Ledger
 from benchmarks.lib.plan import VERBS, Failed, Plan, Verb
 from benchmarks.lib.traffic import (
@@ -31,6 +30,7 @@ from benchmarks.lib.traffic import (
     read_payloads,
     read_pop,
 )
+from queen.bench.connection import BadAnswer, Connection, OnLost
 
 PAYLOAD_CHECK_EVERY = 16
 NEVER = 1 << 62

@@ -16,11 +16,11 @@ import msgspec
 
 from benchmarks.lib.cells import Reading, Window, make_window
 from benchmarks.lib.facts import REPOSITORY
-from benchmarks.lib.meters import MachineCpu, Process, cpu_s, read_machine, read_processes, rss_bytes, tree
 from benchmarks.lib.plan import EVENTS, Counters, Edge, Event, Failed, Pace, Plan, StepDone, Verdict
 from benchmarks.lib.postgres import PgCounters, PgMeter
 from benchmarks.lib.report import SizeTotals
 from benchmarks.lib.target import Target
+from queen.measure.processes import MachineCpu, Process, cpu_s, read_machine, read_processes, rss_bytes, tree
 
 
 class PlanRun:

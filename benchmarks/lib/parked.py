@@ -18,10 +18,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from benchmarks.lib.connection import BadAnswer, Connection, OnLost
 from benchmarks.lib.load import summary
 from benchmarks.lib.plan import Failed, Latency
 from benchmarks.lib.traffic import check_push
+from queen.bench.connection import BadAnswer, Connection, OnLost
 
 CONNECTING_MAX = 100
 PRIME_MESSAGES_MAX = 1000

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.lib.facts import REPOSITORY
-from benchmarks.lib.meters import find_listener
+from queen.measure.processes import find_listener
 
 READY_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from benchmarks.lib.connection import BadAnswer
 from benchmarks.lib.ledger import DIGITS
 from benchmarks.lib.plan import Plan
+from queen.bench.connection import BadAnswer
 
 POP_WAIT_MS = 1000
 PAYLOADS = 16

@@ -37,6 +37,7 @@ EXIT_CODES_HELP: Final = (
 _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SettingsError, USAGE),
     (errors.SchemaMismatch, REFUSED),
+    (errors.ConsentNeeded, REFUSED),
     (errors.ResultFileError, USAGE),
     (errors.ResultsDiffer, REFUSED),
     (errors.ComparisonRefused, REFUSED),

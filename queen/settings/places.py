@@ -33,3 +33,15 @@ def search_path() -> str:
 def environment_without(prefix: str) -> dict[str, str]:
     """The environment for a child program, less the variables that start with `prefix`."""
     return {name: value for name, value in os.environ.items() if not name.startswith(prefix)}
+
+
+_ALIASES = frozenset({"DATABASE_URL", "DB_POOL_SIZE", "DB_CONNECTION_TIMEOUT", "PORT", "HIGH_PERF"})
+
+
+def environment_without_settings() -> dict[str, str]:
+    """The environment for a child that must be aimed by its arguments alone: without settings of Queen and libpq."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("QUEEN_", "PG", "DB_")) and name not in _ALIASES
+    }

@@ -41,6 +41,13 @@ def functions() -> tuple[tuple[str, str], ...]:
     return tuple(sorted((file.name[:-4], file.read_text("utf-8")) for file in files))
 
 
+@functools.cache
+def catalog(name: str) -> str:
+    """One statement about PostgreSQL itself, from `catalog/`, for those who look on. Raises OSError for a name that
+    is none."""
+    return (resources.files(__name__) / "catalog" / f"{name}.sql").read_text("utf-8")
+
+
 def schema_version() -> int:
     """The version of the tables that this code expects."""
     return migrations()[-1].version

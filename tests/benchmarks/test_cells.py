@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.lib.cells import Reading, Window, make_cell, make_window
 from benchmarks.lib.load import summary
-from benchmarks.lib.meters import MachineCpu
 from benchmarks.lib.plan import Counters, Step, StepKind, steps_for
 from benchmarks.lib.postgres import PgCounters
+from queen.measure.processes import MachineCpu
 
 ZERO = Reading(Counters(0.0, 0.0, 0, 0, 0, 0, 0, 0, 0), 5.0, 7.0, MachineCpu(100.0, 1.0), PgCounters(0, 0, 0, 0, 0, 0))
 

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.lib.connection import BadAnswer
 from benchmarks.lib.plan import Plan
 from benchmarks.lib.traffic import (
     PAYLOADS,
@@ -21,6 +20,7 @@ from benchmarks.lib.traffic import (
     read_payloads,
     read_pop,
 )
+from queen.bench.connection import BadAnswer
 
 PREFIX = "0badcafe-0007-"
 

@@ -2,7 +2,8 @@
 
 Times are in seconds. A tree's time counts its living processes and, by what each has inherited, those that
 ended and were waited for; so a backend that exits inside a window is not lost.
-It knows nothing of PostgreSQL's own counters (postgres.py) or of what the figures are divided by (cells.py).
+On other systems every figure is None or empty, never an error.
+It knows nothing of PostgreSQL's own counters or of what the figures are divided by.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def parse_stat(text: str, ticks: int) -> Process:
 def read_processes(proc: Path = PROC) -> dict[int, Process]:
     """All processes by id. One that ends while we look is left out."""
     ticks = os.sysconf("SC_CLK_TCK")
-    table = {}
+    table: dict[int, Process] = {}
+    if not (proc / "stat").exists():
+        return table
     for entry in proc.iterdir():
         if entry.name.isdigit():
             try:
@@ -83,7 +86,16 @@ def rss_bytes(pid: int, proc: Path = PROC) -> int:
         return 0
 
 
+def look_at_machine(proc: Path = PROC) -> MachineCpu | None:
+    """As `read_machine`; None where the system does not tell."""
+    try:
+        return read_machine(proc)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def read_machine(proc: Path = PROC) -> MachineCpu:
+    """Raises OSError where there is no /proc."""
     fields = (proc / "stat").read_text().split("\n", 1)[0].split()
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(value) for value in fields[1:9])
     ticks = os.sysconf("SC_CLK_TCK")

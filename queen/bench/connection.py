@@ -137,7 +137,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, on_lost: OnLost) -> None:
         self.elapsed_ns = 0
-        self._sent_ns = 0
+        self.sent_ns = 0
+        """When the first byte of the newest request was written."""
+        self.bytes_received = 0
         self._on_lost = on_lost
         self._on_answer: OnAnswer | None = None
         self._parser = AnswerParser()
@@ -151,10 +153,11 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         assert self._on_answer is None
         self._on_answer = on_answer
-        self._sent_ns = time.perf_counter_ns()
+        self.sent_ns = time.perf_counter_ns()
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        self.bytes_received += len(data)
         try:
             answer = self._parser.feed(data)
             if answer is not None:
@@ -166,7 +169,7 @@ class Connection(asyncio.Protocol):
         callback, self._on_answer = self._on_answer, None
         if callback is None:
             raise BadAnswer(f"an answer with status {status} that nobody asked for")
-        self.elapsed_ns = time.perf_counter_ns() - self._sent_ns
+        self.elapsed_ns = time.perf_counter_ns() - self.sent_ns
         callback(status, body)
 
     def connection_lost(self, exc: Exception | None) -> None:

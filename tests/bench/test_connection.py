@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lib.connection import AnswerParser, BadAnswer, parse_head
+from queen.bench.connection import AnswerParser, BadAnswer, parse_head
 
 ANSWER = b'HTTP/1.1 201 Created\r\nserver: x\r\ncontent-length: 10\r\ncontent-type: application/json\r\n\r\n["queued"]'
 EMPTY = b"HTTP/1.1 204 No Content\r\ndate: today\r\n\r\n"

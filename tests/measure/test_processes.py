@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lib import facts
-from benchmarks.lib.meters import cpu_s, find_listener, parse_stat, read_machine, read_processes, tree
+from queen.measure.processes import (
+    cpu_s,
+    find_listener,
+    look_at_machine,
+    parse_stat,
+    read_machine,
+    read_processes,
+    rss_bytes,
+    tree,
+)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -73,12 +81,8 @@ def test_the_process_behind_a_port_is_found() -> None:
     assert find_listener(port) is None
 
 
-def test_facts_name_the_machine_without_naming_it() -> None:
-    assert facts.cpu_model("processor\t: 0\nmodel name\t: Fast One\nmodel name\t: x\n") == "Fast One"
-    assert facts.cpu_model("Hardware: thing\n") == "unknown"
-    known = facts.collect()
-    assert known["machine"]["cores"] >= 1
-    assert known["machine"]["memory_bytes"] > 1 << 20
-    assert known["python"]["packages"]["msgspec"]
-    assert set(known["git"]) == {"sha", "dirty"}
-    assert socket.gethostname() not in str({**known, "git": None}) or len(socket.gethostname()) < 4
+def test_where_nothing_is_told_nothing_is_known(tmp_path: Path) -> None:
+    assert read_processes(tmp_path) == {}
+    assert look_at_machine(tmp_path) is None
+    assert rss_bytes(1, tmp_path) == 0
+    assert find_listener(80, tmp_path) is None
