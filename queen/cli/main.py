@@ -15,6 +15,7 @@ import typer
 from queen import __version__
 from queen.cli import config, console, db
 from queen.cli.consume import consume
+from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
 from queen.cli.version import version
@@ -49,7 +50,7 @@ def queen(
 
 app.command()(serve)
 app.command()(produce)
-app.command()(consume)
+app.command(cls=PanelCommand)(consume)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(version)
