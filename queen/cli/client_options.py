@@ -34,20 +34,21 @@ def _milliseconds(text: str) -> int:
 
 def duration(flag: str, help_text: str) -> typer.models.OptionInfo:
     """An option whose value is a duration, in milliseconds; a bare number counts seconds."""
-    return _option(flag, "TIME", help_text, _milliseconds)
+    return option(flag, "TIME", help_text, _milliseconds)
 
 
 def rate(flag: str, help_text: str) -> typer.models.OptionInfo:
     """An option whose value is a rate a second."""
-    return _option(flag, "RATE", help_text, parse_rate)
+    return option(flag, "RATE", help_text, parse_rate)
 
 
 def size(flag: str, help_text: str) -> typer.models.OptionInfo:
     """An option whose value is a number of bytes."""
-    return _option(flag, "SIZE", help_text, parse_bytes)
+    return option(flag, "SIZE", help_text, parse_bytes)
 
 
-def _option(flag: str, metavar: str, help_text: str, parse: Callable[[str], object]) -> typer.models.OptionInfo:
+def option(flag: str, metavar: str, help_text: str, parse: Callable[[str], object]) -> typer.models.OptionInfo:
+    """An option whose text `parse` reads; its ValueError becomes wrong usage."""
     info: typer.models.OptionInfo = typer.Option(
         flag, metavar=metavar, help=help_text, parser=_read(parse), show_default=False
     )

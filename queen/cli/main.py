@@ -49,7 +49,7 @@ def queen(
 
 
 app.command()(serve)
-app.command()(produce)
+app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")

@@ -31,6 +31,11 @@ def bytes_total(names: Sequence[str]) -> int | None:
     return sum(one.st_size for one in found) if all(stat.S_ISREG(one.st_mode) for one in found) else None
 
 
+def bytes_before(names: Sequence[str], place: Place) -> int:
+    """How many bytes of the files come before a place."""
+    return sum(os.stat(name).st_size for name in names[: place.file]) + place.offset
+
+
 async def file_messages(
     names: Sequence[str],
     options: LineOptions,
@@ -42,27 +47,24 @@ async def file_messages(
 ) -> AsyncIterator[Chunk]:
     """The messages of all files in order, without the first `skip` after `start`. Each file has its own format, header
     and line numbers. `reading` is kept at the bytes read; `note` hears of the places between chunks."""
-    reading = reading or Reading()
+    reading, left_out = reading or Reading(), skip
     for index, name in enumerate(names[start.file :], start.file):
         descriptor = sys.stdin.fileno() if name == STDIN else _open(name)
         first = start if index == start.file else Place(index)
-
-        def here(place: Place, index: int = index) -> None:
-            # While messages are left out, no place says what was handed out.
-            if note is not None and not skip:
-                note(replace(place, file=index))
-
         try:
             if first.offset:
                 os.lseek(descriptor, first.offset, os.SEEK_SET)
             shown = "standard input" if name == STDIN else name
-            if index > start.file:
-                here(first)
-            async for chunk in line_messages(descriptor, shown, options, first, here, reading):
-                skipped = min(skip, len(chunk))
-                skip -= skipped
-                if skipped < len(chunk):
-                    yield chunk[skipped:] if skipped else chunk
+            if note is not None and index > start.file and not left_out:
+                note(first)
+            async for piece in line_messages(descriptor, shown, options, first, reading):
+                skipped = min(left_out, len(piece.chunk))
+                left_out -= skipped
+                if skipped < len(piece.chunk):
+                    yield piece.chunk[skipped:] if skipped else piece.chunk
+                # While messages are left out, no place says what was handed out.
+                if note is not None and piece.place is not None and not left_out:
+                    note(replace(piece.place, file=index))
         finally:
             if name != STDIN:
                 os.close(descriptor)

@@ -10,7 +10,7 @@ import base64
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import Raw
 
@@ -35,7 +35,7 @@ class Recipe:
     partitions: int
     sizes: SizeRange
     seed: int = SEED_DEFAULT
-    keys: Keys = Keys()
+    keys: Keys = field(default_factory=Keys)
     template: Template | None = None
     partition_by: str | None = None
     partition_default: str | None = None
@@ -81,15 +81,15 @@ def _payload_maker(recipe: Recipe) -> Callable[[int], bytes]:
 
 def _placer(recipe: Recipe) -> Callable[[int, bytes], tuple[int, str]]:
     """(message number, payload) → (lane, partition)."""
-    field, default = recipe.partition_by, recipe.partition_default
-    if field is None:
+    name, default = recipe.partition_by, recipe.partition_default
+    if name is None:
         names = [f"p{index}" for index in range(recipe.partitions)]
         draw = recipe.keys.drawn(recipe.partitions, recipe.seed)
         return lambda number, _: (index := draw(number), names[index])
 
     def by_field(number: int, payload: bytes) -> tuple[int, str]:
         try:
-            partition = partition_by_field(Raw(payload), field, default)
+            partition = partition_by_field(Raw(payload), name, default)
         except ValueError as error:
             hint = error.hint if isinstance(error, MissingField) else None
             raise InvalidRequest(f"generated message {number}: {error}", hint=hint) from error

@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -18,7 +19,7 @@ from msgspec import Raw
 from queen.cli.traffic.blocking import read_chunk
 from queen.cli.traffic.csv_records import CsvRecords
 from queen.cli.traffic.fields import TransactionIds, partition_by_field
-from queen.cli.traffic.place import Format, Note, Place, Reading
+from queen.cli.traffic.place import Format, Place, Reading
 from queen.cli.traffic.source import ITEM_BYTES, Chunk, lane_of
 from queen.client import NewMessage
 from queen.errors import InvalidRequest
@@ -39,6 +40,13 @@ class LineOptions:
     ids: TransactionIds = field(default_factory=TransactionIds)
     csv_delimiter: str = ","
     csv_types: bool = False
+
+
+class Piece(NamedTuple):
+    """Some messages of a file, perhaps none, and the place after them; None in the middle of a record."""
+
+    chunk: Chunk
+    place: Place | None
 
 
 async def read_lines(
@@ -79,13 +87,11 @@ async def line_messages(
     descriptor: int,
     name: str,
     options: LineOptions,
-    start: Place = Place(),
-    note: Note | None = None,
-    reading: Reading | None = None,
-) -> AsyncIterator[Chunk]:
+    start: Place,
+    reading: Reading,
+) -> AsyncIterator[Piece]:
     """The messages of a file, from the place `start` where the descriptor stands. Lines of one partition keep their
-    order. `note` hears of the places between chunks."""
-    reading = reading or Reading()
+    order."""
     before = reading.bytes_read
     parser = _Parser(name, options, start) if start.offset else None
     async for lines in read_lines(descriptor, name, reading=reading, seen=start.line):
@@ -94,12 +100,11 @@ async def line_messages(
             first = next((line for line in lines if line.strip()), b"")
             parser = _Parser(name, options, replace(start, format=_format(first, name, options.format)))
         chunk, problem = parser.parse(lines)
-        if chunk:
-            yield chunk
         if problem is not None:
+            yield Piece(chunk, None)
             raise problem
-        if note is not None and parser.at_border:
-            note(parser.place(start.offset + reading.bytes_read - before))
+        whole = parser.at_border
+        yield Piece(chunk, parser.place(start.offset + reading.bytes_read - before) if whole else None)
     if parser is not None:
         parser.finish()
 

@@ -19,11 +19,11 @@ from queen.cli.traffic.spread import EXPONENT, zipf
 
 Make = Callable[[], str]
 
-WORDS = tuple(
+_WORDS = (
     "amber anchor apple arrow autumn basket beacon birch bridge candle canyon cedar circle cloud copper coral cotton "
     "dawn desert ember falcon feather field forest garden glacier harbor hazel island ivory jasmine juniper kettle "
     "lagoon lantern lemon linen maple marble meadow mirror nectar ocean olive orchid pebble pepper prairie quartz "
-    "raven river saffron silver summit thunder timber valley velvet violet walnut willow winter zephyr".split()
+    "raven river saffron silver summit thunder timber valley velvet violet walnut willow winter zephyr"
 )
 _HEX_MAX = 65_536
 _PLAIN = re.compile(r'[^"\\\x00-\x1f]+')
@@ -84,7 +84,8 @@ def _float(arguments: list[str], rng: random.Random) -> Make:
 
 def _word(arguments: list[str], rng: random.Random) -> Make:
     _exactly(arguments, 0)
-    return lambda: rng.choice(WORDS)
+    words = _WORDS.split()
+    return lambda: rng.choice(words)
 
 
 def _choice(arguments: list[str], rng: random.Random) -> Make:

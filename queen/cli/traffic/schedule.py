@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from queen.units import parse_duration_ms, parse_rate
+
 Arrivals = Literal["poisson", "uniform"]
 
 
@@ -22,6 +24,18 @@ class Ramp:
     from_rate: float
     to_rate: float
     seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> Ramp:
+        """ "1k..20k/60s": from the first rate to the second in this time. Raises ValueError."""
+        rates, _, time = text.rpartition("/")
+        first, dots, last = rates.partition("..")
+        if not dots:
+            raise ValueError('not a ramp: write two rates and a time, such as "1k..20k/60s"')
+        seconds = parse_duration_ms(time, plain_unit="s") / 1000
+        if seconds <= 0:
+            raise ValueError("a ramp takes more than no time")
+        return cls(parse_rate(first), parse_rate(last), seconds)
 
     @classmethod
     def flat(cls, rate: float) -> Ramp:

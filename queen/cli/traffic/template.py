@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from queen.cli.traffic.makers import Make, maker
 from queen.errors import SettingsError
@@ -44,9 +44,7 @@ class Template:
         trial = self._compile(seed)
         for _ in range(_TRIALS):
             self._check(trial)
-        self._makers: list[Callable[[], str]] = [
-            piece.make or (lambda text=piece.text: text) for piece in self._compile(seed)  # type: ignore[misc]
-        ]
+        self._makers = [piece.make or partial(str, piece.text) for piece in self._compile(seed)]
 
     def payload(self) -> bytes:
         """The next payload, as JSON."""
