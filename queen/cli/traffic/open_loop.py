@@ -44,7 +44,7 @@ class OpenLoop:
         self._started_at: float | None = None
         self._allowed: deque[float] = deque()
         self._in_lanes: list[deque[float]] = [deque() for _ in range(lanes)]
-        self._blocked_until = 0.0
+        self._blocked_until = -math.inf
         self._taken = 0
         self._last_due_s = 0.0
         self._behind = 0
