@@ -54,6 +54,7 @@ class ResumeFile:
         reload."""
         self.path = path
         self._plan = dict(plan)
+        self._names = list(names)
         self._files = [_mark(name) for name in names]
         found = _read(path)
         if found is not None:
@@ -87,7 +88,7 @@ class ResumeFile:
             if index < state.place.file or (index == state.place.file and begun):
                 change = _change(then, now, state.place.offset, may_grow=index == state.place.file)
                 if change is not None:
-                    raise ResumeRefused(f"{now.path} {change} since {self.path} was written", hint=_ANEW)
+                    raise ResumeRefused(f"{self._names[index]} {change} since {self.path} was written", hint=_ANEW)
 
 
 def _change(then: FileMark, now: FileMark, offset: int, *, may_grow: bool) -> str | None:
