@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queen.cli.traffic.files import file_messages
+from queen.cli.traffic.lines import LineOptions
 from queen.cli.traffic.place import Place
 from queen.cli.traffic.resume_file import ResumeFile
 from queen.cli.traffic.settled import Settled
@@ -103,6 +106,27 @@ def test_csv_goes_on_behind_its_header_and_large_files_in_their_middle(queen: Fa
     done = produce(queen, tmp_path, *args, "--json").json()
     assert (done["queued"], done["duplicate"]) == (2999, 0)
     assert stored(queen) == list(range(12_000))
+
+
+def test_no_place_is_noted_while_messages_are_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "f", range(60_000))
+    handed_out, noted = 0, []
+
+    async def read() -> None:
+        nonlocal handed_out
+        source = file_messages(
+            [str(tmp_path / "f")],
+            LineOptions("q"),
+            skip=45_000,
+            note=lambda place: noted.append((handed_out, place.messages)),
+        )
+        async for chunk in source:
+            handed_out += len(chunk)
+
+    asyncio.run(read())
+    assert handed_out == 15_000
+    assert noted
+    assert all(45_000 + so_far == messages for so_far, messages in noted)
 
 
 def test_a_killed_run_is_taken_up_and_every_record_is_stored_once(queen: FakeQueen, tmp_path: Path) -> None:
