@@ -146,5 +146,5 @@ def test_the_help_page_groups_the_options(capsys: pytest.CaptureFixture[str]) ->
         "Pace and end:",
         "Options:",
     ]
-    assert page.index("Pace and end:") < page.index("--open-loop") < page.index("\nOptions:\n")
+    assert page.index("Pace and end:") < page.index("\n  --open-loop") < page.index("\nOptions:\n")
     assert page.count("queen produce --queue") == 2
