@@ -57,27 +57,28 @@ def _span(text: str) -> Span:
 
 def duration(flag: str, help_text: str, panel: str | None = None) -> typer.models.OptionInfo:
     """An option whose value is a duration, in milliseconds; a bare number counts seconds."""
-    return _option(flag, "TIME", help_text, _milliseconds, panel)
+    return option(flag, "TIME", help_text, _milliseconds, panel)
 
 
 def duration_range(flag: str, help_text: str, panel: str | None = None) -> typer.models.OptionInfo:
     """An option whose value is a duration or a range of them, "5ms..20ms", as a `Span`."""
-    return _option(flag, "TIME[..TIME]", help_text, _span, panel)
+    return option(flag, "TIME[..TIME]", help_text, _span, panel)
 
 
 def rate(flag: str, help_text: str) -> typer.models.OptionInfo:
     """An option whose value is a rate a second."""
-    return _option(flag, "RATE", help_text, parse_rate)
+    return option(flag, "RATE", help_text, parse_rate)
 
 
 def size(flag: str, help_text: str) -> typer.models.OptionInfo:
     """An option whose value is a number of bytes."""
-    return _option(flag, "SIZE", help_text, parse_bytes)
+    return option(flag, "SIZE", help_text, parse_bytes)
 
 
-def _option(
+def option(
     flag: str, metavar: str, help_text: str, parse: Callable[[str], object], panel: str | None = None
 ) -> typer.models.OptionInfo:
+    """An option whose text `parse` reads; its ValueError becomes wrong usage."""
     info: typer.models.OptionInfo = typer.Option(
         flag, metavar=metavar, help=help_text, parser=_read(parse), show_default=False, rich_help_panel=panel
     )

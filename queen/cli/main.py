@@ -50,7 +50,7 @@ def queen(
 
 
 app.command()(serve)
-app.command()(produce)
+app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
 app.add_typer(bench_app, name="bench")
 app.add_typer(db.app, name="db")
