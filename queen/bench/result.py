@@ -178,6 +178,9 @@ class SloOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One of those that are always on."""
     reason: str | None = None
     windows_missed: int | None = None
+    margin: float | None = None
+    """How far within its limit the value is, as a share of that limit; below 0: missed. Null without a value, and for
+    a limit of 0."""
 
 
 class FaultReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,7 @@ def _outcome(slo: Slo, value: float | None, reason: str | None, missed: int | No
         always=slo.always,
         reason=reason,
         windows_missed=missed,
+        margin=None if value is None else slo.margin(value),
     )
 
 

@@ -119,8 +119,10 @@ def _objectives(slos: list[SloOutcome]) -> Iterator[str]:
     ordered = sorted(slos, key=lambda one: (one.held, one.always))
     for slo in ordered[:_SLOS_MAX]:
         why = f"  ({slo.reason})" if slo.reason else ""
+        spare = words.margin(slo.margin)
         windows = f"  {slo.windows_missed} windows missed" if slo.windows_missed else ""
-        yield f"  {'held  ' if slo.held else 'MISSED'}   {slo.text:<36} {slo.value_text}{windows}{why}"
+        word = "held  " if slo.held else "MISSED"
+        yield f"  {word}   {slo.text:<36} {slo.value_text:<14}{spare:>8}{windows}{why}".rstrip()
     if len(ordered) > _SLOS_MAX:
         rest = ordered[_SLOS_MAX:]
         yield f"  … and {len(rest)} more, {sum(not slo.held for slo in rest)} of them missed"

@@ -185,7 +185,7 @@ class Ratio:
     word: str
 
 
-def intervals(name: str, title: str, ratios: list[Ratio], min_effect: float = 0.03) -> Chart | None:
+def intervals(name: str, title: str, ratios: list[Ratio], min_effect: float) -> Chart | None:
     """Ratios B/A as points with intervals around 1; the band in which they count as the same is shaded."""
     if not ratios:
         return None
