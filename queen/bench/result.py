@@ -140,6 +140,8 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_flush: dict[str, float | None]
     durability: str | None
     mode: str | None
+    insert_histogram: str | None = None
+    """What `insert` was taken from, encoded."""
 
 
 class PostgresSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +202,20 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
 
 
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run was held, beside its null run: what decides whether it answers the question when it is judged
+    again."""
+
+    steady: bool
+    environment: list[str]
+    """What changed under way, or disturbed the run."""
+    cpu_share_max: float | None
+    """Of one core: the busiest worker over the measured time."""
+    overflow: int
+    """Messages that had to wait for the bound of what is in flight."""
+    server_full: bool
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """`line` is the one line for people and grep. `reasons` say why it is not a pass."""
 
@@ -247,6 +263,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     slos: list[SloOutcome]
     verdict: Verdict
     notes: list[str]
+    conditions: Conditions | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
