@@ -143,7 +143,7 @@ def test_the_page_shows_a_real_comparison_whole() -> None:
     assert '<span class="word worse">worse</span>' in page
     assert "n/a (needs 100,000)" in page
     shown = re.findall(
-        r"<tr><td>(\w+)(?: \(decides\))?</td>", page.partition("<h2>Comparison")[2].partition("<section>")[0]
+        r"</span></td><td>(\w+)(?: \(decides\))?</td>", page.partition("<h2>Comparison")[2].partition("<section>")[0]
     )
     assert set(shown) >= {one.name for one in found.metrics}
 

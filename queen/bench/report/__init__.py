@@ -142,13 +142,12 @@ def _intervals(comparison: Mapping[str, Any]) -> Chart | None:
     ratios = []
     for row in comparison.get("metrics", []):
         if row["low"] is not None and row["high"] is not None:
-            label = f"{row['name']} (decides)" if row["decides"] else row["name"]
-            ratios.append(Ratio(label, row["ratio"], row["low"], row["high"], row["word"]))
+            ratios.append(Ratio(row["name"], row["ratio"], row["low"], row["high"], row["word"], row["decides"]))
     return intervals("intervals", "B against A", ratios, comparison.get("min_effect", MIN_EFFECT))
 
 
-def _compared(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Every metric of a comparison as a row of texts: what it is, A, B, the ratio with its interval, the word, why."""
+def _compared(comparison: Mapping[str, Any]) -> list[tuple[str, str, list[str], str]]:
+    """Every metric of a comparison in texts: its word, what it is, A, B and the ratio with its interval, and why."""
     rows = []
     for one in comparison.get("metrics", []):
         ratio, low, high = (words.number(one[key], 4) for key in ("ratio", "low", "high"))
@@ -156,5 +155,5 @@ def _compared(comparison: Mapping[str, Any]) -> list[tuple[str, ...]]:
         span = "" if one["low"] is None else f"{low} to {high}"
         name = f"{one['name']}{' (decides)' if one['decides'] else ''}"
         values = (f"{words.number(one[side])} {one['unit']}" if one[side] is not None else "n/a" for side in "ab")
-        rows.append((name, *values, ratio, span, one["word"], one["reason"] or further))
+        rows.append((one["word"], name, [*values, ratio, span], one["reason"] or further))
     return rows
