@@ -139,6 +139,9 @@ class Consumer:
         elif self._timer is None and self._is_on:
             self._pop()
 
+    def on_lost(self, link: Link) -> None:
+        """What was to be sent next waits for the connection."""
+
     def on_answer(self, link: Link, status: int, body: bytes, now: int) -> None:
         if self._batch is not None:
             self._on_acked(self._batch, status, body, now)

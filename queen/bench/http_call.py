@@ -33,7 +33,7 @@ def address(url: str) -> tuple[str, int]:
 
 
 def ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = 10) -> Any:
-    """The JSON of the answer, None for an empty one. Raises ServerUnreachable, NotQueen, or QueenError for a refusal."""
+    """The JSON of the answer, None for an empty one. Raises ServerUnreachable, NotQueen; QueenError for a refusal."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(  # address() lets http through alone
         url.rstrip("/") + path, data, {"Content-Type": "application/json"}, method=method
@@ -69,7 +69,7 @@ def check_queen(url: str) -> dict[str, Any]:
         raise
     except QueenError as error:
         raise NotQueen(f"what answers at {url} is not a Queen server: {error.message}", hint=_HINT) from error
-    if not isinstance(health, dict) or "status" not in health or "engine" not in health:
+    if not isinstance(health, dict) or "status" not in health or "database" not in health:
         raise NotQueen(f"what answers at {url} is not a Queen server: its /health says something else", hint=_HINT)
     return health
 

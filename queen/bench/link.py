@@ -29,6 +29,9 @@ class Owner(Protocol):
     def on_failed(self, link: Link, kind: str, now: int) -> None:
         """The request was written, and there will be no answer: `timeout`, `connection`, `bad_answer`."""
 
+    def on_lost(self, link: Link) -> None:
+        """The connection broke with nothing under way; `on_free` follows when it is there again."""
+
 
 class Tally:
     """What all links of a worker count into; swapped once a second."""
@@ -114,6 +117,8 @@ class Link:
         if was_sent:
             self._tally.errors[kind] += 1
             self._owner.on_failed(self, kind, time.perf_counter_ns())
+        else:
+            self._owner.on_lost(self)
 
     async def _reopen(self) -> None:
         wait_s = 0.0

@@ -229,6 +229,10 @@ class Producer:
         else:
             self._free.append(link)
 
+    def on_lost(self, link: Link) -> None:
+        if link in self._free:
+            self._free.remove(link)
+
     def on_answer(self, link: Link, status: int, body: bytes, now: int) -> None:
         push = self._jobs.pop(link)
         count = len(push.intended)

@@ -37,10 +37,10 @@ EXIT_CODES_HELP: Final = (
 _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SettingsError, USAGE),
     (errors.SchemaMismatch, REFUSED),
+    (errors.ConsentNeeded, REFUSED),
     (errors.ResultFileError, USAGE),
     (errors.ResultsDiffer, REFUSED),
     (errors.ComparisonRefused, REFUSED),
-    (errors.ConsentNeeded, REFUSED),
     (errors.StoreUnavailable, UNREACHABLE),
     (errors.ServerUnreachable, UNREACHABLE),
     (errors.Overloaded, UNREACHABLE),

@@ -14,6 +14,7 @@ import typer
 
 from queen import __version__
 from queen.cli import config, console, db
+from queen.cli.bench.app import app as bench_app
 from queen.cli.consume import consume
 from queen.cli.produce import produce
 from queen.cli.serve import serve
@@ -50,6 +51,7 @@ def queen(
 app.command()(serve)
 app.command()(produce)
 app.command()(consume)
+app.add_typer(bench_app, name="bench")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(version)

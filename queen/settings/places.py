@@ -39,7 +39,7 @@ _ALIASES = frozenset({"DATABASE_URL", "DB_POOL_SIZE", "DB_CONNECTION_TIMEOUT", "
 
 
 def environment_without_settings() -> dict[str, str]:
-    """The environment for a child that must be aimed by its arguments alone: no setting of Queen's or libpq's is in it."""
+    """The environment for a child that must be aimed by its arguments alone: without settings of Queen and libpq."""
     return {
         name: value
         for name, value in os.environ.items()

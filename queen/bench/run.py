@@ -1,0 +1,327 @@
+"""One run from the empty queue to the verdict: setup, null run, warm-up until steady, measure, drain, account.
+
+States: setup → null_run → warmup → measure → drain → done. A wish to stop, or a worker in trouble, leads from any of
+the middle ones straight to the account, and the result is marked partial. What is measured, `collect` and `ledger`
+know; what it means, `assemble` and `verdict`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from queen.bench import null_run as null_runs
+from queen.bench import steady
+from queen.bench.ask import Ask
+from queen.bench.assemble import Account, assemble
+from queen.bench.collect import Collector
+from queen.bench.crew import Crew
+from queen.bench.faults import Struck, play
+from queen.bench.http_call import call, queue_path
+from queen.bench.ledger import Ledger
+from queen.bench.live import Live
+from queen.bench.orders import Consume, Plan, Produce, StopConsuming, StopProducing
+from queen.bench.result import LedgerReport, NullRun, Phase, Result
+from queen.bench.session import CrewLike, Interrupted, Session
+from queen.bench.stage import Stage
+from queen.bench.target import System
+from queen.errors import QueenError
+
+_READY_S = 30.0
+_LATE_S = 5.0
+_LEAD_NS = 300_000_000
+_FILL_RATE = 20_000.0
+_SILENT_S = 3
+LONG_RUN_S = 600.0
+
+MakeCrew = Callable[[list[Plan]], AbstractAsyncContextManager[CrewLike]]
+NullRuns = Callable[[Ask, float], Awaitable[tuple[int, NullRun]]]
+
+
+async def calibrated(ask: Ask, slo_ms: float) -> tuple[int, NullRun]:
+    """How many workers, and their null run: as many as asked for, else as many as it takes."""
+    if ask.workers is None:
+        return await null_runs.calibrate(ask.workload, ask.rate, seed=ask.seed, seconds=ask.null_run_s, slo_ms=slo_ms)
+    found = await null_runs.null_run(
+        ask.workload, ask.rate, workers=ask.workers, seed=ask.seed, seconds=ask.null_run_s, slo_ms=slo_ms
+    )
+    return ask.workers, found
+
+
+@dataclass
+class Run:
+    """One run against a system. `run` may be called once. `make_crew` and `null_runs` are stood in for by tests."""
+
+    ask: Ask
+    system: System
+    live: Live
+    stop: asyncio.Event
+    make_crew: MakeCrew = Crew
+    null_runs: NullRuns = calibrated
+    phases: list[Phase] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.objectives = self.ask.objectives()
+        self.slo_ms = self.ask.tightest_ms(self.objectives)
+        self.run_id = secrets.token_hex(4)
+        self.queue = f"bench-{self.run_id}"
+        self.started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.zero_s = time.perf_counter_ns() // 10**9
+        self.live.objectives = self.objectives
+        self.workers = self.ask.workers or 1
+        self.null: NullRun | None = None
+        self.steady = True
+        self.partial = self.complete = self.sends_complete = False
+        self.failure: str | None = None
+        self.struck: list[Struck] = []
+
+    async def run(self) -> Result:
+        """The result, partial when the run was stopped. Raises QueenError when nothing could be measured at all."""
+        async with self._queue():
+            try:
+                await self._prove()
+            except Interrupted:
+                self.partial = True
+            return await self._drive()
+
+    async def _prove(self) -> None:
+        """The null run; skipped where it says nothing new, as in the steps of a search."""
+        if not self.ask.null_run:
+            return
+        with self._phase("null_run"):
+            proving = asyncio.ensure_future(self.null_runs(self.ask, self.slo_ms))
+            stopping = asyncio.ensure_future(self.stop.wait())
+            try:
+                await asyncio.wait({proving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if not proving.done():
+                    raise Interrupted
+                self.workers, self.null = proving.result()
+            finally:
+                for task in (proving, stopping):
+                    task.cancel()
+                await asyncio.wait({proving, stopping})
+
+    async def _drive(self) -> Result:
+        workload = self.ask.workload
+        self.collector = Collector(self.workers, self.zero_s, workload.groups)
+        self.live.collector = self.collector
+        self.ledger = Ledger(
+            self.ask.groups,
+            partitions=workload.partitions,
+            lease_s=workload.lease_s,
+            judge_early=workload.ack != "auto",
+            workers=self.workers,
+            zero_ns=self.zero_s * 10**9,
+        )
+        dead_letters = 0
+        if not self.partial:
+            async with self.make_crew(self._plans()) as crew:
+                session = Session(crew, self.workers, self.ledger, self.collector, self.stop)
+                pump = asyncio.create_task(session.pump())
+                try:
+                    await self._phases(session)
+                    await session.finish(_LATE_S)
+                finally:
+                    pump.cancel()
+                    await asyncio.wait({pump})
+                    if not pump.cancelled() and (error := pump.exception()) is not None:
+                        raise error
+            dead_letters = await self._dead_letters()
+        self.collector.finish()
+        report = self.ledger.report(self.complete, dead_letters, sends_complete=self.sends_complete)
+        return assemble(self._account(report))
+
+    def _plans(self) -> list[Plan]:
+        groups = () if self.ask.workload.consume == "never" else self.ask.groups
+        return [
+            Plan(
+                run_id=self.run_id,
+                worker=worker,
+                workers=self.workers,
+                seed=self.ask.seed,
+                targets=self.system.targets,
+                queue=self.queue,
+                groups=groups,
+                workload=self.ask.workload,
+                inflight_max=self.ask.inflight_of_worker(self.workers, self.slo_ms),
+                request_timeout_s=self.ask.request_timeout_s,
+            )
+            for worker in range(self.workers)
+        ]
+
+    async def _phases(self, session: Session) -> None:
+        """From ready workers to the drained queue. A stop or a trouble ends it early, with what there is."""
+        try:
+            with self._phase("setup"):
+                await session.ready(_READY_S)
+                await self._fill(session)
+            await self._load(session)
+            await self._drain(session)
+        except Interrupted:
+            self.partial = True
+            await session.send(StopProducing())
+            await session.send(StopConsuming())
+        except QueenError as error:
+            if not self.collector.seconds:
+                raise
+            self.partial, self.failure = True, error.message
+            self.notes.append(f"cut short: {error.message}")
+
+    async def _fill(self, session: Session) -> None:
+        """Store `start_depth` messages before anybody consumes."""
+        depth = self.ask.workload.start_depth
+        if not depth:
+            return
+        start_ns = time.perf_counter_ns() + _LEAD_NS
+        rate = max(self.ask.rate, _FILL_RATE)
+        await session.send(Produce(phase="setup", rate=rate, start_ns=start_ns, messages=depth))
+        stored = await session.until(
+            lambda: sum(one.counts.accepted for one in self.collector.seconds) >= depth, 60 + 10 * depth / rate
+        )
+        if not stored:
+            self.notes.append("the start depth was not reached in time")
+
+    async def _load(self, session: Session) -> None:
+        workload = self.ask.workload
+        if workload.consume == "meanwhile":
+            await session.send(Consume())
+        start_ns = (time.perf_counter_ns() + _LEAD_NS) // 10**9 * 10**9 + 10**9
+        await session.send(Produce(phase="load", rate=self.ask.rate, start_ns=start_ns, messages=self.ask.messages))
+        if workload.warmup_s > 0 and self.ask.messages is None:
+            with self._phase("warmup", workload.warmup_s):
+                await self._warm_up(session)
+        await self._measure(session, start_ns)
+        await session.send(StopProducing())
+        self.sends_complete = await session.quiet("produce", self.ask.request_timeout_s + _LATE_S)
+
+    async def _warm_up(self, session: Session) -> None:
+        workload = self.ask.workload
+        await session.pause(workload.warmup_s + 1)
+        if not steady.judged(workload.warmup_s):
+            self.notes.append(f"warm-up of {workload.warmup_s:g} s: too short to judge whether it was steady")
+            return
+        left_s = max(0.0, steady.WARMUP_S_MAX - workload.warmup_s)
+        self.steady = await session.until(lambda: steady.settled(self.collector.warm), left_s)
+
+    async def _measure(self, session: Session, start_ns: int) -> None:
+        """Whole seconds of the shared clock, so that the seconds of all workers fit."""
+        seconds = self.ask.workload.measure_s
+        from_s = max(time.perf_counter_ns(), start_ns - 1) // 10**9 + 1 - self.zero_s
+        self.collector.begin_measuring(from_s, 5 if seconds <= LONG_RUN_S else 60)
+        await session.pause(from_s - self._now_s())
+        with self._phase("measure", seconds):
+            stage = Stage(self.system, session, self.workers, lambda: self._now_s() - from_s)
+            faults = self.ask.faults.faults if self.ask.faults is not None else ()
+            playing = asyncio.create_task(play(faults, stage, self.live.says.append))
+            try:
+                if self.ask.messages is not None:
+                    seconds = await self._until_sent(session, seconds)
+                else:
+                    await session.pause(seconds)
+                await asyncio.wait({playing}, timeout=_LATE_S)
+            finally:
+                playing.cancel()
+                await asyncio.wait({playing})
+            self.collector.end_measuring(from_s + max(1, round(seconds)))
+            if not playing.cancelled():
+                self.struck = playing.result()
+
+    async def _until_sent(self, session: Session, seconds: float) -> float:
+        """A burst: until all its messages were sent. The seconds it took."""
+        began = time.monotonic()
+        wanted = (self.ask.messages or 0) + self.ask.workload.start_depth
+        await session.until(lambda: int(self.ledger.counts()["accepted"]) >= wanted, 10 * seconds + 60)
+        return time.monotonic() - began
+
+    async def _drain(self, session: Session) -> None:
+        workload = self.ask.workload
+        if workload.consume == "never":
+            return
+        with self._phase("drain", workload.drain_s):
+            if workload.consume == "later":
+                await session.send(Consume())
+            settled = await session.until(self._all_settled, workload.drain_s)
+            self.complete = settled or self._is_silent()
+            await session.send(StopConsuming())
+            await session.quiet("consume", _LATE_S + workload.handler_ms[1] / 1000 + workload.pop_wait_ms / 1000)
+        if not settled:
+            self.notes.append(f"the drain did not reach its end within {workload.drain_s:g} s")
+
+    def _all_settled(self) -> bool:
+        self.ledger.follow()
+        return int(self.ledger.counts()["outstanding"]) == 0
+
+    def _is_silent(self) -> bool:
+        """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""
+        last = self.collector.seconds[-_SILENT_S:]
+        return len(last) == _SILENT_S and not any(one.counts.delivered for one in last)
+
+    async def _dead_letters(self) -> int:
+        try:
+            found = await call(self.system.urls[0], "GET", f"/api/v1/dlq?queue={self.queue}&limit=1")
+            return int(found["total"])
+        except (QueenError, KeyError, TypeError, ValueError):
+            return 0
+
+    @asynccontextmanager
+    async def _queue(self) -> AsyncIterator[None]:
+        """A fresh queue of the run's own, removed afterwards from a database that stays."""
+        url, lease_s = self.system.urls[0], self.ask.workload.lease_s
+        await call(url, "POST", "/api/v1/configure", {"queue": self.queue, "options": {"leaseTime": lease_s}})
+        try:
+            yield
+        finally:
+            if self.system.database is None and not self.ask.keep:
+                await asyncio.shield(self._remove_queue(url))
+
+    async def _remove_queue(self, url: str) -> None:
+        try:
+            await call(url, "DELETE", queue_path(self.queue), timeout_s=30)
+        except QueenError as error:
+            self.live.says.append(f"the queue {self.queue} could not be removed: {error.message}")
+
+    def _phase(self, name: str, seconds: float | None = None) -> _Phase:
+        self.live.enter(name, seconds)
+        return _Phase(self, name)
+
+    def _now_s(self) -> float:
+        return time.perf_counter_ns() / 1e9 - self.zero_s
+
+    def _account(self, ledger: LedgerReport) -> Account:
+        return Account(
+            ask=self.ask,
+            objectives=self.objectives,
+            collector=self.collector,
+            ledger=ledger,
+            phases=self.phases,
+            notes=self.notes,
+            null_run=self.null,
+            workers=self.workers,
+            steady=self.steady,
+            partial=self.partial,
+            struck=self.struck,
+            started_at=self.started_at,
+            duration_s=self._now_s(),
+            own_server=self.system.own_server,
+            own_database=self.system.database is not None,
+        )
+
+
+class _Phase:
+    """Notes when a phase began and ended, however it ended."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self._run, self._name = run, name
+
+    def __enter__(self) -> None:
+        self._start_s = self._run._now_s()
+
+    def __exit__(self, *_: object) -> None:
+        phase = {"name": self._name, "start_s": round(self._start_s, 3), "end_s": round(self._run._now_s(), 3)}
+        self._run.phases.append(Phase(**phase))  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""Runs what was chosen: the system around it, the view beside it, files and verdict after it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from queen.bench import modes, store_file, summary, target
+from queen.bench.live import Live
+from queen.bench.result import Campaign, Result
+from queen.cli import console
+from queen.cli.bench.choose import Chosen
+from queen.cli.bench.view import show
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def execute(chosen: Chosen) -> int:
+    """The exit code of the verdict. Raises QueenError when there is no result at all."""
+    result, interrupted = asyncio.run(_run(chosen))
+    if result is None:
+        console.say("queen: interrupted before anything was measured")
+        return interrupted or console.INTERRUPTED
+    path = chosen.folder / "result.json"
+    store_file.write(result, path)
+    if chosen.options.as_json:
+        console.put(store_file.encode(result))
+    else:
+        _tell(result, chosen)
+    return interrupted or result.verdict.exit_code
+
+
+def _tell(result: Result | Campaign, chosen: Chosen) -> None:
+    if not chosen.options.quiet:
+        console.say(summary.text(result))
+        console.say(f"files: {chosen.folder}")
+    console.put(result.verdict.line)
+
+
+async def _run(chosen: Chosen) -> tuple[Result | Campaign | None, int]:
+    live, stop, codes = Live(), asyncio.Event(), [0]
+    with _signals(stop, codes):
+        showing = asyncio.create_task(show(live, quiet=chosen.options.quiet, every_s=chosen.options.progress_s))
+        try:
+            async with _system(chosen) as system:
+                if system.folder is not None and chosen.options.keep:
+                    console.say(f"data kept in {system.folder}")
+                return await modes.run(chosen.ask, system, live, stop), codes[0]
+        except asyncio.CancelledError:
+            if codes[0]:
+                return None, codes[0]
+            raise
+        finally:
+            showing.cancel()
+            await asyncio.wait({showing})
+
+
+@asynccontextmanager
+async def _system(chosen: Chosen) -> AsyncIterator[target.System]:
+    options = chosen.options
+    if options.urls:
+        yield await asyncio.to_thread(target.attached, options.urls, options.database_url)
+        return
+    async with target.started(
+        chosen.ask.workload.serve,
+        servers=options.servers or 1,
+        dsn=options.database_url,
+        consent=options.consent,
+        keep=options.keep,
+    ) as system:
+        yield system
+
+
+@contextmanager
+def _signals(stop: asyncio.Event, codes: list[int]) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM asks the run to end with what it has; the second cancels it at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    seen: list[int] = []
+
+    def handle(number: int) -> None:
+        seen.append(number)
+        codes[0] = codes[0] or 128 + number
+        if len(seen) == 1:
+            stop.set()
+            print("queen: interrupted; once more ends it at once", file=sys.stderr)
+        elif len(seen) == 2 and task is not None:
+            task.cancel()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handle, int(number))
+    try:
+        yield
+    finally:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)

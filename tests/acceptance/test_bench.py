@@ -1,0 +1,70 @@
+"""`queen bench` from end to end on a system of its own; interrupted; and what it leaves behind: nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import queen_command
+from tests.support.server import clean_environment, wait_until
+
+pytestmark = pytest.mark.pg
+_SMOKE = ("--profile", "smoke", "--slo", "p99(e2e)<20s")
+
+
+def left_over(folder: Path) -> list[str]:
+    """Processes that name a folder below this one, and what lies in it."""
+    found = [f"file {name}" for name in os.listdir(folder) if name.startswith("queen-bench-")]
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and str(folder) in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                found.append(f"process {entry.name}")
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An open folder for temporary files: PostgreSQL may run as another user."""
+    from tests.support.fix_server import open_folder
+
+    return open_folder()
+
+
+def test_a_whole_run_passes_and_leaves_only_its_files(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
+    done = queen_command(tmp_path, "bench", *_SMOKE, "--output", str(tmp_path / "out"), TMPDIR=str(places))
+    assert done.code == 0, done.err
+    assert done.out.decode().splitlines()[-1].startswith("PASS 500 msg/s")
+    result = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
+    ledger = result["ledger"]
+    assert ledger["complete"]
+    assert ledger["accepted"] == ledger["acked"]
+    assert not result["partial"]
+    wait_until(lambda: left_over(places) == [], "everything to be gone")
+
+
+def test_an_interrupted_run_keeps_a_partial_result(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "queen", "bench", *_SMOKE, "--duration", "600s", "--output", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment(tmp_path, TMPDIR=str(places)),
+        cwd=tmp_path,
+    )
+    assert bench.stderr is not None
+    for line in bench.stderr:
+        if b"measure" in line:
+            break
+    bench.send_signal(signal.SIGINT)
+    out, _ = bench.communicate(timeout=120)
+    assert bench.returncode == 130
+    assert out.startswith(b"PARTIAL")
+    assert json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["partial"]
+    wait_until(lambda: left_over(places) == [], "everything to be gone")
