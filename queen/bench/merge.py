@@ -251,7 +251,8 @@ def _request(runs: Sequence[Result], add: bool) -> Request:
 def _notes(runs: Sequence[Result], how: How) -> list[str]:
     starts = ", ".join(run.started_at for run in runs)
     gaps = [round(_span(b).start - _span(a).end) for a, b in pairwise(runs)]
-    spread = f", {min(gaps)} to {max(gaps)} s apart" if how == "repeats" and min(gaps) >= 0 else ""
+    range_s = f"{min(gaps)} to {max(gaps)}" if min(gaps) < max(gaps) else f"{gaps[0]}"
+    spread = f", {range_s} s apart" if how == "repeats" and min(gaps) >= 0 else ""
     said = (
         f"merged from {len(runs)} {how} of one run"
         if how == "generators"

@@ -17,10 +17,10 @@ _COLUMNS: Final = ("response", "service", "e2e", "insert")
 
 
 def text(result: Result | Campaign) -> str:
-    """Lines without an end of line at the last. What does not fit is said to be left out."""
+    """Lines without an end of line at the last. What does not fit is said to be left out; the verdict is never cut."""
     lines = list(_campaign(result) if isinstance(result, Campaign) else _run(result))
     kept = lines if len(lines) <= LINES_MAX else [*lines[: LINES_MAX - 2], "… (result.json has all)", lines[-1]]
-    return "\n".join(_cut(line) for line in kept)
+    return "\n".join([*(_cut(line) for line in kept[:-1]), kept[-1]])
 
 
 def _cut(line: str) -> str:

@@ -23,7 +23,7 @@ ResultArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A result.j
 OutputOption = Annotated[Path | None, typer.Option("--output", metavar="FILE", help="Write there instead.")]
 
 
-ResultArguments = Annotated[list[Path], typer.Argument(metavar="FILE…", help="Files that queen bench wrote.")]
+ResultArguments = Annotated[list[Path], typer.Argument(metavar="FILE", help="Files that queen bench wrote.")]
 
 _WORST: Final[tuple[Word, ...]] = ("wrong", "partial", "invalid", "fail", "pass")
 

@@ -98,7 +98,7 @@ class LatencyHistogram:
         counts = np.frombuffer(self._counts.counts, dtype=np.uint64).astype(np.int64)
         places = np.flatnonzero(counts)
         half = self._counts.sub_bucket_half_count
-        # The first cells take one value each; from there on each further `half` cells are twice as wide as those before.
+        # The first cells take one value each; further on, each `half` cells are twice as wide as those before them.
         buckets = np.maximum((places >> self._counts.sub_bucket_half_count_magnitude) - 1, 0)
         lowest = (places - buckets * half) << buckets
         return lowest, np.left_shift(1, buckets), counts[places]

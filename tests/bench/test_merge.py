@@ -53,7 +53,7 @@ def test_repeats_are_told_by_their_times_and_weighted_by_them(repeats: list[Resu
     assert found.started_at == at(2)
     assert found.duration_s == pytest.approx(116.4)
     assert found.backlog_max == 900
-    assert "merged from 2 repeats, 90 to 90 s apart" in found.notes[0]
+    assert "merged from 2 repeats, 90 s apart" in found.notes[0]
     assert found.ledger.accepted == 600_000
     assert found.verdict.word == "fail"
     assert any("rate(delivered)" in reason for reason in found.verdict.reasons)
