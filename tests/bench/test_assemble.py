@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.bench import rejudge
 from queen.bench.ask import Ask
 from queen.bench.assemble import Account, assemble
 from queen.bench.chaos import parse
@@ -70,7 +71,9 @@ def test_faults_stand_on_the_clock_of_the_run_with_what_they_hit() -> None:
 
 def test_a_fault_that_failed_or_did_not_end_makes_the_run_invalid() -> None:
     kill, _ = FAULTS.faults
-    verdict = record(Struck(kill, 10.0, 10.0, {}, "it does not end")).verdict
+    result = record(Struck(kill, 10.0, 10.0, {}, "it does not end"))
+    verdict = result.verdict
     assert verdict.word == "invalid"
     assert "fault not done: kill-server: it does not end" in verdict.reasons
     assert "fault not done: readers: it had not ended in time" in verdict.reasons
+    assert rejudge.again(result).verdict.reasons == verdict.reasons
