@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from queen.bench import null_run as null_runs
-from queen.bench import steady
+from queen.bench import steady, surroundings
 from queen.bench.ask import Ask
-from queen.bench.assemble import Account, assemble
+from queen.bench.assemble import Account, assemble, slice_s
 from queen.bench.collect import Collector
 from queen.bench.crew import Crew
 from queen.bench.faults import Struck, play
@@ -26,7 +26,10 @@ from queen.bench.http_call import call, queue_path
 from queen.bench.ledger import Ledger
 from queen.bench.live import Live
 from queen.bench.orders import Consume, Plan, Produce, StopConsuming, StopProducing
+from queen.bench.other_side import OtherSide
 from queen.bench.result import LedgerReport, NullRun, Phase, Result
+from queen.bench.schedule import key_count
+from queen.bench.seen import Seen, Surroundings
 from queen.bench.session import CrewLike, Interrupted, Session
 from queen.bench.stage import Stage
 from queen.bench.target import System
@@ -80,10 +83,13 @@ class Run:
         self.partial = self.complete = self.sends_complete = False
         self.failure: str | None = None
         self.struck: list[Struck] = []
+        self.seen = Seen()
+        self.surroundings = Surroundings()
 
     async def run(self) -> Result:
         """The result, partial when the run was stopped. Raises QueenError when nothing could be measured at all."""
         async with self._queue():
+            self.surroundings.fingerprint = await surroundings.look(self.system)
             try:
                 await self._prove()
             except Interrupted:
@@ -95,6 +101,8 @@ class Run:
         if not self.ask.null_run:
             return
         with self._phase("null_run"):
+            # What belongs to the run is not taken for noise, so that both go on at once.
+            listening = asyncio.ensure_future(surroundings.disturbances(self.system))
             proving = asyncio.ensure_future(self.null_runs(self.ask, self.slo_ms))
             stopping = asyncio.ensure_future(self.stop.wait())
             try:
@@ -102,10 +110,11 @@ class Run:
                 if not proving.done():
                     raise Interrupted
                 self.workers, self.null = proving.result()
+                self.surroundings.disturbed = await listening
             finally:
-                for task in (proving, stopping):
+                for task in (listening, proving, stopping):
                     task.cancel()
-                await asyncio.wait({proving, stopping})
+                await asyncio.wait({listening, proving, stopping})
 
     async def _drive(self) -> Result:
         workload = self.ask.workload
@@ -113,29 +122,53 @@ class Run:
         self.live.collector = self.collector
         self.ledger = Ledger(
             self.ask.groups,
-            partitions=workload.partitions,
+            partitions=key_count(workload, self.workers),
             lease_s=workload.lease_s,
             judge_early=workload.ack != "auto",
             workers=self.workers,
             zero_ns=self.zero_s * 10**9,
         )
-        dead_letters = 0
-        if not self.partial:
-            async with self.make_crew(self._plans()) as crew:
-                session = Session(crew, self.workers, self.ledger, self.collector, self.stop)
-                pump = asyncio.create_task(session.pump())
-                try:
-                    await self._phases(session)
-                    await session.finish(_LATE_S)
-                finally:
-                    pump.cancel()
-                    await asyncio.wait({pump})
-                    if not pump.cancelled() and (error := pump.exception()) is not None:
-                        raise error
-            dead_letters = await self._dead_letters()
-        self.collector.finish()
-        report = self.ledger.report(self.complete, dead_letters, sends_complete=self.sends_complete)
-        return assemble(self._account(report))
+        self.other_side = OtherSide(self.system, self.zero_s)
+        try:
+            dead_letters = 0
+            if not self.partial:
+                await self.other_side.start()
+                await self._load_crew()
+                dead_letters = await self._dead_letters()
+            self.collector.finish()
+            report = self.ledger.report(self.complete, dead_letters, sends_complete=self.sends_complete)
+            return assemble(self._account(await self._look_across(report)))
+        finally:
+            await asyncio.shield(self.other_side.close())
+
+    async def _load_crew(self) -> None:
+        async with self.make_crew(self._plans()) as crew:
+            session = Session(crew, self.workers, self.ledger, self.collector, self.stop)
+            pump = asyncio.create_task(session.pump())
+            try:
+                await self._phases(session)
+                await session.finish(_LATE_S)
+            finally:
+                pump.cancel()
+                await asyncio.wait({pump})
+                if not pump.cancelled() and (error := pump.exception()) is not None:
+                    raise error
+
+    async def _look_across(self, report: LedgerReport) -> LedgerReport:
+        """What the other side did and what became of its surroundings; the ledger with its view of anomalies."""
+        await self.other_side.stop()
+        measured = self.collector.measured()
+        if not measured:
+            return report
+        self.seen = self.other_side.seen(
+            measured[0].second,
+            measured[-1].second + 1,
+            slice_s=slice_s(self.ask),
+            slices=len(self.collector.blocks),
+        )
+        end = await surroundings.look(self.system)
+        self.surroundings.changed = surroundings.changed(self.surroundings.fingerprint, end)
+        return await self.other_side.explain(report, self.queue, self.run_id, self.ask.workload.partitions)
 
     def _plans(self) -> list[Plan]:
         groups = () if self.ask.workload.consume == "never" else self.ask.groups
@@ -218,7 +251,7 @@ class Run:
         with self._phase("measure", seconds):
             stage = Stage(self.system, session, self.workers, lambda: self._now_s() - from_s)
             faults = self.ask.faults.faults if self.ask.faults is not None else ()
-            playing = asyncio.create_task(play(faults, stage, self.live.says.append))
+            playing = asyncio.create_task(play(faults, stage, self._hear))
             try:
                 if self.ask.messages is not None:
                     seconds = await self._until_sent(session, seconds)
@@ -231,6 +264,11 @@ class Run:
             self.collector.end_measuring(from_s + max(1, round(seconds)))
             if not playing.cancelled():
                 self.struck = playing.result()
+
+    def _hear(self, text: str) -> None:
+        """A fault began or is over: servers may be other processes since."""
+        self.live.says.append(text)
+        self.other_side.follow()
 
     async def _until_sent(self, session: Session, seconds: float) -> float:
         """A burst: until all its messages were sent. The seconds it took."""
@@ -310,6 +348,8 @@ class Run:
             duration_s=self._now_s(),
             own_server=self.system.own_server,
             own_database=self.system.database is not None,
+            seen=self.seen,
+            surroundings=self.surroundings,
         )
 
 
