@@ -32,7 +32,7 @@ def compare(
 ) -> None:
     """Compare two results: ratio, interval and verdict of every metric.
 
-    Exit codes: 0 better or the same; 1 worse; 2 wrong usage, or no result; 4 refused: what cannot be compared; 5 inconclusive.
+    Exit codes: 0 better or the same; 1 worse; 2 wrong usage, or no result; 4 not comparable; 5 inconclusive.
 
     Examples: queen bench compare a.json b.json; queen bench compare a.json b.json --across --decide cpu_us
     """
