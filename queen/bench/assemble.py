@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from queen import __version__
-from queen.bench import percentiles, slo
+from queen.bench import percentiles, slices, slo
 from queen.bench.ask import Ask
 from queen.bench.bottleneck import Bottleneck
 from queen.bench.collect import Collector
@@ -24,7 +24,6 @@ from queen.bench.verdict import Conduct, judge
 from queen.bench.why import why
 from queen.measure.histogram import LatencyHistogram
 
-SLICE_S = 5
 _REFUSED = ("pool_refused", "memory_refused")
 
 
@@ -70,8 +69,8 @@ def assemble(account: Account) -> Result:
     spent = _costs(account, totals)
     facts = Facts(
         latency=_whole(account),
-        slices=_decoded(account),
-        slice_s=slice_s(ask),
+        slices=slices.decoded(account.objectives, collector.blocks, account.seen),
+        slice_s=slices.length_s(ask.workload),
         target=ask.target,
         offered=rates["due"],
         sent=rates["sent"],
@@ -115,8 +114,8 @@ def assemble(account: Account) -> Result:
         error_share=error_share,
         latency={name: percentiles.of(one) for name, one in facts.latency.items()},
         histograms={name: one.encode() for name, one in facts.latency.items()},
-        slices=_encoded(account),
-        slice_s=slice_s(ask),
+        slices=slices.encoded(collector.blocks, account.seen),
+        slice_s=slices.length_s(ask.workload),
         series=series,
         ledger=account.ledger,
         server=account.seen.server,
@@ -201,30 +200,6 @@ def _request(account: Account) -> Request:
         own_database=account.own_database,
         faults=[fault.text for fault in ask.faults.faults] if ask.faults is not None else [],
     )
-
-
-def slice_s(ask: Ask) -> int:
-    """Seconds of a slice of the measured time."""
-    return SLICE_S if ask.workload.measure_s <= 600 else 60
-
-
-def _encoded(account: Account) -> dict[str, list[str | None]]:
-    blocks = account.collector.blocks
-    names = sorted({name for block in blocks for name in block.encoded})
-    found: dict[str, list[str | None]] = {name: [block.encoded.get(name) for block in blocks] for name in names}
-    if account.seen.insert is not None:
-        found["insert"] = [None if one is None else one.encode() for one in account.seen.insert_slices]
-    return found
-
-
-def _decoded(account: Account) -> dict[str, list[LatencyHistogram | None]]:
-    """Only where an objective looks at windows: decoding is not free."""
-    if not any(one.window_s is not None for one in account.objectives):
-        return {}
-    return {
-        name: [None if text is None else LatencyHistogram.decode(text) for text in texts]
-        for name, texts in _encoded(account).items()
-    }
 
 
 def _faults(account: Account) -> list[FaultReport]:

@@ -100,8 +100,6 @@ class Collector:
             self._close(second)
         if self._block_seconds:
             self._close_block()
-        elif self._block:
-            self._join_late()
 
     def measured(self) -> list[Second]:
         """The seconds that count for rates."""
@@ -134,23 +132,17 @@ class Collector:
         late = self.measure_to_s is not None and second >= self.measure_to_s
         _merge(self._block, histograms)
         self._block_accepted += made.counts.accepted
-        self._block_seconds += not late
+        self._block_seconds += 1
         if self._block_seconds >= self._block_s and not late:
-            self._close_block()
+            last = self.measure_to_s is not None and second == self.measure_to_s - 1
+            if not last:
+                self._close_block()
 
     def _close_block(self) -> None:
         p50 = self._block["response"].percentile_ms(50) if "response" in self._block else None
         block = Block(self._block_accepted, p50, {name: one.encode() for name, one in self._block.items()})
         (self.blocks if self._measuring else self.warm).append(block)
         self._drop_block()
-
-    def _join_late(self) -> None:
-        """What was answered after the measured time belongs to its last block, as it does to the whole."""
-        if self.blocks:
-            last = self.blocks.pop()
-            _merge(self._block, {name: LatencyHistogram.decode(text) for name, text in last.encoded.items()})
-            self._block_accepted += last.accepted
-        self._close_block()
 
     def _drop_block(self) -> None:
         self._block, self._block_accepted, self._block_seconds = {}, 0, 0

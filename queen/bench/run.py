@@ -10,23 +10,23 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from queen.bench import null_run as null_runs
-from queen.bench import steady, surroundings
+from queen.bench import slices, steady, surroundings
 from queen.bench.ask import Ask
-from queen.bench.assemble import Account, assemble, slice_s
+from queen.bench.assemble import Account, assemble
 from queen.bench.collect import Collector
 from queen.bench.crew import Crew
 from queen.bench.faults import Struck, play
-from queen.bench.http_call import call, queue_path
 from queen.bench.ledger import Ledger
 from queen.bench.live import Live
 from queen.bench.orders import Consume, Plan, Produce, StopConsuming, StopProducing
 from queen.bench.other_side import OtherSide
+from queen.bench.own_queue import own_queue
 from queen.bench.result import LedgerReport, NullRun, Phase, Result
 from queen.bench.schedule import key_count
 from queen.bench.seen import Seen, Surroundings
@@ -40,7 +40,6 @@ _LATE_S = 5.0
 _LEAD_NS = 300_000_000
 _FILL_RATE = 20_000.0
 _SILENT_S = 3
-LONG_RUN_S = 600.0
 
 MakeCrew = Callable[[list[Plan]], AbstractAsyncContextManager[CrewLike]]
 NullRuns = Callable[[Ask, float], Awaitable[tuple[int, NullRun]]]
@@ -88,7 +87,7 @@ class Run:
 
     async def run(self) -> Result:
         """The result, partial when the run was stopped. Raises QueenError when nothing could be measured at all."""
-        async with self._queue():
+        async with own_queue(self.system, self.queue, self.ask, self.live.says.append):
             self.surroundings.fingerprint = await surroundings.look(self.system)
             try:
                 await self._prove()
@@ -130,13 +129,13 @@ class Run:
         )
         self.other_side = OtherSide(self.system, self.zero_s)
         try:
-            dead_letters = 0
+            dead = 0
             if not self.partial:
                 await self.other_side.start()
                 await self._load_crew()
-                dead_letters = await self._dead_letters()
+                dead = await dead_letters(self.system.urls[0], self.queue)
             self.collector.finish()
-            report = self.ledger.report(self.complete, dead_letters, sends_complete=self.sends_complete)
+            report = self.ledger.report(self.complete, dead, sends_complete=self.sends_complete)
             return assemble(self._account(await self._look_across(report)))
         finally:
             await asyncio.shield(self.other_side.close())
@@ -163,7 +162,7 @@ class Run:
         self.seen = self.other_side.seen(
             measured[0].second,
             measured[-1].second + 1,
-            slice_s=slice_s(self.ask),
+            slice_s=slices.length_s(self.ask.workload),
             slices=len(self.collector.blocks),
         )
         end = await surroundings.look(self.system)
@@ -246,7 +245,7 @@ class Run:
         """Whole seconds of the shared clock, so that the seconds of all workers fit."""
         seconds = self.ask.workload.measure_s
         from_s = max(time.perf_counter_ns(), start_ns - 1) // 10**9 + 1 - self.zero_s
-        self.collector.begin_measuring(from_s, 5 if seconds <= LONG_RUN_S else 60)
+        self.collector.begin_measuring(from_s, slices.length_s(self.ask.workload))
         await session.pause(from_s - self._now_s())
         with self._phase("measure", seconds):
             stage = Stage(self.system, session, self.workers, lambda: self._now_s() - from_s)
@@ -299,30 +298,6 @@ class Run:
         """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""
         last = self.collector.seconds[-_SILENT_S:]
         return len(last) == _SILENT_S and not any(one.counts.delivered for one in last)
-
-    async def _dead_letters(self) -> int:
-        try:
-            found = await call(self.system.urls[0], "GET", f"/api/v1/dlq?queue={self.queue}&limit=1")
-            return int(found["total"])
-        except (QueenError, KeyError, TypeError, ValueError):
-            return 0
-
-    @asynccontextmanager
-    async def _queue(self) -> AsyncIterator[None]:
-        """A fresh queue of the run's own, removed afterwards from a database that stays."""
-        url, lease_s = self.system.urls[0], self.ask.workload.lease_s
-        await call(url, "POST", "/api/v1/configure", {"queue": self.queue, "options": {"leaseTime": lease_s}})
-        try:
-            yield
-        finally:
-            if self.system.database is None and not self.ask.keep:
-                await asyncio.shield(self._remove_queue(url))
-
-    async def _remove_queue(self, url: str) -> None:
-        try:
-            await call(url, "DELETE", queue_path(self.queue), timeout_s=30)
-        except QueenError as error:
-            self.live.says.append(f"the queue {self.queue} could not be removed: {error.message}")
 
     def _phase(self, name: str, seconds: float | None = None) -> _Phase:
         self.live.enter(name, seconds)

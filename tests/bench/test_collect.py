@@ -1,4 +1,4 @@
-"""Seconds and blocks from the slices of two workers: what is warm-up, what is measured, what came late."""
+"""Seconds and blocks from the slices of two workers: what is warm-up, and what is measured."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def told(worker: int, second: int, answers: int) -> Slice:
     )
 
 
-def collected(warm: int, measured: int, late: int) -> Collector:
+def collected(warm: int, measured: int) -> Collector:
     """Seconds from 3 on, ten answers each."""
     collector = Collector(2, 0)
     start, from_s = 3, 3 + warm
-    for second in range(start, from_s + measured + late):
+    for second in range(start, from_s + measured):
         if second == from_s - 1:
             collector.begin_measuring(from_s, 5)
-        if second == from_s + measured:
+        if second == from_s + measured - 1:
             collector.end_measuring(from_s + measured)
         for worker in range(2):
             collector.take(told(worker, second, 5))
@@ -46,16 +46,12 @@ def counts(blocks: list[Block]) -> list[int]:
 
 def test_a_block_of_the_warm_up_is_none_of_the_measured_time() -> None:
     """Although it ends when it is known already when measuring begins."""
-    collector = collected(5, 10, 1)
+    collector = collected(5, 10)
     assert counts(collector.warm) == [50]
-    assert counts(collector.blocks) == [50, 60], "late answers are in the last block"
-    assert collector.whole["response"].count == 110
+    assert counts(collector.blocks) == [50, 50]
+    assert collector.whole["response"].count == 100
     assert len(collector.measured()) == 10
 
 
-def test_a_long_drain_makes_no_block_of_its_own() -> None:
-    assert counts(collected(4, 5, 20).blocks) == [250]
-
-
 def test_a_part_of_a_block_is_kept() -> None:
-    assert counts(collected(4, 7, 2).blocks) == [50, 40]
+    assert counts(collected(4, 7).blocks) == [50, 20]
