@@ -26,7 +26,7 @@ from queen.bench.ledger import Ledger
 from queen.bench.live import Live
 from queen.bench.orders import Consume, Plan, Produce, StopConsuming, StopProducing
 from queen.bench.other_side import OtherSide
-from queen.bench.own_queue import own_queue
+from queen.bench.own_queue import dead_letters, own_queue
 from queen.bench.result import LedgerReport, NullRun, Phase, Result
 from queen.bench.schedule import key_count
 from queen.bench.seen import Seen, Surroundings

