@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.add_typer(files)
+
 _WHAT, _SYSTEM, _LOAD, _OUTPUT = "What is asked", "System under load", "Shape of the load", "Output"
 
 
@@ -158,7 +160,6 @@ def bench(
     raise typer.Exit(execute(choose(options)))
 
 
-app.add_typer(files)
 app.command()(compare)
 
 
