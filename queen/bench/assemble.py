@@ -86,11 +86,11 @@ def assemble(account: Account) -> Result:
         faults=faults,
     )
     outcomes = slo.check_all(account.objectives, facts)
-    held_back = _why(account)
+    held_back, conduct = _why(account), _conduct(account, totals)
     verdict = judge(
         facts,
         outcomes,
-        _conduct(account, totals),
+        conduct,
         slos=account.objectives,
         seconds=seconds,
         bottleneck=held_back.short if held_back else None,
@@ -126,6 +126,7 @@ def assemble(account: Account) -> Result:
         slos=outcomes,
         verdict=verdict,
         notes=_notes(account),
+        conditions=conduct.conditions(),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from queen.bench import percentiles
 from queen.bench.observe import metrics
 from queen.bench.observe.columns import second_of
-from queen.bench.result import Percentiles, PostgresSide, ServerSide
+from queen.bench.result import PostgresSide, ServerSide
 from queen.measure.histogram import LatencyHistogram
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ def server_side(seen: Observer, from_ns: int, to_ns: int) -> ServerSide:
     rss = seen.local.largest("server_rss_bytes", from_ns, to_ns)
     if rss is None:
         rss = metrics.together([track.columns.largest("rss_bytes", from_ns, to_ns) for track in seen.servers])
+    insert = insert_between(seen.servers, from_ns, to_ns)
     return ServerSide(
-        insert=_insert(seen.servers, from_ns, to_ns),
+        insert=None if insert is None else percentiles.of(insert),
         cpu_s=cpu_s if cpu_s is not None or told is None else told / 1e6,
         rss_bytes_max=None if rss is None else int(rss),
         counters={name.replace("flushes.", "flushes_"): value for name, value in sorted(counters.items())},
@@ -84,6 +85,7 @@ def server_side(seen: Observer, from_ns: int, to_ns: int) -> ServerSide:
         },
         durability=next((track.durability for track in seen.servers if track.durability), None),
         mode=next((track.mode for track in seen.servers if track.mode), None),
+        insert_histogram=None if insert is None else insert.encode(),
     )
 
 
@@ -155,11 +157,6 @@ def insert_between(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> L
     histogram = LatencyHistogram()
     metrics.add_to(histogram, whole)
     return histogram
-
-
-def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> Percentiles | None:
-    histogram = insert_between(tracks, from_ns, to_ns)
-    return None if histogram is None else percentiles.of(histogram)
 
 
 def _insert_series(tracks: Iterable[ServerTrack]) -> dict[str, Mapping[int, float]]:
