@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from queen.cli import console
+from queen.cli.bench.compare import compare
 from queen.cli.bench_files import files
 from queen.cli.client_options import duration
 from queen.cli.options import JsonOption
@@ -93,6 +94,9 @@ def bench(
     output: Annotated[
         Path | None, _option(_OUTPUT, "--output", metavar="DIR", help="Default: bench-results/NAME-TIME.")
     ] = None,
+    strict: Annotated[
+        bool, _option(_WHAT, "--strict", help="A machine that is not quiet before measuring makes the run invalid.")
+    ] = False,
     keep: Annotated[bool, _option(_OUTPUT, "--keep", help="Keep the data of the own server, and the queue.")] = False,
     quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", help="The verdict line only.")] = False,
     as_json: JsonOption = False,
@@ -148,11 +152,15 @@ def bench(
         max_inflight=max_inflight,
         output=output,
         keep=keep,
+        strict=strict,
         quiet=quiet,
         as_json=as_json,
         progress_s=None if progress is None else progress / 1000,
     )
     raise typer.Exit(execute(choose(options)))
+
+
+app.command()(compare)
 
 
 @app.command()

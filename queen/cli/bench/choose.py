@@ -41,6 +41,7 @@ class Options:
     quiet: bool
     as_json: bool
     progress_s: float | None
+    strict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ def choose(options: Options) -> Chosen:
         messages=messages,
         faults=_faults(options, workload),
         keep=options.keep,
+        strict=options.strict,
     )
     ask.objectives()
     return Chosen(options=options, ask=ask, folder=_folder(options, workload))
