@@ -8,6 +8,7 @@ know; what it means, `assemble` and `verdict`.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -224,11 +225,13 @@ class Run:
                     seconds = await self._until_sent(session, seconds)
                 else:
                     await session.pause(seconds)
+                self.collector.end_measuring(from_s + max(1, math.ceil(seconds)))
                 await asyncio.wait({playing}, timeout=_LATE_S)
             finally:
+                if self.collector.measure_to_s is None:  # cut short: what follows is no longer measured
+                    self.collector.end_measuring(max(from_s + 1, int(self._now_s())))
                 playing.cancel()
                 await asyncio.wait({playing})
-            self.collector.end_measuring(from_s + max(1, round(seconds)))
             if not playing.cancelled():
                 self.struck = playing.result()
 
