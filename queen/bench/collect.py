@@ -46,9 +46,18 @@ class Block:
 class Collector:
     """Takes slices in any mixture of workers; each worker's come in the order of time."""
 
-    def __init__(self, workers: int, zero_s: int, groups: int = 1, *, late_counts: bool = False) -> None:
-        """`late_counts`: answers after the measured time belong to the question, as those of a backlog's drain do."""
-        self._zero_s, self._late_counts = zero_s, late_counts
+    def __init__(
+        self,
+        workers: int,
+        zero_s: int,
+        groups: int = 1,
+        *,
+        late_counts: bool = False,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """`late_counts`: answers after the measured time belong to the question, as those of a backlog's drain do.
+        `without`: latencies that mean nothing in this run."""
+        self._zero_s, self._late_counts, self._without = zero_s, late_counts, without
         self._last = dict.fromkeys(range(workers), -1)
         self._open: dict[int, tuple[Second, Histograms]] = {}
         self._groups = groups
@@ -80,7 +89,10 @@ class Collector:
         made.rss_bytes += part.rss_bytes
         self.above_range += part.above_range
         self.negative += part.negative
-        _merge(histograms, {name: LatencyHistogram.decode(text) for name, text in part.latencies.items()})
+        _merge(
+            histograms,
+            {name: LatencyHistogram.decode(text) for name, text in part.latencies.items() if name not in self._without},
+        )
         self._last[part.worker] = max(self._last.get(part.worker, -1), second)
         self._close_what_all_told()
 

@@ -16,12 +16,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from queen.bench import idle, steady
 from queen.bench import null_run as null_runs
-from queen.bench import steady
 from queen.bench.ask import Ask
 from queen.bench.assemble import Account, assemble
 from queen.bench.collect import Collector
 from queen.bench.crew import Crew
+from queen.bench.ending import ended
 from queen.bench.faults import Struck, play
 from queen.bench.http_call import call, queue_path
 from queen.bench.ledger import Ledger
@@ -39,6 +40,8 @@ _LEAD_NS = 300_000_000
 _FILL_RATE = 20_000.0
 _SILENT_S = 3
 LONG_RUN_S = 600.0
+INTENDED = frozenset({"response", "generator_lag", "connection_wait", "e2e"})
+"""What is measured from the intended time: at full speed nothing is intended."""
 
 MakeCrew = Callable[[list[Plan]], AbstractAsyncContextManager[CrewLike]]
 NullRuns = Callable[[Ask, float], Awaitable[tuple[int, NullRun]]]
@@ -79,7 +82,8 @@ class Run:
         self.null: NullRun | None = None
         self.steady = True
         self.partial = self.complete = self.sends_complete = False
-        self.failure: str | None = None
+        self.failure: QueenError | None = None
+        self.drained: tuple[float, float] | None = None
         self.struck: list[Struck] = []
 
     async def run(self) -> Result:
@@ -89,7 +93,7 @@ class Run:
                 await self._prove()
             except Interrupted:
                 self.partial = True
-            return await self._drive()
+            return ended(await self._drive(), self.failure, self.drained)
 
     async def _prove(self) -> None:
         """The null run; skipped where it says nothing new, as in the steps of a search."""
@@ -110,7 +114,13 @@ class Run:
 
     async def _drive(self) -> Result:
         workload = self.ask.workload
-        self.collector = Collector(self.workers, self.zero_s, workload.groups)
+        self.collector = Collector(
+            self.workers,
+            self.zero_s,
+            workload.groups,
+            late_counts=self.ask.messages is not None,
+            without=INTENDED if self.ask.full_speed else frozenset(),
+        )
         self.live.collector = self.collector
         self.ledger = Ledger(
             self.ask.groups,
@@ -171,11 +181,14 @@ class Run:
         except QueenError as error:
             if not self.collector.seconds:
                 raise
-            self.partial, self.failure = True, error.message
+            self.partial, self.failure = True, error
             self.notes.append(f"cut short: {error.message}")
 
     async def _fill(self, session: Session) -> None:
-        """Store `start_depth` messages before anybody consumes."""
+        """Make the idle partitions, and store `start_depth` messages before anybody consumes."""
+        if self.ask.workload.idle_partitions:
+            count = self.ask.workload.idle_partitions
+            await idle.make(self.system.urls[0], self.queue, self.ask.groups, count, session.check)
         depth = self.ask.workload.start_depth
         if not depth:
             return
@@ -236,20 +249,33 @@ class Run:
                 self.struck = playing.result()
 
     async def _until_sent(self, session: Session, seconds: float) -> float:
-        """A burst: until all its messages were sent. The seconds it took."""
-        began = time.monotonic()
-        wanted = (self.ask.messages or 0) + self.ask.workload.start_depth
-        await session.until(lambda: int(self.ledger.counts()["accepted"]) >= wanted, 10 * seconds + 60)
-        return time.monotonic() - began
+        """A burst: until all its messages were taken, or none was for a while. The seconds it took."""
+        began = moved = time.monotonic()
+        wanted, taken = (self.ask.messages or 0) + self.ask.workload.start_depth, 0
+
+        def is_over() -> bool:
+            nonlocal moved, taken
+            now = int(self.ledger.counts()["accepted"])
+            if now > taken:
+                moved, taken = time.monotonic(), now
+            return taken >= wanted or time.monotonic() - moved > self.ask.request_timeout_s
+
+        await session.until(is_over, math.inf)
+        if taken < wanted:
+            self.notes.append(f"only {taken:,} of {wanted:,} messages were taken")
+        return moved - began
 
     async def _drain(self, session: Session) -> None:
         workload = self.ask.workload
         if workload.consume == "never":
             return
         with self._phase("drain", workload.drain_s):
+            began, before = time.monotonic(), self._delivered()
             if workload.consume == "later":
                 await session.send(Consume())
             settled = await session.until(self._all_settled, workload.drain_s)
+            if workload.consume == "later":
+                self.drained = time.monotonic() - began, (self._delivered() - before) / workload.groups
             self.complete = settled or self._is_silent()
             await session.send(StopConsuming())
             await session.quiet("consume", _LATE_S + workload.handler_ms[1] / 1000 + workload.pop_wait_ms / 1000)
@@ -259,6 +285,9 @@ class Run:
     def _all_settled(self) -> bool:
         self.ledger.follow()
         return int(self.ledger.counts()["outstanding"]) == 0
+
+    def _delivered(self) -> int:
+        return int(self.ledger.counts()["delivered"])
 
     def _is_silent(self) -> bool:
         """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""
