@@ -174,10 +174,9 @@ async def paired(ask: Ask, run_one: RunOne, say: Say = lambda _: None) -> Campai
     async def one(label: ab.Label, workload: Any) -> Result:
         nonlocal workers
         say(f"ab: run {len(done.steps) + 1} of {len(plan.order)}, side {label}")
+        slos = workload.slos if ask.slos == ask.workload.slos else ask.slos  # --slo holds for both sides
         result = await run_one(
-            msgspec.structs.replace(
-                ask, workload=workload, slos=workload.slos or ask.slos, workers=workers, null_run=label not in proven
-            )
+            msgspec.structs.replace(ask, workload=workload, slos=slos, workers=workers, null_run=label not in proven)
         )
         workers = workers or result.request.workers
         proven.add(label)

@@ -161,7 +161,7 @@ class Collector:
     def _close_block(self) -> None:
         p50 = self._block["response"].percentile_ms(50) if "response" in self._block else None
         block = Block(self._block_accepted, p50, {name: one.encode() for name, one in self._block.items()})
-        (self.warm if self.measure_from_s is None else self.blocks).append(block)
+        (self.blocks if self._measuring else self.warm).append(block)
         self._drop_block()
 
     def _drop_block(self) -> None:
