@@ -416,7 +416,7 @@ class Ack:
         if outcome.held_ms:
             self._leases.hold(ready, partition, outcome.held_ms / 1000)
         else:
-            ready.free(partition, more=outcome.acked + 1 < partition.head)
+            ready.free(partition, more=outcome.acked + 1 < partition.head, acked=outcome.acked)
 
     def _announce(
         self, outbox: Outbox, entry: AckGroup, outcome: Acked, partition: Partition | None, ready: ReadySet | None

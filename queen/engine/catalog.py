@@ -92,10 +92,11 @@ class Partition:
 
     def heard(self, head: int) -> None:
         """Messages were stored up to before `head`, here or by another server: tell the groups of this one."""
-        if head > self.head:
+        before = self.head
+        if head > before:
             self.head = head
         for ready in self.queue.groups.values():
-            ready.offer(self)
+            ready.offer(self, before)
 
 
 class _Lookup:

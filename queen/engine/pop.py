@@ -75,10 +75,12 @@ class PopRequest:
     def take(self, partitions_max: int = PARTITIONS_PER_CALL_MAX) -> list[tuple[ReadySet, Partition]]:
         """The candidates for one look; they are held in their ready sets."""
         taken: list[tuple[ReadySet, Partition]] = []
-        most = min(self.partitions, partitions_max)
+        most, messages = min(self.partitions, partitions_max), self.batch
         for ready in self.sets:
-            taken += [(ready, partition) for partition in ready.take(most - len(taken), self.only)]
-            if len(taken) >= most:
+            partitions, found = ready.take(most - len(taken), messages, self.only)
+            taken += [(ready, partition) for partition in partitions]
+            messages -= found
+            if len(taken) >= most or messages <= 0:
                 break
         return taken
 
@@ -352,7 +354,7 @@ class Pop:
         partition.head = max(partition.head, span.head)
         leased = LeasedSpan(ready, partition, span)
         if request.auto_ack:
-            ready.free(partition, more=leased.last_offset + 1 < partition.head)
+            ready.free(partition, more=leased.last_offset + 1 < partition.head, acked=leased.last_offset)
             return
         lease = leases.get(request.lease_id)
         if lease is None:

@@ -64,6 +64,7 @@ class ReadySet:
 
     __slots__ = (
         "_reads",
+        "acked",
         "back",
         "by_partition",
         "changed",
@@ -89,6 +90,7 @@ class ReadySet:
         self.group = group
         self.group_bytes = group.encode()
         self.ready: dict[int, Partition] = {}
+        self.acked: dict[int, int] = {}  # how far some of `ready` are acked, so that their depth is known
         self.held: dict[int, float] = {}  # until when, on the loop's clock
         self.back: dict[int, Partition] = {}  # those of `held` that wait for a time, and for no lease of this server
         self.pauses: dict[int, float] = {}  # of those held elsewhere: the wait before the last look
@@ -105,11 +107,14 @@ class ReadySet:
         self.changed: set[int] = set()
         self._reads = 0
 
-    def offer(self, partition: Partition) -> None:
-        """There may be work in this partition."""
+    def offer(self, partition: Partition, before: int = 0) -> None:
+        """There may be work in this partition; with `before`, where it ended until now, so much at least, because all
+        that nobody has or offers is acked as a rule."""
         if partition.id in self.ready or self.is_held(partition.id):
             return  # in ready: a waiter was woken for it already
         self.ready[partition.id] = partition
+        if before:
+            self.acked[partition.id] = before - 1
         self._wake_one(partition.id)
 
     def is_held(self, partition_id: int) -> bool:
@@ -117,22 +122,32 @@ class ReadySet:
         until = self.held.get(partition_id)
         return until is not None and until > asyncio.get_running_loop().time()
 
-    def take(self, count: int, only: int | None) -> list[Partition]:
-        """Up to `count` partitions, the longest waiting first, or just the one asked for. They are held afterwards."""
+    def take(self, count: int, messages: int, only: int | None) -> tuple[list[Partition], int]:
+        """Up to `count` partitions, the longest waiting first, or just the one asked for; no more than may be needed
+        for so many messages, so that the others are left for the next pop. And how many messages these hold at least,
+        as far as is known. They are held afterwards."""
+        found = 0
         if only is not None:
-            partition = self.ready.pop(only, None)
-            taken = [partition] if partition is not None else []
+            keys = [only] if only in self.ready else []
         else:
-            keys = [key for key, _ in zip(self.ready, range(count), strict=False)]
-            taken = [self.ready.pop(key) for key in keys]
+            keys = []
+            for key, partition in self.ready.items():
+                if len(keys) >= count or found >= messages:
+                    break
+                keys.append(key)
+                found += partition.head - self.acked[key] - 1 if key in self.acked else 1
+        taken = [self.ready.pop(key) for key in keys]
+        for key in keys:
+            self.acked.pop(key, None)
         if taken:
             until = asyncio.get_running_loop().time() + LOOK_TAKES_AT_MOST_S
             for partition in taken:
                 self.held[partition.id] = until
-        return taken
+        return taken, found
 
-    def free(self, partition: Partition, *, more: bool) -> None:
-        """Nobody holds the partition any more; `more` says whether something is left in it."""
+    def free(self, partition: Partition, *, more: bool, acked: int | None = None) -> None:
+        """Nobody holds the partition any more; `more` says whether something is left in it, behind `acked` if that is
+        known."""
         if self._reads:
             self.changed.add(partition.id)
         self.held.pop(partition.id, None)
@@ -141,7 +156,7 @@ class ReadySet:
         if self.delayed:
             self.delayed.pop(partition.id, None)
         if more:
-            self.offer(partition)
+            self.offer(partition, 0 if acked is None else acked + 1)
 
     def look_again(self) -> None:
         """What held partitions back by age has changed: they are ready until somebody has looked."""
@@ -174,6 +189,7 @@ class ReadySet:
         if self._reads:
             self.changed.add(partition_id)
         self.ready.pop(partition_id, None)
+        self.acked.pop(partition_id, None)
         if self.delayed:
             self.delayed.pop(partition_id, None)
         self.held[partition_id] = until
@@ -198,6 +214,7 @@ class ReadySet:
     def forget(self, partition_id: int) -> None:
         """The partition is gone."""
         self.ready.pop(partition_id, None)
+        self.acked.pop(partition_id, None)
         self.held.pop(partition_id, None)
         self.back.pop(partition_id, None)
         self.pauses.pop(partition_id, None)
@@ -215,6 +232,7 @@ class ReadySet:
         """The queue or the group is gone: everyone looks again."""
         self.closed = True
         self.ready.clear()
+        self.acked.clear()
         self.held.clear()
         self.back.clear()
         self.pauses.clear()

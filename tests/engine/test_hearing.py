@@ -366,7 +366,7 @@ async def test_what_is_held_back_is_looked_at_again_when_options_change() -> Non
         await pop(two, auto_ack=True)
         [ready] = partition.queue.groups.values()
         await push(two, "b")
-        ready.take(1, None)
+        ready.take(1, 99, None)[0]
         two.leases.hold(ready, partition, 3600)  # As a delay does it.
         assert partition.id not in ready.ready
         await configure(store, one, "orders", retryLimit=1)

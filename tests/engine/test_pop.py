@@ -443,3 +443,16 @@ async def test_a_poll_ends_when_its_group_is_deleted() -> None:
         engine.forget_group("g")
         assert ids_of(await poll) == []
         assert ids_of(await pop(engine, group="g")) == ["a"], "a first contact again"
+
+
+@in_virtual_time
+async def test_pops_of_one_flush_share_a_backlog() -> None:
+    """The first of them leaves to the others what it has no use for."""
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        for partition in ("p0", "p1", "p2"):
+            await push(engine, *(f"{partition}-{n}" for n in range(11)), partition=partition)
+        for _ in range(3):
+            await ack(engine, await pop(engine, batch=1, partitions=1))
+        pops = await asyncio.gather(*(pop(engine, batch=10, partitions=100) for _ in range(3)))
+        assert [len(ids_of(request)) for request in pops] == [10, 10, 10]

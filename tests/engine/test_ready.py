@@ -32,18 +32,34 @@ async def test_take_returns_the_longest_waiting_first_and_holds_them() -> None:
     ready, parts = ready_set()
     for part in parts:
         ready.offer(part)
-    assert ready.take(2, None) == parts[:2]
+    assert ready.take(2, 99, None)[0] == parts[:2]
     assert [ready.is_held(part.id) for part in parts] == [True, True, False]
-    assert ready.take(5, None) == parts[2:]
-    assert ready.take(5, None) == []
+    assert ready.take(5, 99, None)[0] == parts[2:]
+    assert ready.take(5, 99, None)[0] == []
+
+
+@in_virtual_time
+async def test_take_leaves_what_is_not_needed_to_the_next_pop() -> None:
+    """Where the depth is known. An unknown one may be a single message."""
+    ready, parts = ready_set()
+    for part in parts:
+        part.head = 50
+        ready.free(part, more=True, acked=9)
+    assert ready.take(5, 40, None) == (parts[:1], 40)
+    ready.acked.pop(parts[1].id)
+    assert ready.take(5, 40, None) == (parts[1:], 41)
+    assert ready.acked == {}
+    ready.free(parts[0], more=True, acked=9)
+    ready.free(parts[0], more=False)
+    assert ready.take(5, 40, None)[1] == 40
 
 
 @in_virtual_time
 async def test_take_of_one_named_partition() -> None:
     ready, parts = ready_set()
     ready.offer(parts[0])
-    assert ready.take(9, 2) == []
-    assert ready.take(9, 1) == parts[:1]
+    assert ready.take(9, 99, 2)[0] == []
+    assert ready.take(9, 99, 1)[0] == parts[:1]
     assert not ready.ready
 
 
@@ -75,7 +91,7 @@ async def test_who_wants_that_very_partition_is_woken_before_the_others() -> Non
 async def test_an_offer_of_a_held_partition_is_nothing_until_it_is_free() -> None:
     ready, parts = ready_set()
     ready.offer(parts[0])
-    ready.take(1, None)
+    ready.take(1, 99, None)[0]
     waiter = Waiter([ready], None)
     ready.offer(parts[0])
     assert woken(waiter) == [None]
@@ -88,7 +104,7 @@ async def test_an_offer_of_a_held_partition_is_nothing_until_it_is_free() -> Non
 async def test_freed_with_nothing_left_is_neither_ready_nor_held() -> None:
     ready, parts = ready_set()
     ready.offer(parts[0])
-    ready.take(1, None)
+    ready.take(1, 99, None)[0]
     ready.free(parts[0], more=False)
     assert (ready.ready, ready.held) == ({}, {})
 
@@ -99,7 +115,7 @@ async def test_a_hold_is_not_believed_after_its_end() -> None:
     loop = asyncio.get_running_loop()
     ready.hold(1, loop.time() + 5)
     ready.offer(parts[1])
-    ready.take(1, None)
+    ready.take(1, 99, None)[0]
     await asyncio.sleep(5)
     assert not ready.is_held(1)
     ready.offer(parts[0])
@@ -113,7 +129,7 @@ async def test_a_hold_takes_the_partition_out_of_the_ready_ones() -> None:
     ready, parts = ready_set()
     ready.offer(parts[0])
     ready.hold(1, FAR)
-    assert ready.take(1, None) == []
+    assert ready.take(1, 99, None)[0] == []
 
 
 @in_virtual_time
