@@ -137,6 +137,18 @@ class ConsentNeeded(QueenError):
     code = "consent_needed"
 
 
+class ResumeRefused(QueenError):
+    """A state file tells of another run, or of files that are no longer what they were. Nothing was sent."""
+
+    code = "resume_refused"
+
+
+class ResumeNotWritten(QueenError):
+    """A state file could not be stored, as on a full disk. What was there before is as it was."""
+
+    code = "resume_not_written"
+
+
 class ServerFailed(ServerUnreachable):
     """The server was reached and failed on its own side (a 5xx that names no other cause). Repeating may help."""
 

@@ -147,6 +147,8 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "comparison_refused",
         "consent_needed",
         "not_queen",
+        "resume_refused",
+        "resume_not_written",
     }
     assert set(sent) - set(table) == inside | {"duplicate_transaction", "transaction_refused"}
 

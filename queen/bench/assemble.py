@@ -75,7 +75,8 @@ def assemble(account: Account) -> Result:
         faults=faults,
     )
     outcomes = slo.check_all(account.objectives, facts)
-    verdict = judge(facts, outcomes, _conduct(account, totals), slos=account.objectives, seconds=seconds)
+    conduct = _conduct(account, totals)
+    verdict = judge(facts, outcomes, conduct, slos=account.objectives, seconds=seconds)
     return Result(
         queen_version=__version__,
         started_at=account.started_at,
@@ -107,6 +108,7 @@ def assemble(account: Account) -> Result:
         slos=outcomes,
         verdict=verdict,
         notes=_notes(account),
+        conditions=conduct.conditions(),
     )
 
 

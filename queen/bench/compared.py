@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from queen.bench import percentiles
 from queen.bench.result import Result, Series
 from queen.measure.compare import Floats, Goodness, percentile_of, ratio_of_sums
 from queen.measure.histogram import LatencyHistogram
@@ -85,16 +86,10 @@ def _latency(result: Result, metric: Metric) -> float | None:
     held = result.latency.get(metric.source)
     if held is None:
         return None
-    needed = samples_needed(metric.percent)
-    if held.count < needed:
-        raise NotComparable(f"n/a (needs {needed:,})")
+    if not percentiles.comparable(metric.percent, held.count):
+        raise NotComparable(f"n/a (needs {percentiles.needed_to_compare(metric.percent):,})")
     found: float | None = getattr(held, metric.name.removeprefix(f"{metric.source}_"))
     return found
-
-
-def samples_needed(percent: float) -> int:
-    """The samples without which a percentile is not compared: 100/(1-p)."""
-    return round(100 / (1 - percent / 100))
 
 
 def _cost(result: Result, metric: Metric) -> float | None:

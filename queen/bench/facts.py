@@ -36,13 +36,19 @@ class Facts:
     faults: list[FaultReport] = field(default_factory=list)
 
 
+def _histograms(result: Result) -> dict[str, str]:
+    """Those of the generator, and the server's own."""
+    insert = result.server.insert_histogram if result.server else None
+    return ({} if insert is None else {"insert": insert}) | result.histograms
+
+
 def of_result(result: Result) -> Facts:
     """The facts of a saved run. Raises ValueError for a histogram that is none."""
     decode = LatencyHistogram.decode
     measured = [place for place, phase in enumerate(result.series.phase) if phase == "measure"]
     seconds = result.series.second
     return Facts(
-        latency={name: decode(text) for name, text in result.histograms.items()},
+        latency={name: decode(text) for name, text in _histograms(result).items()},
         slices={name: [(text and decode(text)) or None for text in texts] for name, texts in result.slices.items()},
         slice_s=result.slice_s,
         insert=result.server.insert if result.server else None,

@@ -79,6 +79,13 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True):
                 return value >= self.limit
         return value == self.limit
 
+    def margin(self, value: float) -> float | None:
+        """How far within the limit, as a share of it: 0.1 is a tenth to spare, -0.1 a tenth too far. None for 0."""
+        if not self.limit:
+            return None
+        spare = (self.limit - value) if self.wants_low else (value - self.limit)
+        return (-abs(spare) if self.op == "==" else spare) / self.limit
+
     @property
     def unit(self) -> str:
         """ms, per_s, share, bytes, us, s or count."""

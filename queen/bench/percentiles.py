@@ -21,9 +21,14 @@ def showable(percent: float, count: int) -> bool:
     return count >= needed(percent)
 
 
+def needed_to_compare(percent: float) -> int:
+    """Samples without which it is not compared with that of another run: 100 beyond it, 10,000 for p99."""
+    return 10 * needed(percent)
+
+
 def comparable(percent: float, count: int) -> bool:
-    """May it be compared with that of another run? Ten times as many samples."""
-    return count >= 10 * needed(percent)
+    """May it be compared with that of another run?"""
+    return count >= needed_to_compare(percent)
 
 
 def at(histogram: LatencyHistogram, percent: float) -> float | None:

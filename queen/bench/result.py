@@ -140,6 +140,8 @@ class ServerSide(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_flush: dict[str, float | None]
     durability: str | None
     mode: str | None
+    insert_histogram: str | None = None
+    """What `insert` was taken from, encoded."""
 
 
 class PostgresSide(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +180,9 @@ class SloOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """One of those that are always on."""
     reason: str | None = None
     windows_missed: int | None = None
+    margin: float | None = None
+    """How far within its limit the value is, as a share of that limit; below 0: missed. Null without a value, and for
+    a limit of 0."""
 
 
 class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +200,20 @@ class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
     later_p99_ms: float | None
     affected: dict[str, int]
     notes: list[str]
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run was held, beside its null run: what decides whether it answers the question when it is judged
+    again."""
+
+    steady: bool
+    environment: list[str]
+    """What changed under way, or disturbed the run."""
+    cpu_share_max: float | None
+    """Of one core: the busiest worker over the measured time."""
+    overflow: int
+    """Messages that had to wait for the bound of what is in flight."""
+    server_full: bool
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +267,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Where consumers came after the producers: how long they took until nothing was left."""
     drain_per_s: float | None = None
     """Messages a second in that time, of one group."""
+    conditions: Conditions | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,7 @@ def _outcome(slo: Slo, value: float | None, reason: str | None, missed: int | No
         always=slo.always,
         reason=reason,
         windows_missed=missed,
+        margin=None if value is None else slo.margin(value),
     )
 
 
@@ -119,6 +120,8 @@ def _of_percentiles(slo: Slo, known: Percentiles) -> Measured:
     value: float | None = getattr(known, slo.metric.replace(".", "_"))
     if slo.metric in _ENOUGH_ANYHOW or value is not None:
         return value, "not measured"
+    if percentiles.showable(slo.percent or 0, known.count):
+        return None, "not known: the runs were merged, and their histograms were not kept"
     return None, _too_few(slo, known.count)
 
 

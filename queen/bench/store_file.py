@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +29,8 @@ def write(result: Result | Campaign, path: Path) -> None:
     write_text(encode(result), path)
 
 
-def encode(result: Result | Campaign) -> str:
-    """The text of a result file."""
+def encode(result: Result | Campaign | Sequence[Result | Campaign]) -> str:
+    """The text of a result file; several become a list, which is for other programs and no result file."""
     return msgspec.json.format(msgspec.json.encode(result), indent=1).decode() + "\n"
 
 

@@ -17,10 +17,10 @@ _COLUMNS: Final = ("response", "service", "e2e", "insert")
 
 
 def text(result: Result | Campaign) -> str:
-    """Lines without an end of line at the last. What does not fit is said to be left out."""
+    """Lines without an end of line at the last. What does not fit is said to be left out; the verdict is never cut."""
     lines = list(_campaign(result) if isinstance(result, Campaign) else _run(result))
     kept = lines if len(lines) <= LINES_MAX else [*lines[: LINES_MAX - 2], "… (result.json has all)", lines[-1]]
-    return "\n".join(_cut(line) for line in kept)
+    return "\n".join([*(_cut(line) for line in kept[:-1]), kept[-1]])
 
 
 def _cut(line: str) -> str:
@@ -119,8 +119,10 @@ def _objectives(slos: list[SloOutcome]) -> Iterator[str]:
     ordered = sorted(slos, key=lambda one: (one.held, one.always))
     for slo in ordered[:_SLOS_MAX]:
         why = f"  ({slo.reason})" if slo.reason else ""
+        spare = words.margin(slo.margin)
         windows = f"  {slo.windows_missed} windows missed" if slo.windows_missed else ""
-        yield f"  {'held  ' if slo.held else 'MISSED'}   {slo.text:<36} {slo.value_text}{windows}{why}"
+        word = "held  " if slo.held else "MISSED"
+        yield f"  {word}   {slo.text:<36} {slo.value_text:<14}{spare:>8}{windows}{why}".rstrip()
     if len(ordered) > _SLOS_MAX:
         rest = ordered[_SLOS_MAX:]
         yield f"  … and {len(rest)} more, {sum(not slo.held for slo in rest)} of them missed"

@@ -13,7 +13,7 @@ from typing import Final
 from queen.bench import percentiles
 from queen.bench.facts import Facts
 from queen.bench.objective import Slo
-from queen.bench.result import LedgerReport, NullRun, SloOutcome, Verdict, Word
+from queen.bench.result import Conditions, LedgerReport, NullRun, SloOutcome, Verdict, Word
 from queen.bench.slo import TOO_FEW
 
 EXIT_CODES: Final[dict[Word, int]] = {"pass": 0, "fail": 1, "invalid": 5, "wrong": 6, "partial": 130}
@@ -21,6 +21,8 @@ LAG_MS_DEFAULT: Final = 5.0
 CPU_SHARE_MAX: Final = 0.8
 _NEVER: Final = ("lost", "corrupt", "ghost", "reordered")
 _SHOWN_MAX: Final = 3
+VALIDITY: Final = ("generator-limited: ", "not steady: ", "environment: ")
+"""How the reasons begin for which a run does not answer the question, whatever its objectives are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,18 @@ class Conduct:
     """The server's own bound of requests in flight was reached."""
     partial: bool = False
     """The run was cut short."""
+    doubts: Sequence[str] = ()
+    """Reasons of an earlier verdict against the run that are kept as they are."""
+
+    def conditions(self) -> Conditions:
+        """As the record keeps it, from which `rejudge` makes it again."""
+        return Conditions(
+            steady=self.steady,
+            environment=list(self.environment),
+            cpu_share_max=self.cpu_share_max,
+            overflow=self.overflow,
+            server_full=self.server_full,
+        )
 
 
 def judge(
@@ -82,7 +96,7 @@ def validity(facts: Facts, conduct: Conduct, slos: Sequence[Slo] = ()) -> list[s
     if not conduct.steady:
         reasons.append("not steady: the warm-up did not settle")
     reasons += [f"environment: {change}" for change in conduct.environment]
-    return reasons
+    return reasons + [doubt for doubt in conduct.doubts if doubt not in reasons]
 
 
 def server_limited(facts: Facts, conduct: Conduct, slos: Sequence[Slo] = ()) -> list[str]:

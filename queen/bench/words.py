@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from queen.bench import percentiles
 from queen.bench.result import Percentiles, Result
 from queen.units import format_bytes
 
@@ -54,9 +55,11 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{number(value * 100)} %"
 
 
-def samples_needed(percent: float) -> int:
-    """How many samples a percentile needs to be shown: 10 / (1 - p)."""
-    return round(10 / (1 - percent / 100))
+def margin(value: float | None) -> str:
+    """What is to spare of an objective's limit, with its sign; nothing where there is no such share."""
+    if value is None:
+        return ""
+    return f"{value * 100:+,.0f} %" if abs(value) >= 0.1 or not value else f"{value * 100:+.1f} %"
 
 
 def percentile(of: Percentiles | None, name: str, percent: float) -> str:
@@ -64,8 +67,7 @@ def percentile(of: Percentiles | None, name: str, percent: float) -> str:
     value = getattr(of, name) if of is not None else None
     if value is not None or of is None:
         return number(value)
-    needed = samples_needed(percent)
-    return f"{NOTHING} (needs {needed:,})" if of.count < needed else NOTHING
+    return NOTHING if percentiles.showable(percent, of.count) else f"{NOTHING} (needs {percentiles.needed(percent):,})"
 
 
 def has_headline(result: Result) -> bool:

@@ -41,6 +41,7 @@ _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.ResultFileError, USAGE),
     (errors.ResultsDiffer, REFUSED),
     (errors.ComparisonRefused, REFUSED),
+    (errors.ResumeRefused, REFUSED),
     (errors.StoreUnavailable, UNREACHABLE),
     (errors.ServerUnreachable, UNREACHABLE),
     (errors.Overloaded, UNREACHABLE),

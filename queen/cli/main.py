@@ -16,6 +16,7 @@ from queen import __version__
 from queen.cli import config, console, db
 from queen.cli.bench.app import app as bench_app
 from queen.cli.consume import consume
+from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
 from queen.cli.version import version
@@ -49,8 +50,8 @@ def queen(
 
 
 app.command()(serve)
-app.command()(produce)
-app.command()(consume)
+app.command(cls=PanelCommand)(produce)
+app.command(cls=PanelCommand)(consume)
 app.add_typer(bench_app, name="bench")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")

@@ -11,10 +11,11 @@ It speaks the public HTTP API only and knows nothing of the server's inside.
 from __future__ import annotations
 
 from queen.client.client import Client
-from queen.client.messages import Acked, LeasedBatch, Message, NewMessage, Pushed
+from queen.client.messages import Ack, Acked, LeasedBatch, Message, NewMessage, Pushed
 from queen.client.retry import RetryPolicy
 
 __all__ = [
+    "Ack",
     "Acked",
     "Client",
     "LeasedBatch",

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from queen.client import messages as codec
-from queen.client.messages import Acked, LeasedBatch, Message, NewMessage, Pushed
+from queen.client.messages import Ack, Acked, LeasedBatch, Message, NewMessage, Pushed
 from queen.client.retry import RetryPolicy
 from queen.client.transport import Answer, Transport
 from queen.errors import ServerUnreachable
@@ -88,9 +88,11 @@ class Client:
         wait_ms: int = 30_000,
         lease_seconds: int | None = None,
         subscription_mode: str | None = None,
+        auto_ack: bool = False,
     ) -> LeasedBatch:
         """Lease up to `batch` messages of up to `partitions` partitions (0: any number). With `wait`, the server waits
-        up to `wait_ms` for something to come. The batch is empty when nothing was there."""
+        up to `wait_ms` for something to come. The batch is empty when nothing was there. With `auto_ack` the messages
+        are acked at delivery, without a lease: a lost answer is a lost batch."""
         path = f"/api/v1/pop/queue/{_segment(queue)}"
         if partition is not None:
             path += f"/partition/{_segment(partition)}"
@@ -101,6 +103,7 @@ class Client:
             wait_ms if wait else None,
             lease_seconds,
             subscription_mode,
+            auto_ack=auto_ack,
         )
         timeout_s = max(self._timeout_s, wait_ms / 1000 + _POP_GRACE_S) if wait else self._timeout_s
         answer = await self._transport.request("GET", path, params=params, timeout_s=timeout_s)
@@ -114,12 +117,15 @@ class Client:
         error: str | None = None,
     ) -> list[Acked]:
         """Settle messages of one consumer group as `completed`, `failed`, `retry` (give back) or `dlq`."""
-        if not messages:
+        return await self.settle([Ack(message, status, error) for message in messages])
+
+    async def settle(self, acks: Sequence[Ack]) -> list[Acked]:
+        """Settle messages of one consumer group, each as its `Ack` says, in one request."""
+        if not acks:
             return []
-        body = codec.encode_ack(messages, status, error)
-        answer = await self._transport.request("POST", "/api/v1/ack/batch", body=body)
+        answer = await self._transport.request("POST", "/api/v1/ack/batch", body=codec.encode_ack(acks))
         with _queens_answer(self.url):
-            return codec.decode_acked(answer.body, len(messages))
+            return codec.decode_acked(answer.body, len(acks))
 
     async def extend(self, lease_id: str, seconds: int = 60) -> dict[str, Any]:
         """Move the end of a lease to at least `seconds` from now. `renewed` of the answer is 0 when it was lost."""
@@ -171,6 +177,8 @@ def _pop_params(
     wait_ms: int | None,
     lease_seconds: int | None,
     subscription_mode: str | None,
+    *,
+    auto_ack: bool,
 ) -> dict[str, str]:
     params = {"batch": str(batch), "partitions": str(partitions)}
     if wait_ms is not None:
@@ -181,4 +189,6 @@ def _pop_params(
         params["leaseSeconds"] = str(lease_seconds)
     if subscription_mode is not None:
         params["subscriptionMode"] = subscription_mode
+    if auto_ack:
+        params["autoAck"] = "true"
     return params

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -55,6 +55,14 @@ class Message(Struct, rename="camel"):
     def payload(self) -> Any:
         """The payload decoded."""
         return msgspec.json.decode(self.data)
+
+
+class Ack(NamedTuple):
+    """What is to become of one delivered message: `completed`, `failed`, `retry` (give back) or `dlq`."""
+
+    message: Message
+    status: str = "completed"
+    error: str | None = None
 
 
 class Acked(Struct, rename="camel"):
@@ -114,11 +122,11 @@ def decode_pop(body: bytes) -> LeasedBatch:
     )
 
 
-def encode_ack(messages: Sequence[Message], status: str, error: str | None) -> bytes:
+def encode_ack(acks: Sequence[Ack]) -> bytes:
     """The body of an ack of many messages of one group."""
-    group = messages[0].consumer_group
+    group = acks[0].message.consumer_group
     body: dict[str, object] = {} if group in ("", QUEUE_MODE) else {"consumerGroup": group}
-    body["acknowledgments"] = [_ack_item(message, status, error) for message in messages]
+    body["acknowledgments"] = [_ack_item(*ack) for ack in acks]
     return msgspec.json.encode(body)
 
 

@@ -78,17 +78,27 @@ class LatencyHistogram:
 
     def mean_ms(self) -> float | None:
         """The average, exact to the width of the cells; None when nothing was recorded."""
-        return float(self._counts.get_mean_value()) / 1000 if self.count else None
+        if not self.count:
+            return None
+        lowest, widths, counts = self._in_use()
+        return float(((lowest + (widths >> 1)) * counts).sum()) / self.count / 1000
 
     def max_ms(self) -> float | None:
         return float(self._counts.get_max_value()) / 1000 if self.count else None
 
     def cells(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """What was recorded, as (value in µs, how often), ascending: the highest value of each cell in use."""
+        lowest, widths, counts = self._in_use()
+        return lowest + widths - 1, counts
+
+    def _in_use(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Of each cell in use, ascending: its lowest value, how many values it takes, and its count."""
         import numpy as np
 
         counts = np.frombuffer(self._counts.counts, dtype=np.uint64).astype(np.int64)
         places = np.flatnonzero(counts)
-        values = [self._counts.get_value_from_index(int(place)) for place in places]
-        highest = [self._counts.get_highest_equivalent_value(int(value)) for value in values]
-        return np.array(highest, dtype=np.int64), counts[places]
+        half = self._counts.sub_bucket_half_count
+        # The first cells take one value each; further on, each `half` cells are twice as wide as those before them.
+        buckets = np.maximum((places >> self._counts.sub_bucket_half_count_magnitude) - 1, 0)
+        lowest = (places - buckets * half) << buckets
+        return lowest, np.left_shift(1, buckets), counts[places]

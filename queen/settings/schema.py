@@ -12,8 +12,19 @@ from typing import Final
 
 from queen.settings.fields import Field, fields_of, setting
 
-RESERVED_VARIABLES: Final = ("QUEEN_CONFIG", "QUEEN_URL")
-"""Environment names that start like settings but are none: the file of `--config`, the server of client commands."""
+RESERVED_VARIABLES: Final = (
+    "QUEEN_CONFIG",
+    "QUEEN_URL",
+    "QUEEN_QUEUE",
+    "QUEEN_PARTITION",
+    "QUEEN_GROUP",
+    "QUEEN_MESSAGE_ID",
+    "QUEEN_TRANSACTION_ID",
+    "QUEEN_ATTEMPT",
+    "QUEEN_MESSAGES",
+)
+"""Environment names that start like settings but are none: the file of `--config`, the server of client commands, and
+what `queen consume --exec` tells its command, which may well be `queen produce`."""
 
 _KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
 _DAY_MS = 86_400_000

@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from queen.bench import slo
+from queen.bench import rejudge, slo
 from queen.bench.facts import of_result
-from queen.bench.result import Request, Result, Series, Verdict
+from queen.bench.result import Conditions, Request, Result, Series, Verdict
+from queen.bench.verdict import Conduct
 from queen.bench.workload import Workload
+from queen.errors import ResultFileError
 from tests.bench.test_slo import histogram, ledger
+from tests.support import bench_results
 
 
 def result() -> Result:
@@ -83,3 +86,55 @@ def test_a_saved_run_can_be_judged_again(text: str, held: bool, value: float | N
     found = slo.check(slo.parse(text, facts.target), facts)
     assert found.held == held
     assert found.value == (None if value is None else pytest.approx(value, rel=0.01))
+
+
+def test_judging_again_by_the_same_objectives_says_the_same() -> None:
+    saved = bench_results.passed()
+    judged = rejudge.again(saved)
+    assert judged.verdict.word == "pass"
+    assert {one.text for one in judged.slos} == {one.text for one in saved.slos}
+    assert judged.verdict.line.startswith("PASS 10,000 msg/s for 30 s")
+    assert msgspec.structs.replace(judged, slos=saved.slos, verdict=saved.verdict) == saved
+
+
+@pytest.mark.parametrize("name", ["wrong", "invalid", "partial"])
+def test_other_objectives_make_no_run_better_than_it_was(name: str) -> None:
+    saved = getattr(bench_results, name)()
+    judged = rejudge.by(saved, ["backlog<1M"])
+    assert judged.verdict.word == saved.verdict.word
+    assert judged.notes[-1] == "judged again by backlog<1M"
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({}, "pass"),
+        ({"steady": False}, "not steady"),
+        ({"environment": ["the clock was set"]}, "environment: the clock was set"),
+        ({"cpu_share_max": 0.95}, "a worker used 95% of a core"),
+        ({"overflow": 7}, "7 messages waited"),
+    ],
+)
+def test_how_the_run_was_held_is_kept_with_it(changes: dict[str, object], word: str) -> None:
+    held = msgspec.structs.replace(Conduct(cpu_share_max=0.3).conditions(), **changes)
+    saved = msgspec.json.decode(
+        msgspec.json.encode(msgspec.structs.replace(bench_results.passed(), conditions=held)), type=Result
+    )
+    verdict = rejudge.again(saved).verdict
+    assert (verdict.word == "pass") == (not changes)
+    assert not changes or any(word in reason for reason in verdict.reasons)
+
+
+def test_what_a_verdict_without_conditions_had_against_the_run_stays() -> None:
+    told = ["not steady: the warm-up did not settle", "p99(e2e)<9s: too few samples: p99 needs 1,000, there are 9"]
+    verdict = Verdict(word="invalid", exit_code=5, line="", reasons=told)
+    judged = rejudge.again(msgspec.structs.replace(bench_results.passed(), verdict=verdict))
+    assert judged.verdict.reasons == told[:1]
+    conditions = Conditions(steady=True, environment=[], cpu_share_max=0.1, overflow=0, server_full=False)
+    held = msgspec.structs.replace(bench_results.passed(), verdict=verdict, conditions=conditions)
+    assert rejudge.again(held).verdict.word == "pass"
+
+
+def test_a_damaged_histogram_is_an_error_of_the_file() -> None:
+    with pytest.raises(ResultFileError, match="damaged"):
+        rejudge.again(msgspec.structs.replace(result(), histograms={"e2e": "nonsense"}))

@@ -30,7 +30,9 @@ class Bench:
     """A run with a fake crew of these traits."""
 
     def __init__(self, *, ask: dict[str, Any] | None = None, shape: dict[str, Any] | None = None, **traits: Any):
-        asked = {"mode": "target", "slos": (), "seed": 1, "command": "queen bench", "workers": 1} | (ask or {})
+        asked: dict[str, Any] = {"mode": "target", "slos": (), "seed": 1, "command": "queen bench", "workers": 1} | (
+            ask or {}
+        )
         self.ask = Ask(workload=Workload(**(SHAPE | (shape or {}))), **asked)
         self.traits, self.stop = traits, asyncio.Event()
         self.crews: list[FakeCrew] = []

@@ -80,3 +80,35 @@ def test_a_narrow_window_does_not_scroll_sideways(browser: Browser, tmp_path: Pa
         page.eval_on_selector_all("details", "all => all.forEach(one => one.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert page.locator(".narrow svg").count() == 0 or page.locator(".narrow svg").first.is_visible()
+
+
+_OUTSIDE = """all => all.flatMap(svg => {
+    const frame = svg.getBoundingClientRect();
+    if (!frame.width) return [];
+    return [...svg.querySelectorAll("text")].filter(one => {
+        const box = one.getBoundingClientRect();
+        return box.left < frame.left - 1 || box.right > frame.right + 1;
+    }).map(one => one.textContent);
+})"""
+"""The texts of all visible charts that stick out of their chart."""
+
+
+@pytest.mark.parametrize("width", [360, 1000])
+def test_no_text_of_a_chart_is_cut_off(browser: Browser, tmp_path: Path, width: int) -> None:
+    for result in (bench_results.chaos(), bench_results.campaign("ab"), bench_results.campaign("sweep")):
+        with opened(browser, report.render(result), tmp_path, viewport={"width": width, "height": 800}) as page:
+            assert page.eval_on_selector_all("figure svg", _OUTSIDE) == []
+
+
+def test_the_word_and_the_value_of_an_objective_are_in_sight_in_a_narrow_window(
+    browser: Browser, tmp_path: Path
+) -> None:
+    html = report.render(bench_results.failed())
+    with opened(browser, html, tmp_path, viewport={"width": 360, "height": 740}) as page:
+        row = page.locator("tr", has_text="p99(e2e)<50ms").first
+        assert row.locator("td").nth(0).inner_text() == "MISSED"
+        value = row.locator("td").nth(2)
+        box = value.bounding_box()
+        assert value.inner_text() == "73.4 ms"
+        assert box is not None
+        assert box["x"] + box["width"] <= 360

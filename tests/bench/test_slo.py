@@ -240,3 +240,28 @@ def test_all_of_them() -> None:
     found = slo.check_all(slo.with_always(asked, 1000), facts)
     assert [one.text for one in found if not one.held] == ["lost==0"]
     assert [one.always for one in found] == [True] * 5 + [False]
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "margin"),
+    [
+        ("backlog<200", {"backlog_max": 50}, 0.75),
+        ("backlog<200", {"backlog_max": 300}, -0.5),
+        ("backlog<200", {}, None),
+        ("rate(delivered)>=0.5*target", {"delivered": 600}, 0.2),
+        ("rate(delivered)>=0.5*target", {"delivered": 400}, -0.2),
+        ("backlog==200", {"backlog_max": 150}, -0.25),
+        ("lost==0", {"ledger": ledger(lost=3)}, None),
+    ],
+)
+def test_the_margin_is_a_share_of_the_limit_and_below_zero_when_missed(
+    text: str, facts: dict[str, Any], margin: float | None
+) -> None:
+    found = outcome(text, **facts)
+    assert found.margin == (None if margin is None else pytest.approx(margin))
+    assert margin is None or found.held == (margin >= 0)
+
+
+def test_the_margin_of_windows_is_that_of_the_worst() -> None:
+    found = outcome("backlog<200 for 1s", series={"backlog": [50, 150, 100]})
+    assert found.margin == pytest.approx(0.25)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from queen.cli.main import run
 from queen.cli.traffic.csv_records import CsvRecords
 from tests.support.command import Done, queen_command
 from tests.support.fake_queen import FakeQueen, fake_queen
@@ -132,3 +133,18 @@ def test_options_that_contradict_each_other_are_refused(queen: FakeQueen, tmp_pa
     done = produce(queen, tmp_path, *args)
     assert done.code == 2
     assert queen.seen == []
+
+
+def test_the_help_page_groups_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["produce", "--help"]) == 0
+    page = capsys.readouterr().out
+    heads = [line for line in page.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert heads == [
+        "Messages from files:",
+        "Messages that are made:",
+        "Partitions:",
+        "Pace and end:",
+        "Options:",
+    ]
+    assert page.index("Pace and end:") < page.index("\n  --open-loop") < page.index("\nOptions:\n")
+    assert page.count("queen produce --queue") == 2

@@ -13,12 +13,13 @@ import pytest
 from msgspec import Raw
 
 from queen.cli.traffic.budget import Budget
-from queen.cli.traffic.generated import generated, payloads
+from queen.cli.traffic.generated import Recipe, generated, payloads
 from queen.cli.traffic.inbox import BATCH_BYTES_MAX, Inbox
 from queen.cli.traffic.lines import read_lines
 from queen.cli.traffic.pacer import Pacer
 from queen.cli.traffic.producer import Pace, Producer
 from queen.cli.traffic.source import Chunk
+from queen.cli.traffic.spread import SizeRange
 from queen.cli.traffic.stop import Stop, signals
 from queen.cli.traffic.tally import Tally
 from queen.client import Client, NewMessage, Pushed
@@ -84,20 +85,20 @@ def test_without_a_rate_everything_may_go() -> None:
 
 @pytest.mark.parametrize("size", [24, 64, 256, 5_000, 100_000])
 def test_generated_payloads_have_their_size_and_differ(size: int) -> None:
-    made = [payloads(size)(number) for number in (0, 1, 999_999)]
+    made = [payloads(SizeRange(size, size))(number) for number in (0, 1, 999_999)]
     assert {len(text) for text in made} == {size}
     assert [json.loads(text)["n"] for text in made] == [0, 1, 999_999]
     assert len({json.loads(text)["pad"] for text in made}) == 3
 
 
 def test_a_payload_smaller_than_its_number_is_as_small_as_can_be() -> None:
-    assert payloads(1)(12) == b'{"n":12,"pad":""}'
+    assert payloads(SizeRange(1, 1))(12) == b'{"n":12,"pad":""}'
 
 
 @pytest.mark.parametrize("size", [1, 256, 100_000, 5_000_000])
 def test_little_is_generated_ahead_of_need(size: int) -> None:
     async def numbers_and_bytes() -> tuple[list[int], int]:
-        chunks = [chunk async for _, chunk in _first(generated("q", 3, size), 3)]
+        chunks = [chunk async for _, chunk in _first(generated(Recipe("q", 3, SizeRange(size, size))), 3)]
         made = [bytes(entry[0].payload) for chunk in chunks for _, entry in chunk]
         return [json.loads(text)["n"] for text in made], max(sum(e[1] for _, e in chunk) for chunk in chunks)
 

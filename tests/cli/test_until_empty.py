@@ -10,9 +10,10 @@ import pytest
 from msgspec import Raw
 
 from queen.cli.traffic.consumer import Consumer, Intake
+from queen.cli.traffic.settler import Settler
 from queen.cli.traffic.stop import Stop
 from queen.cli.traffic.tally import Tally
-from queen.client import Client, LeasedBatch, Message
+from queen.client import Ack, Client, LeasedBatch, Message
 from queen.client.messages import EMPTY, Acked
 
 MESSAGES = 6
@@ -40,7 +41,7 @@ class OnePartition:
         message = Message("m", str(self.left[0]), "p", Raw(b"1"))
         return LeasedBatch("lease", [message], [b"1"])
 
-    async def ack(self, messages: Sequence[Message]) -> list[Acked]:
+    async def settle(self, acks: Sequence[Ack]) -> list[Acked]:
         # Time for another worker to ask while the lease lasts.
         for _ in range(20):
             await asyncio.sleep(0)
@@ -49,7 +50,7 @@ class OnePartition:
         self._ended.set()
         for _ in range(self._turns):
             await asyncio.sleep(0)
-        return [Acked(True) for _ in messages]
+        return [Acked(True) for _ in acks]
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -57,11 +58,12 @@ def test_a_late_nothing_does_not_end_the_run(turns: int) -> None:
     async def run() -> tuple[str | None, list[int], int]:
         server, stop, tally = OnePartition(turns), Stop(), Tally("pop", "ack")
 
-        async def write(_: bytes) -> None:
-            pass
+        async def handle(batch: LeasedBatch) -> int:
+            await Settler(cast(Client, server), tally).settle([Ack(message) for message in batch.messages])
+            return len(batch.messages)
 
         intake = Intake("q", batch=1, concurrency=2, until_empty=True)
-        await asyncio.wait_for(Consumer(cast(Client, server), intake, write, tally, stop).run(), 60)
+        await asyncio.wait_for(Consumer(cast(Client, server), intake, handle, tally, stop).run(), 60)
         return stop.reason, server.left, tally.counts["acked"]
 
     assert asyncio.run(run()) == ("empty", [], MESSAGES)

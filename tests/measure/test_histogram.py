@@ -67,3 +67,14 @@ def test_the_cells_hold_what_was_recorded() -> None:
     values, counts = in_bulk([3, 3, 10, 5_000, 5_001, LONGEST_US]).cells()
     assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {3: 2, 10: 1, 5_003: 2, 3_600_809_983: 1}
     assert in_bulk([]).cells()[0].size == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.one_of(st.integers(1, 10_000), st.integers(1, LONGEST_US), st.sampled_from(BORDERS)), min_size=1))
+def test_cells_and_mean_are_those_of_the_library(values: list[int]) -> None:
+    histogram = in_bulk(values)
+    library = histogram._counts
+    cells, counts = histogram.cells()
+    highest = sorted(library.get_highest_equivalent_value(min(max(value, 1), LONGEST_US)) for value in values)
+    assert np.repeat(cells, counts).tolist() == highest
+    assert histogram.mean_ms() == pytest.approx(library.get_mean_value() / 1000)

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from queen.bench import objective
+from queen.bench.compare import compare
 from queen.bench.result import (
     Anomaly,
     Campaign,
@@ -31,6 +33,7 @@ from queen.bench.result import (
 )
 from queen.bench.workload import Workload
 from queen.measure.histogram import LatencyHistogram
+from tests.support import bench_runs
 
 WARMUP_S, MEASURE_S, DRAIN_S = 15, 30, 3
 _SCALE_MS = {
@@ -175,7 +178,14 @@ def outcomes(held: bool = True) -> list[SloOutcome]:
         ("reordered==0", 0.0, "0", True, True),
     ]
     return [
-        SloOutcome(text=text, value=value, value_text=shown, held=ok, always=always)
+        SloOutcome(
+            text=text,
+            value=value,
+            value_text=shown,
+            held=ok,
+            always=always,
+            margin=objective.parse(text, 10_000).margin(value),
+        )
         for text, value, shown, ok, always in rows
     ]
 
@@ -271,8 +281,10 @@ def null_run(rate: float = 10_000, ok: bool = True) -> NullRun:
 
 
 def server_side() -> ServerSide:
+    insert = latencies("insert", 30_000)
     return ServerSide(
-        insert=percentiles(latencies("insert", 30_000)),
+        insert=percentiles(insert),
+        insert_histogram=insert.encode(),
         cpu_s=21.6,
         rss_bytes_max=93 << 20,
         counters={"pushes": 30_000.0, "pops": 9_500.0},
@@ -434,23 +446,22 @@ def campaign(kind: str = "search") -> Campaign:
         steps=steps,
         runs=[passed(7, 20_000), passed(8, 14_000)] if kind == "search" else [],
         comparison=comparison() if kind == "ab" else None,
-        verdict=Verdict(word="pass", exit_code=0, line="PASS 20,000 msg/s holds, confirmed", reasons=[]),
+        verdict=ab_verdict() if kind == "ab" else held_verdict(),
         notes=[],
     )
 
 
+def held_verdict() -> Verdict:
+    return Verdict(word="pass", exit_code=0, line="PASS 20,000 msg/s holds, confirmed", reasons=[])
+
+
+def ab_verdict() -> Verdict:
+    return Verdict(word="fail", exit_code=1, line=f"FAIL {comparison()['line']}", reasons=[])
+
+
 def comparison() -> dict[str, Any]:
-    """As `queen.bench.compare` puts it into a campaign: ratios B/A with intervals of 95 %."""
-    rows = [
-        ("response_p99", "worse", 1.10, 1.05, 1.16, True),
-        ("delivered_per_s", "same", 1.0, 0.99, 1.01, False),
-        ("server_cpu_us", "inconclusive", 1.02, 0.97, 1.07, False),
-        ("wal_bytes", "better", 0.90, 0.88, 0.92, False),
-    ]
-    return {
-        "verdict": "worse",
-        "metrics": [
-            {"name": name, "verdict": word, "ratio": ratio, "low": low, "high": high, "decides": decides}
-            for name, word, ratio, low, high, decides in rows
-        ],
-    }
+    """As a campaign keeps it: six pairs in which B has a longer p99, lower costs, and a rate that scatters."""
+    scatter = np.random.default_rng(7).normal(1, 0.015, (6, 3))
+    a = [bench_runs.run(p99=20 * x, rate=10_000 * y, cost=z) for x, y, z in scatter]
+    b = [bench_runs.run(p99=22.2 * x, rate=10_400 * y * y, cost=0.9 * z) for x, y, z in scatter[::-1]]
+    return compare(a, b).builtins()

@@ -64,6 +64,7 @@ class FakeQueen:
         self.logs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         self.cursors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.leases: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self.deliveries: dict[tuple[str, str, str, int], int] = defaultdict(int)
         self.acks: list[dict[str, Any]] = []
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
         self.fail_item: Callable[[dict[str, Any]], str | None] = lambda item: None
@@ -152,11 +153,8 @@ class FakeQueen:
             return await self._pop_waiting(seen)
         if seen.kind == "ack":
             return 200, {}, json.dumps(self._ack(seen.body)).encode()
-        return (
-            200,
-            {},
-            json.dumps({"method": method, "path": seen.path, "query": seen.query, "body": seen.body}).encode(),
-        )
+        echo = {"method": method, "path": seen.path, "query": seen.query, "body": seen.body}
+        return 200, {}, json.dumps(echo | (self._extend(seen) if seen.kind == "lease" else {})).encode()
 
     def _push(self, body: Any) -> list[dict[str, Any]]:
         results = [self._store(index, item) for index, item in enumerate(body["items"])]
@@ -202,13 +200,17 @@ class FakeQueen:
             start = self.cursors[key]
             taken = self.logs[queue, partition][start : start + left]
             if taken:
-                self.leases[key] = (lease, start + len(taken))
+                if seen.query.get("autoAck") == "true":
+                    self.cursors[key] = start + len(taken)
+                else:
+                    self.leases[key] = (lease, start + len(taken))
                 messages += [self._message(key, lease, start + place, item) for place, item in enumerate(taken)]
                 left -= len(taken)
         return {"success": True, "queue": queue, "leaseId": lease, "messages": messages} if messages else None
 
     def _message(self, key: tuple[str, str, str], lease: str, offset: int, item: dict[str, Any]) -> dict[str, Any]:
         queue, partition, group = key
+        self.deliveries[*key, offset] += 1
         return {
             "id": f"{partition}/{offset}",
             "transactionId": item["transactionId"],
@@ -219,7 +221,7 @@ class FakeQueen:
             "consumerGroup": group,
             "data": item["payload"],
             "createdAt": "2026-01-01T00:00:00.000000Z",
-            "deliveryAttempt": 1,
+            "deliveryAttempt": self.deliveries[*key, offset],
             "future": "field",
         }
 
@@ -231,12 +233,15 @@ class FakeQueen:
             key = self._key_of(item, group)
             error = None if key else "invalid or expired lease"
             if key:
-                ended.add(key)
-                if item["status"] == "completed":
+                if item["status"] != "completed":
+                    ended.add(key)
+                elif key not in ended:
                     offset = [stored["transactionId"] for stored in self.logs[key[0], key[1]]].index(
                         item["transactionId"]
                     )
                     self.cursors[key] = max(self.cursors[key], offset + 1)
+                    if self.cursors[key] == self.leases[key][1]:
+                        ended.add(key)
             results.append(
                 {"index": index, "transactionId": item["transactionId"], "success": key is not None, "error": error}
             )
@@ -245,6 +250,10 @@ class FakeQueen:
         self._changed.set()
         self._changed = asyncio.Event()
         return results
+
+    def _extend(self, seen: Seen) -> dict[str, Any]:
+        lease = unquote(seen.path.split("/")[4])
+        return {"leaseId": lease, "renewed": sum(lease == one for one, _ in self.leases.values())}
 
     def _key_of(self, item: dict[str, Any], group: str) -> tuple[str, str, str] | None:
         partition = item["partitionId"].removeprefix("id of ")
@@ -255,7 +264,7 @@ class FakeQueen:
 
 
 def _kind(path: str) -> str:
-    for kind in ("push", "pop", "ack"):
+    for kind in ("push", "pop", "ack", "lease"):
         if path.startswith(f"/api/v1/{kind}"):
             return kind
     return "other"

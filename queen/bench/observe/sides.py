@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from queen.bench import percentiles
 from queen.bench.observe import metrics
-from queen.bench.result import Percentiles, PostgresSide, ServerSide
+from queen.bench.result import PostgresSide, ServerSide
 from queen.measure.histogram import LatencyHistogram
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ def server_side(seen: Observer, from_ns: int, to_ns: int) -> ServerSide:
     rss = seen.local.largest("server_rss_bytes", from_ns, to_ns)
     if rss is None:
         rss = metrics.together([track.columns.largest("rss_bytes", from_ns, to_ns) for track in seen.servers])
+    insert = _insert(seen.servers, from_ns, to_ns)
     return ServerSide(
-        insert=_insert(seen.servers, from_ns, to_ns),
+        insert=None if insert is None else percentiles.of(insert),
         cpu_s=cpu_s if cpu_s is not None or told is None else told / 1e6,
         rss_bytes_max=None if rss is None else int(rss),
         counters={name.replace("flushes.", "flushes_"): value for name, value in sorted(counters.items())},
@@ -82,6 +83,7 @@ def server_side(seen: Observer, from_ns: int, to_ns: int) -> ServerSide:
         },
         durability=next((track.durability for track in seen.servers if track.durability), None),
         mode=next((track.mode for track in seen.servers if track.mode), None),
+        insert_histogram=None if insert is None else insert.encode(),
     )
 
 
@@ -136,7 +138,7 @@ def _of_servers(seen: Observer) -> dict[str, Mapping[int, float]]:
     return found | _insert_series(seen.servers)
 
 
-def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> Percentiles | None:
+def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> LatencyHistogram | None:
     histogram, known = LatencyHistogram(), False
     for track in tracks:
         before = None
@@ -147,7 +149,7 @@ def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> Percenti
                 known = True
                 metrics.add_to(histogram, metrics.since(insert, before))
                 before = insert
-    return percentiles.of(histogram) if known else None
+    return histogram if known else None
 
 
 def _insert_series(tracks: Iterable[ServerTrack]) -> dict[str, Mapping[int, float]]:

@@ -18,6 +18,7 @@ from queen.bench import words
 from queen.bench.report.charts import Chart, Ratio, intervals
 from queen.bench.report.run_charts import campaign_charts, run_charts
 from queen.bench.result import Campaign, Percentiles, Result
+from queen.measure.compare import MIN_EFFECT
 
 _COSTS = (
     ("server_cpu_us", "server, processor", "µs"),
@@ -49,7 +50,12 @@ def render(result: Result | Campaign) -> str:
         loader=PackageLoader(__name__, "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.globals.update(
-        number=words.number, milliseconds=words.milliseconds, rate=words.rate, share=words.share, flat=words.flat
+        number=words.number,
+        milliseconds=words.milliseconds,
+        rate=words.rate,
+        share=words.share,
+        flat=words.flat,
+        margin=words.margin,
     )
     style = Markup((resources.files(__name__) / "style.css").read_text("utf-8"))
     facts = _campaign(result) if isinstance(result, Campaign) else _run(result)
@@ -64,6 +70,7 @@ def _run(result: Result) -> dict[str, Any]:
         "charts": run_charts(result),
         "runs": [_run_facts(result)],
         "intervals": None,
+        "compared": [],
     }
 
 
@@ -75,6 +82,7 @@ def _campaign(campaign: Campaign) -> dict[str, Any]:
         "charts": campaign_charts(campaign),
         "runs": [_run_facts(run) for run in campaign.runs],
         "intervals": _intervals(campaign.comparison or {}),
+        "compared": _compared(campaign.comparison or {}),
     }
 
 
@@ -130,13 +138,22 @@ def _cost_rows(result: Result) -> list[tuple[str, str]]:
 
 
 def _intervals(comparison: Mapping[str, Any]) -> Chart | None:
-    """The ratios of a comparison; those without an interval are left to the table of the comparison itself."""
-    rows = comparison.get("metrics") or []
-    items = rows.items() if isinstance(rows, Mapping) else ((row.get("name"), row) for row in rows)
+    """The ratios of a comparison that have an interval; the table beside the chart has all of them."""
     ratios = []
-    for name, row in items:
-        ratio, low, high = (row.get(key) for key in ("ratio", "low", "high"))
-        if all(isinstance(value, int | float) for value in (ratio, low, high)):
-            label = f"{name} (decides)" if row.get("decides") else str(name)
-            ratios.append(Ratio(label, float(ratio), float(low), float(high), str(row.get("verdict", ""))))
-    return intervals("intervals", "B against A", ratios)
+    for row in comparison.get("metrics", []):
+        if row["low"] is not None and row["high"] is not None:
+            ratios.append(Ratio(row["name"], row["ratio"], row["low"], row["high"], row["word"], row["decides"]))
+    return intervals("intervals", "B against A", ratios, comparison.get("min_effect", MIN_EFFECT))
+
+
+def _compared(comparison: Mapping[str, Any]) -> list[tuple[str, str, list[str], str]]:
+    """Every metric of a comparison in texts: its word, what it is, A, B and the ratio with its interval, and why."""
+    rows = []
+    for one in comparison.get("metrics", []):
+        ratio, low, high = (words.number(one[key], 4) for key in ("ratio", "low", "high"))
+        further = f"about {one['further_pairs']} further pairs would decide" if one["further_pairs"] else ""
+        span = "" if one["low"] is None else f"{low} to {high}"
+        name = f"{one['name']}{' (decides)' if one['decides'] else ''}"
+        values = (f"{words.number(one[side])} {one['unit']}" if one[side] is not None else "n/a" for side in "ab")
+        rows.append((one["word"], name, [*values, ratio, span], one["reason"] or further))
+    return rows

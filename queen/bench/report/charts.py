@@ -110,6 +110,7 @@ def _draw(plot: Plot, lines: list[Line], width: int, height: int) -> Markup:
         svg.y_axis(up, width, plot.y_unit),
         svg.x_axis(across, height, plot.x_unit, ticks),
         *marks,
+        *_band_names(plot.bands, across),
         *_hovers(plot, lines, across, height),
     )
 
@@ -145,20 +146,34 @@ def _areas(plot: Plot, lines: list[Line], across: svg.Scale, up: svg.Scale) -> l
 
 
 def _band(band: Band, across: svg.Scale, height: int) -> Markup:
-    start, end = across.at(band.start), across.at(band.end)
-    wide = max(end - start, 2.0)
-    box = svg.tag(
+    start = across.at(band.start)
+    return svg.tag(
         "rect",
         svg.tag("title", f"{band.label}: {number(band.start)} to {number(band.end)} s"),
         class_=f"band {band.kind}",
         x=start,
         y=svg.TOP,
-        width=wide,
+        width=_wide(band, across),
         height=height - svg.BOTTOM - svg.TOP,
     )
-    fits = wide > 6 * len(band.label) or band.kind == "fault"
-    name = svg.tag("text", band.label, class_=f"band-name {band.kind}", x=start + 4, y=svg.TOP + 12)
-    return box + name if fits else box
+
+
+def _wide(band: Band, across: svg.Scale) -> float:
+    return max(across.at(band.end) - across.at(band.start), 2.0)
+
+
+def _band_names(bands: list[Band], across: svg.Scale) -> list[Markup]:
+    """Above the curves. One that would run into the one before it stands a line lower; one of a phase needs room."""
+    drawn, free_from, row = [], 0.0, 0
+    for band in sorted(bands, key=lambda one: one.start):
+        if band.kind != "fault" and _wide(band, across) <= 6 * len(band.label):
+            continue
+        length = 7.2 * len(band.label)
+        start = min(across.at(band.start) + 4, across.end + svg.RIGHT - length)
+        row = (row + 1) % 3 if start < free_from else 0
+        free_from = start + length
+        drawn.append(svg.tag("text", band.label, class_=f"band-name {band.kind}", x=start, y=svg.TOP + 12 + 12 * row))
+    return drawn
 
 
 def _hovers(plot: Plot, lines: list[Line], across: svg.Scale, height: int) -> list[Markup]:
@@ -183,21 +198,24 @@ class Ratio:
     low: float
     high: float
     word: str
+    decides: bool = False
 
 
-def intervals(name: str, title: str, ratios: list[Ratio], min_effect: float = 0.03) -> Chart | None:
-    """Ratios B/A as points with intervals around 1; the band in which they count as the same is shaded."""
+def intervals(name: str, title: str, ratios: list[Ratio], min_effect: float) -> Chart | None:
+    """Ratios B/A as points with intervals around 1; the band in which they count as the same is shaded. Its numbers are
+    in the table of the comparison."""
     if not ratios:
         return None
     return Chart(
         name=name,
         title=title,
         wide=_ratios(title, ratios, WIDE[0], 190, min_effect),
-        narrow=_ratios(title, ratios, NARROW[0], 120, min_effect),
+        narrow=_ratios(title, ratios, NARROW[0], 126, min_effect),
         legend=[],
-        head=["metric", "ratio B/A", "from", "to", "verdict"],
-        rows=[[r.label, number(r.ratio), number(r.low), number(r.high), r.word] for r in ratios],
-        caption=f"Intervals of 95 %. Shaded: less than {number(min_effect * 100)} % apart, which counts as the same.",
+        head=[],
+        rows=[],
+        caption=f"Intervals of 95 %. Bold: what decides. Shaded: less than {number(min_effect * 100)} % apart, "
+        "which counts as the same.",
     )
 
 
@@ -205,7 +223,8 @@ def _ratios(title: str, ratios: list[Ratio], width: int, left: int, min_effect: 
     height = svg.TOP + 30 * len(ratios) + svg.BOTTOM
     low = min([0.95, *(one.low for one in ratios)])
     high = max([1.05, *(one.high for one in ratios)])
-    across = svg.Scale(low, high, left, width - svg.RIGHT - 10)
+    room = 0.04 * (high - low)
+    across = svg.Scale(low - room, high + room, left, width - svg.RIGHT - 10)
     inner = height - svg.BOTTOM - svg.TOP
     from_x, to_x = across.at(1 - min_effect), across.at(1 + min_effect)
     parts = [
@@ -220,7 +239,14 @@ def _ratios(title: str, ratios: list[Ratio], width: int, left: int, min_effect: 
         )
         span = {"x1": across.at(one.low), "x2": across.at(one.high), "y1": y, "y2": y}
         parts += [
-            svg.tag("text", one.label, class_="tick", x=left - 8, y=y + 4, text_anchor="end"),
+            svg.tag(
+                "text",
+                one.label,
+                class_="tick strong" if one.decides else "tick",
+                x=left - 8,
+                y=y + 4,
+                text_anchor="end",
+            ),
             svg.tag("line", told, class_=f"mark interval {one.word}", **span),
             svg.tag("circle", told, class_=f"mark dot {one.word}", cx=across.at(one.ratio), cy=y, r=5),
         ]

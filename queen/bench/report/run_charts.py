@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from queen.bench import percentiles
 from queen.bench.report.charts import Band, Chart, Line, Plot, Values, chart
 from queen.bench.result import Campaign, Result, Series
-from queen.bench.words import samples_needed
 from queen.measure.histogram import LatencyHistogram
 
 POINTS_MAX: Final = 300
@@ -173,8 +173,7 @@ def _curve(encoded: str | None) -> Values:
     if not encoded:
         return [None] * len(_PERCENTS)
     histogram = LatencyHistogram.decode(encoded)
-    count = histogram.count
-    return [histogram.percentile_ms(p) if count >= samples_needed(p) else None for p in _PERCENTS]
+    return [percentiles.at(histogram, percent) for percent in _PERCENTS]
 
 
 def campaign_charts(campaign: Campaign) -> list[Chart]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from queen.cli import console
+from queen.cli.bench_files import files
 from queen.cli.client_options import duration
 from queen.cli.options import JsonOption
 
@@ -22,6 +23,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(files)
 
 _WHAT, _SYSTEM, _LOAD, _OUTPUT = "What is asked", "System under load", "Shape of the load", "Output"
 

@@ -1,31 +1,27 @@
-"""Pops messages, writes them out, and acks what was written.
+"""Pops messages and hands each batch to a handler, with several pops in flight, until the run is to end.
 
-Invariants
-- A message is acked only after its line was written: at least once, never lost. What was leased but not written since
-  nobody reads any more is given back (`retry`), so that others get it at once.
-- The lines of a partition come out in order: a batch is written whole, and its partitions are leased until the ack.
+Knows when to begin and when to end. What is done with a batch, and how it is settled, is the handler's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-import msgspec
 
 from queen.cli.traffic.budget import Budget, Pulse
 from queen.cli.traffic.stop import Stop, finish
 from queen.cli.traffic.tally import Tally
-from queen.client import Client, LeasedBatch, Message
+from queen.client import Client, LeasedBatch
 from queen.errors import QueenError
 
 GRACE_S = 10.0
 _WAIT_MS = 30_000
 _ANSWER_GRACE_S = 0.25
 
-Write = Callable[[bytes], Awaitable[None]]
+Handle = Callable[[LeasedBatch], Awaitable[int]]
+"""Works on a batch that is not empty and settles it; returns how many of its messages count as taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +37,21 @@ class Intake:
     count: int | None = None
     duration_s: float | None = None
     until_empty: bool = False
-    ack: bool = True
-    envelope: bool = False
-    handler_ms: float = 0.0
+    auto_ack: bool = False
     lease_seconds: int | None = None
     subscription_mode: str | None = None
 
 
 class Consumer:
-    """One run. `tally` counts `messages` (written out), `acked`, `redelivered`, `failed` (acks refused) and
-    `returned` (given back, since nobody read their lines)."""
+    """One run; times the pops. What the handler counts is in its own class."""
 
-    def __init__(self, client: Client, intake: Intake, write: Write, tally: Tally, stop: Stop) -> None:
+    def __init__(self, client: Client, intake: Intake, handle: Handle, tally: Tally, stop: Stop) -> None:
         self._client = client
         self._intake = intake
-        self._write = write
+        self._handle = handle
         self._tally = tally
         self._stop = stop
         self._budget = Budget(intake.count)
-        self._writing = asyncio.Lock()
         self._busy = 0
         self._handled = 0
         self._freed = Pulse()
@@ -91,7 +83,7 @@ class Consumer:
                 self._budget.settle(wanted, used)
 
     async def _step(self, wanted: int) -> int:
-        """One pop and all that follows; returns how many messages were written out."""
+        """One pop and all that follows; returns how many messages were taken."""
         handled = self._handled
         self._busy += 1
         try:
@@ -130,6 +122,7 @@ class Consumer:
             wait_ms=_WAIT_MS,
             lease_seconds=intake.lease_seconds,
             subscription_mode=intake.subscription_mode,
+            auto_ack=intake.auto_ack,
         )
 
     async def _found_nothing(self, handled: int) -> None:
@@ -141,46 +134,3 @@ class Consumer:
             await self._stop.race(self._freed.wait())
         elif self._handled == handled:
             self._stop.request("empty")
-
-    async def _handle(self, batch: LeasedBatch) -> int:
-        try:
-            async with self._writing:
-                await self._write(self._lines(batch))
-        except BrokenPipeError:
-            self._stop.request("closed pipe")
-            await self._give_back(batch.messages)
-            return 0
-        self._written(batch.messages)
-        if self._intake.handler_ms:
-            await self._stop.race(asyncio.sleep(self._intake.handler_ms * len(batch.messages) / 1000))
-        if self._intake.ack:
-            await self._ack(batch.messages)
-        return len(batch.messages)
-
-    def _written(self, messages: Sequence[Message]) -> None:
-        self._tally.count("messages", len(messages))
-        self._tally.count("redelivered", sum(message.delivery_attempt > 1 for message in messages))
-
-    async def _ack(self, messages: Sequence[Message]) -> None:
-        began_at = time.perf_counter()
-        results = await self._client.ack(messages)
-        self._tally.requests["ack"].record(began_at)
-        for result in results:
-            self._tally.count("acked" if result.success else "failed")
-            if not result.success:
-                self._tally.note_error(result.error or "refused")
-
-    async def _give_back(self, messages: Sequence[Message]) -> None:
-        self._tally.count("returned", len(messages))
-        await self._client.ack(messages, "retry")
-
-    def _lines(self, batch: LeasedBatch) -> bytes:
-        documents = batch.envelopes if self._intake.envelope else [bytes(message.data) for message in batch.messages]
-        return b"".join(_one_line(document) + b"\n" for document in documents)
-
-
-def _one_line(document: bytes) -> bytes:
-    """JSON on one line. Line ends can only stand between tokens, so taking the white space out changes no value."""
-    if b"\n" in document or b"\r" in document:
-        return msgspec.json.format(document, indent=-1)
-    return document

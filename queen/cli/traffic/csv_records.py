@@ -22,12 +22,24 @@ class CsvRecords:
     def __init__(self, delimiter: str = ",", *, typed: bool = False) -> None:
         self._delimiter = delimiter
         self._typed = typed
-        self._names: list[bytes] | None = None
+        self.names: tuple[str, ...] | None = None
+        self._members: list[bytes] | None = None
         self._open: list[bytes] = []
         self._bytes = 0
         self._quotes = 0
         self._line = 0
         self.began_on = 1
+
+    def go_on(self, line: int, names: tuple[str, ...] | None) -> None:
+        """Begin after `line` lines of an input whose header named these fields."""
+        self._line = line
+        if names is not None:
+            self.names, self._members = names, _member_names(list(names))
+
+    @property
+    def is_open(self) -> bool:
+        """Does a record wait for its other lines?"""
+        return bool(self._open)
 
     def take(self, line: bytes) -> tuple[bytes, bytes] | None:
         """(JSON object, the record as it stood in the file) when the line ends a record, else None.
@@ -54,12 +66,12 @@ class CsvRecords:
 
     def _read(self, record: bytes) -> tuple[bytes, bytes] | None:
         values = self._split(record)
-        if self._names is None:
-            self._names = _member_names(values)
+        if self._members is None:
+            self.names, self._members = tuple(values), _member_names(values)
             return None
-        if len(values) != len(self._names):
-            raise ValueError(f"{len(values)} fields, but the header has {len(self._names)}")
-        members = (name + b":" + self._value(value) for name, value in zip(self._names, values, strict=True))
+        if len(values) != len(self._members):
+            raise ValueError(f"{len(values)} fields, but the header has {len(self._members)}")
+        members = (name + b":" + self._value(value) for name, value in zip(self._members, values, strict=True))
         return b"{" + b",".join(members) + b"}", record
 
     def _split(self, record: bytes) -> list[str]:

@@ -6,8 +6,10 @@ import os
 import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from queen.cli.traffic.lines import LineOptions, line_messages
+from queen.cli.traffic.place import Note, Place, Reading
 from queen.cli.traffic.source import Chunk
 from queen.errors import SettingsError
 
@@ -23,13 +25,46 @@ def check_files(names: Sequence[str]) -> None:
             os.close(_open(name))
 
 
-async def file_messages(names: Sequence[str], options: LineOptions) -> AsyncIterator[Chunk]:
-    """The messages of all files in order. Each file has its own format, header and line numbers."""
-    for name in names:
+def bytes_total(names: Sequence[str]) -> int | None:
+    """The size of all files together; None when one of them is no regular file."""
+    found = [os.fstat(sys.stdin.fileno()) if name == STDIN else os.stat(name) for name in names]
+    return sum(one.st_size for one in found) if all(stat.S_ISREG(one.st_mode) for one in found) else None
+
+
+def bytes_before(names: Sequence[str], place: Place) -> int:
+    """How many bytes of the files come before a place."""
+    return sum(os.stat(name).st_size for name in names[: place.file]) + place.offset
+
+
+async def file_messages(
+    names: Sequence[str],
+    options: LineOptions,
+    reading: Reading | None = None,
+    *,
+    start: Place = Place(),
+    skip: int = 0,
+    note: Note | None = None,
+) -> AsyncIterator[Chunk]:
+    """The messages of all files in order, without the first `skip` after `start`. Each file has its own format, header
+    and line numbers. `reading` is kept at the bytes read; `note` hears of the places between chunks."""
+    reading, left_out = reading or Reading(), skip
+    for index, name in enumerate(names[start.file :], start.file):
         descriptor = sys.stdin.fileno() if name == STDIN else _open(name)
+        first = start if index == start.file else Place(index)
         try:
-            async for chunk in line_messages(descriptor, "standard input" if name == STDIN else name, options):
-                yield chunk
+            if first.offset:
+                os.lseek(descriptor, first.offset, os.SEEK_SET)
+            shown = "standard input" if name == STDIN else name
+            if note is not None and index > start.file and not left_out:
+                note(first)
+            async for piece in line_messages(descriptor, shown, options, first, reading):
+                skipped = min(left_out, len(piece.chunk))
+                left_out -= skipped
+                if skipped < len(piece.chunk):
+                    yield piece.chunk[skipped:] if skipped else piece.chunk
+                # While messages are left out, no place says what was handed out.
+                if note is not None and piece.place is not None and not left_out:
+                    note(replace(piece.place, file=index))
         finally:
             if name != STDIN:
                 os.close(descriptor)

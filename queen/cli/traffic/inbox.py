@@ -30,9 +30,14 @@ class Inbox:
         self._changed = asyncio.Event()
         self._space = asyncio.Event()
 
+    @property
+    def is_full(self) -> bool:
+        """Would `put` wait?"""
+        return len(self._entries) >= 2 * self._batch or self._bytes >= 2 * BATCH_BYTES_MAX
+
     async def put(self, entry: Entry) -> None:
         """Add a message; waits while the line is full."""
-        while len(self._entries) >= 2 * self._batch or self._bytes >= 2 * BATCH_BYTES_MAX:
+        while self.is_full:
             self._space.clear()
             await self._space.wait()
         self._entries.append(entry)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -19,14 +19,13 @@ from msgspec import Raw
 from queen.cli.traffic.blocking import read_chunk
 from queen.cli.traffic.csv_records import CsvRecords
 from queen.cli.traffic.fields import TransactionIds, partition_by_field
+from queen.cli.traffic.place import Format, Place, Reading
 from queen.cli.traffic.source import ITEM_BYTES, Chunk, lane_of
 from queen.client import NewMessage
 from queen.errors import InvalidRequest
 
 LINE_BYTES_MAX = 64 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
-
-Format = Literal["auto", "ndjson", "lines", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,21 @@ class LineOptions:
     csv_types: bool = False
 
 
-async def read_lines(descriptor: int, name: str, bytes_max: int = LINE_BYTES_MAX) -> AsyncIterator[list[bytes]]:
-    """Whole lines without their ends, as soon as there are some. A last line without an end counts too."""
-    rest, seen = bytearray(), 0
+class Piece(NamedTuple):
+    """Some messages of a file, perhaps none, and the place after them; None in the middle of a record."""
+
+    chunk: Chunk
+    place: Place | None
+
+
+async def read_lines(
+    descriptor: int, name: str, bytes_max: int = LINE_BYTES_MAX, reading: Reading | None = None, seen: int = 0
+) -> AsyncIterator[list[bytes]]:
+    """Whole lines without their ends, as soon as there are some. A last line without an end counts too.
+
+    `reading` is kept at the bytes that were handed out; `seen` lines came before."""
+    rest = bytearray()
+    reading = reading or Reading()
     while data := await _read(descriptor, name):
         rest += data
         # Only the new piece is searched: a long line would be searched again and again otherwise.
@@ -53,6 +64,7 @@ async def read_lines(descriptor: int, name: str, bytes_max: int = LINE_BYTES_MAX
             *lines, tail = bytes(rest).split(b"\n")
             rest = bytearray(tail)
             seen += len(lines)
+            reading.bytes_read += sum(map(len, lines)) + len(lines)
             yield [line.removesuffix(b"\r") for line in lines]
         if len(rest) > bytes_max:
             raise InvalidRequest(
@@ -60,6 +72,7 @@ async def read_lines(descriptor: int, name: str, bytes_max: int = LINE_BYTES_MAX
                 hint="Is it a text file?",
             )
     if rest:
+        reading.bytes_read += len(rest)
         yield [bytes(rest).removesuffix(b"\r")]
 
 
@@ -70,19 +83,28 @@ async def _read(descriptor: int, name: str) -> bytes:
         raise InvalidRequest(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from error
 
 
-async def line_messages(descriptor: int, name: str, options: LineOptions) -> AsyncIterator[Chunk]:
-    """The messages of a file. Lines of one partition keep their order."""
-    parser: _Parser | None = None
-    async for lines in read_lines(descriptor, name):
+async def line_messages(
+    descriptor: int,
+    name: str,
+    options: LineOptions,
+    start: Place,
+    reading: Reading,
+) -> AsyncIterator[Piece]:
+    """The messages of a file, from the place `start` where the descriptor stands. Lines of one partition keep their
+    order."""
+    before = reading.bytes_read
+    parser = _Parser(name, options, start) if start.offset else None
+    async for lines in read_lines(descriptor, name, reading=reading, seen=start.line):
         if parser is None:
             lines[0] = lines[0].removeprefix(_BOM)
             first = next((line for line in lines if line.strip()), b"")
-            parser = _Parser(name, options, _format(first, name, options.format))
+            parser = _Parser(name, options, replace(start, format=_format(first, name, options.format)))
         chunk, problem = parser.parse(lines)
-        if chunk:
-            yield chunk
         if problem is not None:
+            yield Piece(chunk, None)
             raise problem
+        whole = parser.at_border
+        yield Piece(chunk, parser.place(start.offset + reading.bytes_read - before) if whole else None)
     if parser is not None:
         parser.finish()
 
@@ -114,7 +136,8 @@ _HINTS: dict[Format, str] = {
 class _Parser:
     """Turns lines into messages and counts them."""
 
-    def __init__(self, name: str, options: LineOptions, format: Format) -> None:
+    def __init__(self, name: str, options: LineOptions, start: Place) -> None:
+        format = start.format
         if format == "lines" and (options.partition_by or options.ids.source):
             raise InvalidRequest(
                 f"{name} holds plain lines, which have no field to partition by or to take ids from",
@@ -126,8 +149,11 @@ class _Parser:
         self._ids = options.ids
         self._format = format
         self._csv = CsvRecords(options.csv_delimiter, typed=options.csv_types) if format == "csv" else None
-        self._partition = _partitioner(options)
-        self._line = 0
+        if self._csv is not None:
+            self._csv.go_on(start.line, start.names)
+        self._partition = _partitioner(options, start.messages)
+        self._line = start.line
+        self._messages = start.messages
 
     def parse(self, lines: list[bytes]) -> tuple[Chunk, InvalidRequest | None]:
         """The messages up to the first line that cannot be sent, and what is wrong with it."""
@@ -143,7 +169,18 @@ class _Parser:
             if message is not None:
                 lane = lane_of(message.partition) if message.partition else 0
                 chunk.append((lane, (message, len(bytes(message.payload)) + ITEM_BYTES)))
+        self._messages += len(chunk)
         return chunk, None
+
+    @property
+    def at_border(self) -> bool:
+        """Is nothing held back, as the first lines of a record are?"""
+        return self._csv is None or not self._csv.is_open
+
+    def place(self, offset: int) -> Place:
+        """Where this file is, at a border: what `_Parser` needs to go on from there."""
+        names = self._csv.names if self._csv is not None else None
+        return Place(0, offset, self._line, self._messages, self._format, names)
 
     def finish(self) -> None:
         """Raises InvalidRequest when the input ended in the middle of a record."""
@@ -190,12 +227,12 @@ def _text(line: bytes) -> str:
         raise ValueError(f"not UTF-8: byte {error.start + 1}") from error
 
 
-def _partitioner(options: LineOptions) -> Callable[[Raw], str | None]:
-    """payload → partition name, None for the default one."""
+def _partitioner(options: LineOptions, messages: int) -> Callable[[Raw], str | None]:
+    """payload → partition name, None for the default one. `messages` had their turn before."""
     if options.partition_by is not None:
         name, default = options.partition_by, options.partition_default
         return lambda payload: partition_by_field(payload, name, default)
     if options.partitions is not None:
-        turns: Iterator[int] = itertools.cycle(range(options.partitions))
-        return lambda _: f"p{next(turns)}"
+        partitions, turns = options.partitions, itertools.count(messages)
+        return lambda _: f"p{next(turns) % partitions}"
     return lambda _: None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
@@ -20,13 +21,21 @@ INTERVAL_S_DEFAULT = 10.0
 
 
 class Progress:
-    """Runs beside the work until it is cancelled. `counted` and `request` name what the line tells."""
+    """Runs beside the work until it is cancelled. `counted` and `request` name what the line tells; `left` ends it."""
 
-    def __init__(self, tally: Tally, counted: str, request: str, interval_s: float | None) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        counted: str,
+        request: str,
+        interval_s: float | None,
+        left: Callable[[], str] = lambda: "",
+    ) -> None:
         self._tally = tally
         self._counted = counted
         self._request = tally.requests[request]
         self._interval_s = interval_s
+        self._left = left
         self._last = (time.perf_counter(), 0)
 
     async def run(self) -> None:
@@ -53,4 +62,5 @@ class Progress:
         return (
             f"progress: {self._tally.seconds():.1f} s, {messages} messages, {rate:.1f} msg/s, "
             f"{percentiles(self._request.take_recent())}, failed {self._tally.counts['failed']}"
+            f"{self._left()}"
         )
