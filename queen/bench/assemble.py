@@ -6,20 +6,25 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from queen import __version__
-from queen.bench import percentiles, slo
+from queen.bench import percentiles, slices, slo
 from queen.bench.ask import Ask
+from queen.bench.bottleneck import Bottleneck
 from queen.bench.collect import Collector
-from queen.bench.facts import Facts
+from queen.bench.costs import costs
+from queen.bench.facts import Facts, measured_series, step_of
 from queen.bench.faults import Struck
+from queen.bench.fingerprint import match_hash
 from queen.bench.objective import Slo
 from queen.bench.orders import Counts
 from queen.bench.recovery import Track, assess
-from queen.bench.result import FaultReport, LedgerReport, NullRun, Phase, Request, Result
+from queen.bench.result import Costs, FaultReport, LedgerReport, NullRun, Phase, Request, Result
+from queen.bench.seen import Seen, Surroundings
 from queen.bench.series import of_seconds, phase_of
 from queen.bench.verdict import Conduct, judge
+from queen.bench.why import why
 from queen.measure.histogram import LatencyHistogram
 
-SLICE_S = 5
+_REFUSED = ("pool_refused", "memory_refused")
 
 
 @dataclass(kw_only=True)
@@ -41,6 +46,8 @@ class Account:
     own_server: bool
     own_database: bool
     struck: list[Struck] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
 
 def assemble(account: Account) -> Result:
@@ -59,10 +66,12 @@ def assemble(account: Account) -> Result:
     error_share = sum(errors.values()) / requests if requests else None
     backlog_max = max((one.backlog for one in measured), default=None)
     faults = _faults(account)
+    series = of_seconds(collector.seconds, lambda second: phase_of(collector, account.phases, second), account.seen)
+    spent = _costs(account, totals)
     facts = Facts(
-        latency=dict(collector.whole),
-        slices=_decoded(account),
-        slice_s=_slice_s(ask),
+        latency=_whole(account),
+        slices=slices.decoded(account.objectives, collector.blocks, account.seen),
+        slice_s=slices.length_s(ask.workload),
         target=ask.target,
         offered=rates["due"],
         sent=rates["sent"],
@@ -70,21 +79,31 @@ def assemble(account: Account) -> Result:
         delivered=delivered,
         error_share=error_share,
         backlog_max=backlog_max,
-        series={"backlog": [float(one.backlog) for one in measured]},
+        rss_bytes_max=account.seen.server.rss_bytes_max if account.seen.server else None,
+        series=measured_series(series, ask.workload.groups),
+        series_s=step_of(series),
         ledger=account.ledger,
+        costs=spent,
         faults=faults,
     )
     outcomes = slo.check_all(account.objectives, facts)
-    conduct = _conduct(account, totals)
-    verdict = judge(facts, outcomes, conduct, slos=account.objectives, seconds=seconds)
+    held_back, conduct = _why(account), _conduct(account, totals)
+    verdict = judge(
+        facts,
+        outcomes,
+        conduct,
+        slos=account.objectives,
+        seconds=seconds,
+        bottleneck=held_back.short if held_back else None,
+    )
     return Result(
         queen_version=__version__,
         started_at=account.started_at,
         duration_s=round(account.duration_s, 3),
         partial=account.partial,
         request=_request(account),
-        fingerprint={},
-        fingerprint_hash="",
+        fingerprint=account.surroundings.fingerprint,
+        fingerprint_hash=match_hash(account.surroundings.fingerprint),
         phases=account.phases,
         null_run=account.null_run,
         offered_per_s=rates["due"],
@@ -94,16 +113,16 @@ def assemble(account: Account) -> Result:
         backlog_max=backlog_max,
         errors=dict(errors),
         error_share=error_share,
-        latency={name: percentiles.of(one) for name, one in collector.whole.items()},
-        histograms={name: one.encode() for name, one in collector.whole.items()},
-        slices=_encoded(account),
-        slice_s=_slice_s(ask),
-        series=of_seconds(collector.seconds, lambda second: phase_of(collector, account.phases, second)),
+        latency={name: percentiles.of(one) for name, one in facts.latency.items()},
+        histograms={name: one.encode() for name, one in facts.latency.items()},
+        slices=slices.encoded(collector.blocks, account.seen),
+        slice_s=slices.length_s(ask.workload),
+        series=series,
         ledger=account.ledger,
-        server=None,
-        postgres=None,
-        costs=None,
-        bottleneck=None,
+        server=account.seen.server,
+        postgres=account.seen.postgres,
+        costs=spent,
+        bottleneck=held_back.sentence if held_back else None,
         faults=faults,
         slos=outcomes,
         verdict=verdict,
@@ -120,18 +139,52 @@ def _totals(account: Account) -> Counts:
     return total
 
 
+def _whole(account: Account) -> dict[str, LatencyHistogram]:
+    """Of the whole measured time by metric, with what the servers say of their inserts."""
+    insert = account.seen.insert
+    return dict(account.collector.whole) | ({"insert": insert} if insert is not None else {})
+
+
+def _costs(account: Account, totals: Counts) -> Costs | None:
+    """Of a message acked, or stored where nobody consumed meanwhile."""
+    seen, measured = account.seen, account.collector.measured()
+    meanwhile = account.ask.workload.consume == "meanwhile"
+    return costs(
+        totals.acked if meanwhile else totals.accepted,
+        seen.server,
+        seen.postgres,
+        generator_cpu_s=sum(one.cpu_s for one in measured),
+        wire_bytes=totals.bytes_sent + totals.bytes_received,
+    )
+
+
+def _why(account: Account) -> Bottleneck | None:
+    lag = account.collector.whole.get("generator_lag")
+    return why(
+        account.seen,
+        account.collector.measured(),
+        lag_p99_ms=percentiles.at(lag, 99.0) if lag is not None else None,
+        slo_ms=account.ask.tightest_ms(account.objectives),
+        same_host=account.own_server,
+    )
+
+
 def _conduct(account: Account, totals: Counts) -> Conduct:
     measured = account.collector.measured()
     busiest = max((one.cpu_s_max for one in measured), default=None)
     if measured:
         # Of a whole window rather than its worst second: a second alone is the scheduler's.
         busiest = sum(one.cpu_s_max for one in measured) / len(measured)
+    around = account.surroundings
+    refused = account.seen.server.counters if account.seen.server else {}
     return Conduct(
         null_run=account.null_run,
         steady=account.steady,
         cpu_share_max=None if account.ask.full_speed else busiest,
         overflow=0 if account.ask.full_speed else totals.overflow,
         partial=account.partial,
+        environment=around.changed + (around.disturbed if account.ask.strict else []),
+        server_full=any(refused.get(name) for name in _REFUSED),
     )
 
 
@@ -149,26 +202,6 @@ def _request(account: Account) -> Request:
         own_database=account.own_database,
         faults=[fault.text for fault in ask.faults.faults] if ask.faults is not None else [],
     )
-
-
-def _slice_s(ask: Ask) -> int:
-    return SLICE_S if ask.workload.measure_s <= 600 else 60
-
-
-def _encoded(account: Account) -> dict[str, list[str | None]]:
-    blocks = account.collector.blocks
-    names = sorted({name for block in blocks for name in block.encoded})
-    return {name: [block.encoded.get(name) for block in blocks] for name in names}
-
-
-def _decoded(account: Account) -> dict[str, list[LatencyHistogram | None]]:
-    """Only where an objective looks at windows: decoding is not free."""
-    if not any(one.window_s is not None for one in account.objectives):
-        return {}
-    return {
-        name: [None if text is None else LatencyHistogram.decode(text) for text in texts]
-        for name, texts in _encoded(account).items()
-    }
 
 
 def _faults(account: Account) -> list[FaultReport]:
@@ -202,7 +235,9 @@ def _faults(account: Account) -> list[FaultReport]:
 
 
 def _notes(account: Account) -> list[str]:
-    collector, notes = account.collector, list(account.notes)
+    collector, notes = account.collector, [*account.notes, *account.seen.notes]
+    if not account.ask.strict:
+        notes += [f"before measuring: {one}" for one in account.surroundings.disturbed]
     if collector.above_range:
         notes.append(f"{collector.above_range} latencies were above an hour and count as an hour")
     if collector.negative:

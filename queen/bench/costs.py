@@ -27,10 +27,16 @@ def costs(
         generator_cpu_us=each(generator_cpu_s, 1e6),
         wal_bytes=each(counters.get("wal_bytes")),
         commits=each(counters.get("commits")),
-        statements=each(counters.get("statements")),
+        statements=each(counters.get("statements", _flushes(server))),
         disk_bytes=each(_grown(postgres)),
         wire_bytes=each(wire_bytes),
     )
+
+
+def _flushes(server: ServerSide | None) -> float | None:
+    """What the servers sent for messages, where PostgreSQL does not count statements."""
+    found = [value for name, value in (server.counters if server else {}).items() if name.startswith("flushes_")]
+    return sum(found) if found else None
 
 
 def _grown(postgres: PostgresSide | None) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from queen.bench.result import Costs, FaultReport, LedgerReport, Percentiles, Result
+from queen.bench.result import Costs, FaultReport, LedgerReport, Percentiles, Result, Series
 from queen.measure.histogram import LatencyHistogram
 
 
@@ -45,8 +45,6 @@ def _histograms(result: Result) -> dict[str, str]:
 def of_result(result: Result) -> Facts:
     """The facts of a saved run. Raises ValueError for a histogram that is none."""
     decode = LatencyHistogram.decode
-    measured = [place for place, phase in enumerate(result.series.phase) if phase == "measure"]
-    seconds = result.series.second
     return Facts(
         latency={name: decode(text) for name, text in _histograms(result).items()},
         slices={name: [(text and decode(text)) or None for text in texts] for name, texts in result.slices.items()},
@@ -60,12 +58,26 @@ def of_result(result: Result) -> Facts:
         error_share=result.error_share,
         backlog_max=result.backlog_max,
         rss_bytes_max=result.server.rss_bytes_max if result.server else None,
-        series={
-            name: [values[place] for place in measured if place < len(values)]
-            for name, values in result.series.values.items()
-        },
-        series_s=seconds[measured[1]] - seconds[measured[0]] if len(measured) > 1 else 1,
+        series=measured_series(result.series, result.request.workload.groups),
+        series_s=step_of(result.series),
         ledger=result.ledger,
         costs=result.costs,
         faults=result.faults,
     )
+
+
+def measured_series(series: Series, groups: int) -> dict[str, list[float | None]]:
+    """The series in the measured time alone; what was delivered as the mean of all groups, as the rate is."""
+    measured = [place for place, phase in enumerate(series.phase) if phase == "measure"]
+    found = {
+        name: [values[place] for place in measured if place < len(values)] for name, values in series.values.items()
+    }
+    if groups > 1 and "delivered" in found:
+        found["delivered"] = [None if value is None else value / groups for value in found["delivered"]]
+    return found
+
+
+def step_of(series: Series) -> float:
+    """Seconds from one value to the next."""
+    seconds = [second for second, phase in zip(series.second, series.phase, strict=True) if phase == "measure"]
+    return seconds[1] - seconds[0] if len(seconds) > 1 else 1

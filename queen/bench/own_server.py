@@ -13,6 +13,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from queen.bench.guard import Guard
 from queen.bench.http_call import ask
@@ -23,6 +26,7 @@ READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
 _POLL_S = 0.05
 _TAIL_LINES = 8
+_SETTINGS_S = 10.0
 
 
 class Server:
@@ -97,6 +101,31 @@ class Server:
             await self.start()
         else:
             await self._wait_ready()
+
+    async def settings(self) -> dict[str, Any] | None:
+        """What it runs with, as `queen config show --origin` tells; None for a foreign one, or without answer."""
+        if not self.ours:
+            return None
+        at = self._command.index("serve")
+        command = [*self._command[:at], "config", "show", "--json", "--origin", *self._command[at + 1 :]]
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment_without_settings(),
+        )
+        try:
+            async with asyncio.timeout(_SETTINGS_S):
+                answer, _ = await process.communicate()
+            found = msgspec.json.decode(answer, type=dict[str, Any])
+        except (TimeoutError, msgspec.DecodeError):
+            return None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return found
 
     def ask_to_end(self) -> None:
         """SIGTERM, without waiting. Harmless when it does not run."""

@@ -11,12 +11,12 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from queen.bench import idle, steady
+from queen.bench import idle, slices, steady, surroundings
 from queen.bench import null_run as null_runs
 from queen.bench.ask import Ask
 from queen.bench.assemble import Account, assemble
@@ -24,11 +24,14 @@ from queen.bench.collect import Collector
 from queen.bench.crew import Crew
 from queen.bench.ending import ended
 from queen.bench.faults import Struck, play
-from queen.bench.http_call import call, queue_path
 from queen.bench.ledger import Ledger
 from queen.bench.live import Live
 from queen.bench.orders import Consume, Plan, Produce, StopConsuming, StopProducing
+from queen.bench.other_side import OtherSide
+from queen.bench.own_queue import dead_letters, own_queue
 from queen.bench.result import LedgerReport, NullRun, Phase, Result
+from queen.bench.schedule import key_count
+from queen.bench.seen import Seen, Surroundings
 from queen.bench.session import CrewLike, Interrupted, Session
 from queen.bench.stage import Stage
 from queen.bench.target import System
@@ -39,7 +42,6 @@ _LATE_S = 5.0
 _LEAD_NS = 300_000_000
 _FILL_RATE = 20_000.0
 _SILENT_S = 3
-LONG_RUN_S = 600.0
 INTENDED = frozenset({"response", "generator_lag", "connection_wait", "e2e"})
 """What is measured from the intended time: at full speed nothing is intended."""
 
@@ -85,10 +87,13 @@ class Run:
         self.failure: QueenError | None = None
         self.drained: tuple[float, float] | None = None
         self.struck: list[Struck] = []
+        self.seen = Seen()
+        self.surroundings = Surroundings()
 
     async def run(self) -> Result:
         """The result, partial when the run was stopped. Raises QueenError when nothing could be measured at all."""
-        async with self._queue():
+        async with own_queue(self.system, self.queue, self.ask, self.live.says.append):
+            self.surroundings.fingerprint = await surroundings.look(self.system)
             try:
                 await self._prove()
             except Interrupted:
@@ -100,6 +105,8 @@ class Run:
         if not self.ask.null_run:
             return
         with self._phase("null_run"):
+            # What belongs to the run is not taken for noise, so that both go on at once.
+            listening = asyncio.ensure_future(surroundings.disturbances(self.system))
             proving = asyncio.ensure_future(self.null_runs(self.ask, self.slo_ms))
             stopping = asyncio.ensure_future(self.stop.wait())
             try:
@@ -107,10 +114,11 @@ class Run:
                 if not proving.done():
                     raise Interrupted
                 self.workers, self.null = proving.result()
+                self.surroundings.disturbed = await listening
             finally:
-                for task in (proving, stopping):
+                for task in (listening, proving, stopping):
                     task.cancel()
-                await asyncio.wait({proving, stopping})
+                await asyncio.wait({listening, proving, stopping})
 
     async def _drive(self) -> Result:
         workload = self.ask.workload
@@ -124,29 +132,53 @@ class Run:
         self.live.collector = self.collector
         self.ledger = Ledger(
             self.ask.groups,
-            partitions=workload.partitions,
+            partitions=key_count(workload, self.workers),
             lease_s=workload.lease_s,
             judge_early=workload.ack != "auto",
             workers=self.workers,
             zero_ns=self.zero_s * 10**9,
         )
-        dead_letters = 0
-        if not self.partial:
-            async with self.make_crew(self._plans()) as crew:
-                session = Session(crew, self.workers, self.ledger, self.collector, self.stop)
-                pump = asyncio.create_task(session.pump())
-                try:
-                    await self._phases(session)
-                    await session.finish(_LATE_S)
-                finally:
-                    pump.cancel()
-                    await asyncio.wait({pump})
-                    if not pump.cancelled() and (error := pump.exception()) is not None:
-                        raise error
-            dead_letters = await self._dead_letters()
-        self.collector.finish()
-        report = self.ledger.report(self.complete, dead_letters, sends_complete=self.sends_complete)
-        return assemble(self._account(report))
+        self.other_side = OtherSide(self.system, self.zero_s)
+        try:
+            dead = 0
+            if not self.partial:
+                await self.other_side.start()
+                await self._load_crew()
+                dead = await dead_letters(self.system.urls[0], self.queue)
+            self.collector.finish()
+            report = self.ledger.report(self.complete, dead, sends_complete=self.sends_complete)
+            return assemble(self._account(await self._look_across(report)))
+        finally:
+            await asyncio.shield(self.other_side.close())
+
+    async def _load_crew(self) -> None:
+        async with self.make_crew(self._plans()) as crew:
+            session = Session(crew, self.workers, self.ledger, self.collector, self.stop)
+            pump = asyncio.create_task(session.pump())
+            try:
+                await self._phases(session)
+                await session.finish(_LATE_S)
+            finally:
+                pump.cancel()
+                await asyncio.wait({pump})
+                if not pump.cancelled() and (error := pump.exception()) is not None:
+                    raise error
+
+    async def _look_across(self, report: LedgerReport) -> LedgerReport:
+        """What the other side did and what became of its surroundings; the ledger with its view of anomalies."""
+        await self.other_side.stop()
+        measured = self.collector.measured()
+        if not measured:
+            return report
+        self.seen = self.other_side.seen(
+            measured[0].second,
+            measured[-1].second + 1,
+            slice_s=slices.length_s(self.ask.workload),
+            slices=len(self.collector.blocks),
+        )
+        end = await surroundings.look(self.system)
+        self.surroundings.changed = surroundings.changed(self.surroundings.fingerprint, end)
+        return await self.other_side.explain(report, self.queue, self.run_id, self.ask.workload.partitions)
 
     def _plans(self) -> list[Plan]:
         groups = () if self.ask.workload.consume == "never" else self.ask.groups
@@ -227,12 +259,12 @@ class Run:
         """Whole seconds of the shared clock, so that the seconds of all workers fit."""
         seconds = self.ask.workload.measure_s
         from_s = max(time.perf_counter_ns(), start_ns - 1) // 10**9 + 1 - self.zero_s
-        self.collector.begin_measuring(from_s, 5 if seconds <= LONG_RUN_S else 60)
+        self.collector.begin_measuring(from_s, slices.length_s(self.ask.workload))
         await session.pause(from_s - self._now_s())
         with self._phase("measure", seconds):
             stage = Stage(self.system, session, self.workers, lambda: self._now_s() - from_s)
             faults = self.ask.faults.faults if self.ask.faults is not None else ()
-            playing = asyncio.create_task(play(faults, stage, self.live.says.append))
+            playing = asyncio.create_task(play(faults, stage, self._hear))
             try:
                 if self.ask.messages is not None:
                     seconds = await self._until_sent(session, seconds)
@@ -247,6 +279,11 @@ class Run:
                 await asyncio.wait({playing})
             if not playing.cancelled():
                 self.struck = playing.result()
+
+    def _hear(self, text: str) -> None:
+        """A fault began or is over: servers may be other processes since."""
+        self.live.says.append(text)
+        self.other_side.follow()
 
     async def _until_sent(self, session: Session, seconds: float) -> float:
         """A burst: until all its messages were taken, or none was for a while. The seconds it took."""
@@ -294,30 +331,6 @@ class Run:
         last = self.collector.seconds[-_SILENT_S:]
         return len(last) == _SILENT_S and not any(one.counts.delivered for one in last)
 
-    async def _dead_letters(self) -> int:
-        try:
-            found = await call(self.system.urls[0], "GET", f"/api/v1/dlq?queue={self.queue}&limit=1")
-            return int(found["total"])
-        except (QueenError, KeyError, TypeError, ValueError):
-            return 0
-
-    @asynccontextmanager
-    async def _queue(self) -> AsyncIterator[None]:
-        """A fresh queue of the run's own, removed afterwards from a database that stays."""
-        url, lease_s = self.system.urls[0], self.ask.workload.lease_s
-        await call(url, "POST", "/api/v1/configure", {"queue": self.queue, "options": {"leaseTime": lease_s}})
-        try:
-            yield
-        finally:
-            if self.system.database is None and not self.ask.keep:
-                await asyncio.shield(self._remove_queue(url))
-
-    async def _remove_queue(self, url: str) -> None:
-        try:
-            await call(url, "DELETE", queue_path(self.queue), timeout_s=30)
-        except QueenError as error:
-            self.live.says.append(f"the queue {self.queue} could not be removed: {error.message}")
-
     def _phase(self, name: str, seconds: float | None = None) -> _Phase:
         self.live.enter(name, seconds)
         return _Phase(self, name)
@@ -342,6 +355,8 @@ class Run:
             duration_s=self._now_s(),
             own_server=self.system.own_server,
             own_database=self.system.database is not None,
+            seen=self.seen,
+            surroundings=self.surroundings,
         )
 
 

@@ -7,10 +7,12 @@ from statistics import fmean
 
 from queen.bench.collect import Collector, Second
 from queen.bench.result import Phase, Series
+from queen.bench.seen import Seen
 
 FINE_S = 900
 COARSE_S = 10
 _COUNTS = {"offered": "due", "sent": "sent", "accepted": "accepted", "delivered": "delivered", "acked": "acked"}
+_MEANS = ("errors", "steal", "rows_per_statement", "checkpoints")
 _LATENCIES = (
     ("response_p50_ms", "response", 0),
     ("response_p99_ms", "response", 1),
@@ -24,16 +26,21 @@ _LATENCIES = (
 )
 
 
-def of_seconds(seconds: Sequence[Second], phase: Callable[[int], str]) -> Series:
+def of_seconds(seconds: Sequence[Second], phase: Callable[[int], str], seen: Seen) -> Series:
     """Up to 15 minutes one value a second; longer runs one for ten: rates and shares as means, the rest as maxima."""
-    rows = [_values(one) for one in seconds]
+    rows = [_values(one) | _observed(seen, one.second) for one in seconds]
     step = 1 if len(rows) <= FINE_S else COARSE_S
     starts = range(0, len(rows), step)
-    names = list(_values(Second(0)))
+    names = [*_values(Second(0)), *seen.values]
+    parts = [seconds[at : at + step] for at in starts]
     return Series(
         second=[seconds[at].second for at in starts],
         phase=[phase(seconds[at].second) for at in starts],
         values={name: [_fold(name, [row[name] for row in rows[at : at + step]]) for at in starts] for name in names},
+        waits={
+            event: [sum(counts[one.second] for one in part if one.second < len(counts)) for part in parts]
+            for event, counts in seen.waits.items()
+        },
     )
 
 
@@ -58,10 +65,15 @@ def _values(one: Second) -> dict[str, float | None]:
     return values
 
 
+def _observed(seen: Seen, second: int) -> dict[str, float | None]:
+    """The other side in a second of the run's clock."""
+    return {name: values[second] if 0 <= second < len(values) else None for name, values in seen.values.items()}
+
+
 def _fold(name: str, values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
     if len(known) == 1:
         return known[0]
-    return fmean(known) if name in _COUNTS or name in ("errors", "generator_cpu") else max(known)
+    return fmean(known) if name in _COUNTS or name in _MEANS or name.endswith(("_cpu", "_per_s")) else max(known)

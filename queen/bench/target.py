@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from queen.bench.database import Database
 from queen.bench.guard import Guard
@@ -35,6 +36,13 @@ class System:
     database: Database | None = None
     folder: Path | None = None
     notes: list[str] = field(default_factory=list)
+    _settings: dict[str, Any] | None = None
+
+    async def settings(self) -> dict[str, Any] | None:
+        """Of the first own server, asked for once; None of foreign ones."""
+        if self._settings is None and self.servers:
+            self._settings = await self.servers[0].settings()
+        return self._settings
 
     @property
     def urls(self) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,15 +41,47 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_whole_run_passes_and_leaves_only_its_files(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
-    done = queen_command(tmp_path, "bench", *_SMOKE, "--output", str(tmp_path / "out"), TMPDIR=str(places))
+    insert = ("--slo", "p50(insert)<20s")
+    done = queen_command(tmp_path, "bench", *_SMOKE, *insert, "--output", str(tmp_path / "out"), TMPDIR=str(places))
     assert done.code == 0, done.err
-    assert done.out.decode().splitlines()[-1].startswith("PASS 500 msg/s")
+    line = done.out.decode().splitlines()[-1]
+    assert line.startswith("PASS 500 msg/s")
+    assert " · bottleneck: " in line
     result = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
     ledger = result["ledger"]
     assert ledger["complete"]
     assert ledger["accepted"] == ledger["acked"]
     assert not result["partial"]
+    check_other_side(result)
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert html.escape(line) in page
+    shown = queen_command(tmp_path, "bench", "show", str(tmp_path / "out" / "result.json"))
+    assert (shown.code, shown.out.decode().splitlines()[-1]) == (0, line)
     wait_until(lambda: left_over(places) == [], "everything to be gone")
+
+
+def check_other_side(result: dict[str, Any]) -> None:
+    """What servers and PostgreSQL did is there, and where it was."""
+    server, postgres = result["server"], result["postgres"]
+    assert server["durability"] == "committed"
+    assert server["counters"]["push_messages"] > 1000
+    assert server["cpu_s"] > 0
+    assert postgres["counters"]["wal_bytes"] > 100_000
+    assert postgres["samples"] > 0
+    unknown = [name for name, value in result["costs"].items() if value is None]
+    assert unknown == []
+    assert result["bottleneck"]
+    assert result["latency"]["insert"]["count"] > 100
+    assert result["histograms"]["insert"]
+    assert any(result["slices"]["insert"])
+    fingerprint = result["fingerprint"]
+    assert fingerprint["postgres"]["synchronous_standbys"] == 0
+    assert fingerprint["topology"]["colocated"]
+    assert fingerprint["settings"]["values"]["database.schema"] == "queen"
+    assert result["fingerprint_hash"]
+    measured = [place for place, phase in enumerate(result["series"]["phase"]) if phase == "measure"]
+    for name in ("server_cpu", "wal_bytes_per_s", "statements_per_s", "insert_p50_ms"):
+        assert any(result["series"]["values"][name][place] for place in measured), name
 
 
 def test_an_interrupted_run_keeps_a_partial_result(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
@@ -67,4 +101,5 @@ def test_an_interrupted_run_keeps_a_partial_result(postgres_programs: Path, tmp_
     assert bench.returncode == 130
     assert out.startswith(b"PARTIAL")
     assert json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))["partial"]
+    assert "PARTIAL" in (tmp_path / "out" / "report.html").read_text("utf-8")
     wait_until(lambda: left_over(places) == [], "everything to be gone")

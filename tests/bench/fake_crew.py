@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,13 +33,15 @@ from queen.bench.orders import (
     Trouble,
 )
 from queen.bench.records import ACCEPTED, ACKED, DELIVERY, SEND, SETTLE
+from queen.bench.result import LedgerReport
+from queen.bench.seen import Seen
 from queen.measure.histogram import LatencyHistogram
 
 NS = 10**9
 
 
 def loop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run's clock is that of the loop, and its few own calls to a server succeed."""
+    """The run's clock is that of the loop, and it looks at nothing but its crew."""
 
     def now_ns() -> int:
         return int(asyncio.get_running_loop().time() * 1e9)
@@ -47,10 +50,45 @@ def loop_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (run, session, live):
         monkeypatch.setattr(module, "time", clock)
 
-    async def call(*_: Any, **__: Any) -> dict[str, Any]:
-        return {"total": 0}
+    async def nothing(*_: Any) -> dict[str, Any]:
+        return {}
 
-    monkeypatch.setattr(run, "call", call)
+    async def quiet(*_: Any) -> list[str]:
+        return []
+
+    async def none(*_: Any) -> int:
+        return 0
+
+    surroundings = SimpleNamespace(look=nothing, disturbances=quiet, changed=lambda *_: [])
+    monkeypatch.setattr(run, "surroundings", surroundings)
+    monkeypatch.setattr(run, "own_queue", lambda *_: nullcontext())
+    monkeypatch.setattr(run, "dead_letters", none)
+    monkeypatch.setattr(run, "OtherSide", BlindSide)
+
+
+class BlindSide:
+    """Sees nothing of servers and database."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    async def start(self) -> None:
+        pass
+
+    async def stop(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def follow(self) -> None:
+        pass
+
+    def seen(self, *_: object, **__: object) -> Seen:
+        return Seen()
+
+    async def explain(self, report: LedgerReport, *_: object) -> LedgerReport:
+        return report
 
 
 class FakeCrew:

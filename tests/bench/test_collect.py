@@ -8,6 +8,7 @@ import pytest
 from queen.bench.collect import Block, Collector, Second
 from queen.bench.orders import Counts, Slice
 from queen.bench.result import Phase
+from queen.bench.seen import Seen
 from queen.bench.series import COARSE_S, FINE_S, of_seconds, phase_of
 from queen.bench.steady import judged, settled
 from queen.measure.histogram import LatencyHistogram
@@ -127,13 +128,13 @@ def seconds(count: int) -> list[Second]:
 
 
 def test_a_short_series_has_every_second() -> None:
-    series = of_seconds(seconds(FINE_S), lambda _: "measure")
+    series = of_seconds(seconds(FINE_S), lambda _: "measure", Seen())
     assert series.second == list(range(FINE_S))
     assert series.values["accepted"][-1] == FINE_S - 1
 
 
 def test_a_long_series_is_coarser_rates_as_means_and_the_rest_as_maxima() -> None:
-    series = of_seconds(seconds(FINE_S + COARSE_S), lambda _: "measure")
+    series = of_seconds(seconds(FINE_S + COARSE_S), lambda _: "measure", Seen())
     assert series.second[:2] == [0, COARSE_S]
     assert len(series.second) == FINE_S // COARSE_S + 1
     assert series.values["accepted"][0] == 4.5

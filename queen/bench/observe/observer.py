@@ -20,6 +20,7 @@ from queen.bench.observe.local import find_postgres, read_local
 from queen.bench.observe.view import message_view
 from queen.bench.result import PostgresSide, ServerSide
 from queen.errors import QueenError
+from queen.measure.histogram import LatencyHistogram
 from queen.store.probe import Probe
 
 _TABLES_S: Final = 5.0
@@ -36,6 +37,12 @@ class ServerTrack:
         self.inserts: list[tuple[int, metrics.Insert]] = []
         self.durability: str | None = None
         self.mode: str | None = None
+
+    def keep(self, at_ns: int, insert: metrics.Insert) -> None:
+        """One read; its bounds are kept once for as long as they stay the same."""
+        if self.inserts and self.inserts[-1][1].bounds_us == insert.bounds_us:
+            insert = metrics.Insert(self.inserts[-1][1].bounds_us, insert.counts)
+        self.inserts.append((at_ns, insert))
 
 
 class Observer:
@@ -123,6 +130,10 @@ class Observer:
         """PostgreSQL between two seconds of the run's clock; None when it was not looked at."""
         return None if self.probe is None else sides.postgres_side(self, *self._span(from_s, to_s))
 
+    def insert(self, from_s: float, to_s: float) -> LatencyHistogram | None:
+        """Insert latencies of all servers between two seconds of the run's clock; None when not known."""
+        return sides.insert_between(self.servers, *self._span(from_s, to_s))
+
     def mean(self, name: str, from_s: float, to_s: float) -> float | None:
         """The average of one of the series between two seconds of the run's clock."""
         values = self.series()[0].get(name, [])[int(from_s) : max(int(to_s), int(from_s) + 1)]
@@ -163,7 +174,7 @@ class Observer:
             _note_words(track, answer)
             insert = metrics.insert_of(answer)
             if insert is not None and not track.columns.full:
-                track.inserts.append((now, insert))
+                track.keep(now, insert)
 
         return see
 

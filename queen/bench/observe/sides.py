@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from queen.bench import percentiles
 from queen.bench.observe import metrics
+from queen.bench.observe.columns import second_of
 from queen.bench.result import PostgresSide, ServerSide
 from queen.measure.histogram import LatencyHistogram
 
@@ -31,6 +32,7 @@ _POSTGRES_RATES: Final = {
 }
 _STATES: Final = ("pool_in_use", "pool_waiting", "event_loop_lag_ms")
 _NOT_TOTALS: Final = ("oldest_xmin_age", "observer_statements")
+_HALF_NS: Final = 500_000_000
 _SIZES: Final = ("dead_tuples", "live_tuples", "table_bytes", "index_bytes")
 
 
@@ -71,7 +73,7 @@ def server_side(seen: Observer, from_ns: int, to_ns: int) -> ServerSide:
     rss = seen.local.largest("server_rss_bytes", from_ns, to_ns)
     if rss is None:
         rss = metrics.together([track.columns.largest("rss_bytes", from_ns, to_ns) for track in seen.servers])
-    insert = _insert(seen.servers, from_ns, to_ns)
+    insert = insert_between(seen.servers, from_ns, to_ns)
     return ServerSide(
         insert=None if insert is None else percentiles.of(insert),
         cpu_s=cpu_s if cpu_s is not None or told is None else told / 1e6,
@@ -138,31 +140,36 @@ def _of_servers(seen: Observer) -> dict[str, Mapping[int, float]]:
     return found | _insert_series(seen.servers)
 
 
-def _insert(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> LatencyHistogram | None:
-    histogram, known = LatencyHistogram(), False
+def insert_between(tracks: Iterable[ServerTrack], from_ns: int, to_ns: int) -> LatencyHistogram | None:
+    """What all servers inserted between two moments, to the nearest read; None when it is not known."""
+    whole: metrics.Insert | None = None
     for track in tracks:
-        before = None
+        before: metrics.Insert | None = None
         for at, insert in track.inserts:
-            if at <= from_ns:
-                before = insert
-            elif at <= to_ns + 500_000_000:
-                known = True
-                metrics.add_to(histogram, metrics.since(insert, before))
-                before = insert
-    return histogram if known else None
+            if at > to_ns + _HALF_NS:
+                break
+            if at > from_ns + _HALF_NS:
+                part = metrics.since(insert, before)
+                whole = part if whole is None else metrics.plus(whole, part)
+            before = insert
+    if whole is None:
+        return None
+    histogram = LatencyHistogram()
+    metrics.add_to(histogram, whole)
+    return histogram
 
 
 def _insert_series(tracks: Iterable[ServerTrack]) -> dict[str, Mapping[int, float]]:
-    by_second: dict[int, LatencyHistogram] = {}
+    by_second: dict[int, metrics.Insert] = {}
     for track in tracks:
         for (_, earlier), (at, later) in zip(track.inserts, track.inserts[1:], strict=False):
-            histogram = by_second.setdefault(round(at / 1e9) - 1, LatencyHistogram())
-            metrics.add_to(histogram, metrics.since(later, earlier))
+            second, part = second_of(at), metrics.since(later, earlier)
+            by_second[second] = metrics.plus(by_second[second], part) if second in by_second else part
     return {
         f"insert_p{percent}_ms": {
             second: value
-            for second, histogram in by_second.items()
-            if (value := histogram.percentile_ms(percent)) is not None
+            for second, insert in by_second.items()
+            if (value := metrics.percentile_ms(insert, percent)) is not None
         }
         for percent in (50, 99)
     }

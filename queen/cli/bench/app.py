@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from queen.cli import console
+from queen.cli.bench.compare import compare
 from queen.cli.bench_files import files
 from queen.cli.client_options import duration
 from queen.cli.options import JsonOption
@@ -124,6 +125,9 @@ def bench(
     output: Annotated[
         Path | None, _option(_OUTPUT, "--output", metavar="DIR", help="Default: bench-results/NAME-TIME.")
     ] = None,
+    strict: Annotated[
+        bool, _option(_WHAT, "--strict", help="A machine that is not quiet before measuring makes the run invalid.")
+    ] = False,
     keep: Annotated[bool, _option(_OUTPUT, "--keep", help="Keep the data of the own server, and the queue.")] = False,
     quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", help="The verdict line only.")] = False,
     as_json: JsonOption = False,
@@ -187,6 +191,7 @@ def bench(
         max_inflight=max_inflight,
         output=output,
         keep=keep,
+        strict=strict,
         quiet=quiet,
         as_json=as_json or format_ == OutputFormat.json,
         progress_s=None if progress is None else progress / 1000,
@@ -204,6 +209,9 @@ def _serve(pool_size: str | None, high_perf: bool | None, workers: str | None, w
     if workers is not None:
         named.append(f"--workers {workers}")
     return tuple(word for entry in named for word in entry.split())
+
+
+app.command()(compare)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from queen.bench import ab, chaos, knobs, profiles, sweep
 from queen.bench.ask import Ask
 from queen.bench.campaign import STEP_MEASURE_S, STEP_WARMUP_S
 from queen.bench.result import Mode
-from queen.bench.run import LONG_RUN_S
+from queen.bench.slices import LONG_RUN_S
 from queen.bench.workload import Workload
 from queen.errors import SettingsError
 from queen.settings import mask_url
@@ -55,6 +55,7 @@ class Options:
     quiet: bool
     as_json: bool
     progress_s: float | None
+    strict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,7 @@ def choose(options: Options) -> Chosen:
         full_speed=full_speed,
         sweep=sweep.parse(options.sweep) if options.sweep is not None else None,
         sides=_sides(options, workload),
+        strict=options.strict,
     )
     ask.objectives()
     return Chosen(options=options, ask=ask, folder=_folder(options, workload))

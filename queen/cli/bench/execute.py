@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
-from queen.bench import modes, store_file, summary, target
+from queen.bench import modes, report, store_file, summary, target
 from queen.bench.live import Live
 from queen.bench.result import Campaign, Result
 from queen.cli import console
@@ -24,19 +25,21 @@ def execute(chosen: Chosen) -> int:
     if result is None:
         console.say("queen: interrupted before anything was measured")
         return interrupted or console.INTERRUPTED
-    path = chosen.folder / "result.json"
-    store_file.write(result, path)
+    store_file.write(result, chosen.folder / "result.json")
+    page = chosen.folder / "report.html"
+    store_file.write_text(report.render(result), page)
     if chosen.options.as_json:
         console.put(store_file.encode(result))
     else:
-        _tell(result, chosen)
+        _tell(result, chosen, page)
     return interrupted or result.verdict.exit_code
 
 
-def _tell(result: Result | Campaign, chosen: Chosen) -> None:
+def _tell(result: Result | Campaign, chosen: Chosen, page: Path) -> None:
     if not chosen.options.quiet:
         console.say(summary.text(result))
         console.say(f"files: {chosen.folder}")
+        console.say(f"report: {page}")
     console.put(result.verdict.line)
 
 
