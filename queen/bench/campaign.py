@@ -19,6 +19,7 @@ from queen import __version__
 from queen.bench import ab, sweep
 from queen.bench.ask import Ask
 from queen.bench.compare import compare
+from queen.bench.fingerprint import match_hash
 from queen.bench.result import Campaign, NullRun, Result, Step, Verdict, Word
 from queen.bench.search import Found, backlog_grows, search
 from queen.bench.verdict import CPU_SHARE_MAX, EXIT_CODES
@@ -181,12 +182,18 @@ async def paired(ask: Ask, run_one: RunOne, say: Say = lambda _: None) -> Campai
         workers = workers or result.request.workers
         proven.add(label)
         say(f"ab: {label}: {result.verdict.line}")
-        return result
+        return _of_a_side(result)
 
     await ab.interleave(plan, one, done=done)
     if done.stopped is not None:
         record.notes.append(done.stopped)
     return record.done(_compared(done, record), done.steps, done.runs())
+
+
+def _of_a_side(result: Result) -> Result:
+    """Settings of the servers are what a comparison may be about: its two sides need not match in them."""
+    kept = {name: part for name, part in result.fingerprint.items() if name != "settings"}
+    return msgspec.structs.replace(result, fingerprint_hash=match_hash(kept)) if kept else result
 
 
 def _compared(done: ab.Interleaved, record: Record) -> Verdict:

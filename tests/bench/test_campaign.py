@@ -29,6 +29,8 @@ def made(ask: Ask, word: Word) -> Result:
     return msgspec.structs.replace(
         result,
         request=request,
+        fingerprint={"machine": "m", "settings": {"serve": list(ask.workload.serve)}},
+        fingerprint_hash=str(ask.workload.serve),
         partial=word == "partial",
         series=msgspec.structs.replace(result.series, values=flat),
         verdict=Verdict(word=word, exit_code=EXIT[word], line=word.upper(), reasons=[] if word == "pass" else ["why"]),
