@@ -41,7 +41,7 @@ def test_one_dead_address_of_several_is_named(tmp_path: Path) -> None:
 
 def test_a_database_with_messages_needs_consent(tmp_path: Path, new_database: Callable[[], str]) -> None:
     dsn = new_database()
-    first = queen_command(tmp_path, *_QUICK, *_SLO, "--database-url", dsn, "--keep")
+    first = queen_command(tmp_path, *_QUICK, *_SLO, "--database-url", dsn, "--keep", TMPDIR=str(tmp_path))
     assert first.code in (0, 1, 5), first.err
     assert first.json()["request"]["own_database"] is False
     refused = queen_command(tmp_path, *_QUICK, *_SLO, "--database-url", dsn)
