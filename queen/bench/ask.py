@@ -6,9 +6,11 @@ import math
 
 import msgspec
 
+from queen.bench.ab import Plan
 from queen.bench.chaos import Schedule
 from queen.bench.objective import Slo, parse, with_always
 from queen.bench.result import Mode
+from queen.bench.sweep import Sweep
 from queen.bench.workload import Workload
 
 SLO_MS_DEFAULT = 50.0
@@ -16,10 +18,11 @@ INFLIGHT_FACTOR = 4
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. `slos` are texts as the user or the profile wrote them; those that are always on come on top.
+    """One run, or several under one question. `slos` are texts as the user or the profile wrote them; those that are
+    always on come on top.
 
-    `burst`: send so many messages and stop, instead of for a time. `depth`: store so many before the clock starts.
-    `steady`: whether an unsettled warm-up counts against the run (not for short steps of a search).
+    `messages`: send so many and stop, instead of for a time. `full_speed`: as fast as they are taken, so that intended
+    times mean nothing. `sweep` and `sides`: what the modes of these names run.
     """
 
     mode: Mode
@@ -38,6 +41,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     keep: bool = False
     request_timeout_s: float = 30.0
+    full_speed: bool = False
+    sweep: Sweep | None = None
+    sides: Plan | None = None
 
     @property
     def rate(self) -> float:
@@ -63,6 +69,9 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
         return min((limit for limit in limits if limit > 0), default=SLO_MS_DEFAULT)
 
     def inflight_of_worker(self, workers: int, slo_ms: float) -> int:
-        """--max-inflight shared out; by default 4 × rate × SLO latency, and a few pushes at least."""
-        total = self.inflight_max or math.ceil(INFLIGHT_FACTOR * self.rate * slo_ms / 1000)
+        """--max-inflight shared out; by default 4 × rate × SLO latency, and a few pushes at least. At full speed, two
+        pushes for each connection: one on its way and one that waits."""
+        by_rate = math.ceil(INFLIGHT_FACTOR * self.rate * slo_ms / 1000)
+        by_connections = 2 * self.workload.connections * self.workload.push_batch
+        total = self.inflight_max or (by_connections if self.full_speed else by_rate)
         return max(INFLIGHT_FACTOR * self.workload.push_batch, math.ceil(total / workers))

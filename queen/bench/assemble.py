@@ -61,7 +61,8 @@ def assemble(account: Account) -> Result:
     seconds = len(measured)
     totals = _totals(account)
     rates = {name: getattr(totals, name) / seconds if seconds else None for name in ("due", "sent", "accepted")}
-    delivered = totals.delivered / seconds / ask.workload.groups if seconds else None
+    meanwhile = ask.workload.consume == "meanwhile"
+    delivered = totals.delivered / seconds / ask.workload.groups if seconds and meanwhile else None
     errors = Counter[str]()
     for one in measured:
         errors.update(one.errors)
@@ -183,8 +184,8 @@ def _conduct(account: Account, totals: Counts) -> Conduct:
     return Conduct(
         null_run=account.null_run,
         steady=account.steady,
-        cpu_share_max=busiest,
-        overflow=totals.overflow,
+        cpu_share_max=None if account.ask.full_speed else busiest,
+        overflow=0 if account.ask.full_speed else totals.overflow,
         partial=account.partial,
         faults_missed=_faults_missed(account),
         environment=around.changed + (around.disturbed if account.ask.strict else []),
@@ -246,6 +247,12 @@ def _notes(account: Account) -> list[str]:
         notes.append(f"{collector.above_range} latencies were above an hour and count as an hour")
     if collector.negative:
         notes.append(f"{collector.negative} latencies were below zero: the clocks disagree")
+    late = collector.late.get("response") or collector.late.get("e2e")
+    if late is not None and late.count:
+        notes.append(
+            f"{late.count:,} latencies ended after the measured time and are not in the percentiles, "
+            f"the longest {late.max_ms():,.1f} ms"
+        )
     if account.own_server:
         notes.append("generator, server and PostgreSQL share this machine")
     return notes

@@ -46,8 +46,18 @@ class Block:
 class Collector:
     """Takes slices in any mixture of workers; each worker's come in the order of time."""
 
-    def __init__(self, workers: int, zero_s: int, groups: int = 1) -> None:
-        self._zero_s = zero_s
+    def __init__(
+        self,
+        workers: int,
+        zero_s: int,
+        groups: int = 1,
+        *,
+        late_counts: bool = False,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """`late_counts`: answers after the measured time belong to the question, as those of a backlog's drain do.
+        `without`: latencies that mean nothing in this run."""
+        self._zero_s, self._late_counts, self._without = zero_s, late_counts, without
         self._last = dict.fromkeys(range(workers), -1)
         self._open: dict[int, tuple[Second, Histograms]] = {}
         self._groups = groups
@@ -59,8 +69,10 @@ class Collector:
         self.seconds: list[Second] = []
         self.warm: list[Block] = []
         self.blocks: list[Block] = []
-        """Of the measured time; answers that came after its end are in the last one."""
+        """Of the measured time."""
         self.whole: Histograms = {}
+        self.late: Histograms = {}
+        """Answers that came after the measured time, where they do not count: for a note, so that nothing is hidden."""
         self.measure_from_s: int | None = None
         self.measure_to_s: int | None = None
         self.above_range = self.negative = 0
@@ -77,7 +89,10 @@ class Collector:
         made.rss_bytes += part.rss_bytes
         self.above_range += part.above_range
         self.negative += part.negative
-        _merge(histograms, {name: LatencyHistogram.decode(text) for name, text in part.latencies.items()})
+        _merge(
+            histograms,
+            {name: LatencyHistogram.decode(text) for name, text in part.latencies.items() if name not in self._without},
+        )
         self._last[part.worker] = max(self._last.get(part.worker, -1), second)
         self._close_what_all_told()
 
@@ -91,7 +106,7 @@ class Collector:
         self.measure_from_s, self._block_s = second, block_s
 
     def end_measuring(self, second: int) -> None:
-        """The first second that does not count any longer for rates; latencies of late answers still count."""
+        """The first second that does not count any longer. Call it before that second is over."""
         self.measure_to_s = second
 
     def finish(self) -> None:
@@ -125,18 +140,23 @@ class Collector:
             if not self._measuring:
                 self._measuring = True
                 self._drop_block()
+            if self._is_late(second) and not self._late_counts:
+                _merge(self.late, histograms)
+                return
             _merge(self.whole, histograms)
         self._grow_block(second, made, histograms)
 
+    def _is_late(self, second: int) -> bool:
+        return self.measure_to_s is not None and second >= self.measure_to_s
+
     def _grow_block(self, second: int, made: Second, histograms: Histograms) -> None:
-        late = self.measure_to_s is not None and second >= self.measure_to_s
+        """Late answers that count go into the last block, whatever its length."""
         _merge(self._block, histograms)
         self._block_accepted += made.counts.accepted
         self._block_seconds += 1
-        if self._block_seconds >= self._block_s and not late:
-            last = self.measure_to_s is not None and second == self.measure_to_s - 1
-            if not last:
-                self._close_block()
+        last = self.measure_to_s is not None and second >= self.measure_to_s - 1
+        if self._block_seconds >= self._block_s and not last:
+            self._close_block()
 
     def _close_block(self) -> None:
         p50 = self._block["response"].percentile_ms(50) if "response" in self._block else None

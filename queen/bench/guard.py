@@ -18,6 +18,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from queen.embedded import processes
+from queen.embedded.account import Account
+from queen.embedded.folders import Home
+from queen.embedded.sockets import remove_socket_folder
+from queen.embedded.state import read_note
 from queen.settings.places import environment_without_settings
 
 _PATIENCE_S = 20.0
@@ -93,6 +97,7 @@ def watch(lines: Iterable[str], folder: Path, identity: Callable[[int], str] = p
             children.pop(int(number), None)
     end_all({pid: mark for pid, mark in children.items() if mark}, identity)
     if not keep:
+        _remove_sockets(folder)
         _remove(folder)
 
 
@@ -108,6 +113,15 @@ def end_all(children: dict[int, str], identity: Callable[[int], str] = processes
         ends_at = time.monotonic() + _PATIENCE_S
         while time.monotonic() < ends_at and any(identity(pid) == children[pid] for pid in alive):
             time.sleep(_POLL_S)
+
+
+def _remove_sockets(folder: Path) -> None:
+    """PostgreSQL's socket lies outside, where paths are short; the note of its owner beside the data says where."""
+    for state in folder.glob("**/queen.json"):
+        home = Home(state.parent, 0)
+        note = read_note(home)
+        if note is not None:
+            remove_socket_folder(Path(note.socket_dir), Account("", state.stat().st_uid, 0, switch=False))
 
 
 def _remove(folder: Path) -> None:

@@ -24,6 +24,10 @@ class Live:
         self.phase = phase
         self.phase_ends_at = None if seconds is None else time.monotonic() + seconds
 
+    def tell(self, line: str) -> None:
+        """Something for people, once."""
+        self.says.append(line)
+
     def line(self) -> str:
         """One greppable line: where the run is and how the last full second went."""
         parts = [f"progress: {self.phase}"]

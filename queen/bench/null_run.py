@@ -43,6 +43,7 @@ class _Totals:
         self.quiet: set[tuple[int, str]] = set()
         self.changed = asyncio.Event()
         self.trouble: str | None = None
+        self.is_behind = False
         self.is_counting = False
         """Connecting and the first imports are not the work that is judged."""
 
@@ -90,7 +91,8 @@ async def null_run(
             reading = asyncio.create_task(_read(crew, totals))
             try:
                 await _drive(crew, totals, rate, workers, seconds, consumes)
-                await reading
+                if not totals.is_behind:
+                    await reading
             finally:
                 reading.cancel()
         return _judge(totals, rate, seconds, bound_ms, time.perf_counter() - started)
@@ -102,7 +104,7 @@ async def _read(crew: Crew, totals: _Totals) -> None:
 
 
 async def _drive(crew: Crew, totals: _Totals, rate: float, workers: int, seconds: float, consumes: bool) -> None:
-    await _until(totals, lambda: len(totals.ready) == workers)
+    await _answered(totals, lambda: len(totals.ready) == workers)
     if consumes:
         await crew.send(Consume())
     start_ns = time.perf_counter_ns() + 200_000_000
@@ -110,21 +112,30 @@ async def _drive(crew: Crew, totals: _Totals, rate: float, workers: int, seconds
     await crew.send(Produce(phase="null_run", rate=rate, start_ns=start_ns, end_ns=start_ns + int(seconds * 1e9)))
     await asyncio.sleep(seconds + 0.3)
     await crew.send(StopProducing())
-    await _until(totals, lambda: all((worker, "produce") in totals.quiet for worker in range(workers)))
+    try:
+        await _until(totals, lambda: all((worker, "produce") in totals.quiet for worker in range(workers)))
+    except TimeoutError:
+        totals.is_behind = True  # so far beyond the generator that it is a finding, not a failure
+        return
     if consumes:
         await crew.send(StopConsuming())
-        await _until(totals, lambda: all((worker, "consume") in totals.quiet for worker in range(workers)))
+        await _answered(totals, lambda: all((worker, "consume") in totals.quiet for worker in range(workers)))
     await crew.send(Finish())
 
 
-async def _until(totals: _Totals, is_met: Callable[[], bool]) -> None:
+async def _answered(totals: _Totals, is_met: Callable[[], bool]) -> None:
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            while totals.trouble is None and not is_met():
-                totals.changed.clear()
-                await totals.changed.wait()
+        await _until(totals, is_met)
     except TimeoutError:
-        totals.trouble = "the workers do not answer"
+        raise ServerFailed("the null run failed: the workers do not answer") from None
+
+
+async def _until(totals: _Totals, is_met: Callable[[], bool]) -> None:
+    """Raises TimeoutError, and ServerFailed for a worker in trouble."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while totals.trouble is None and not is_met():
+            totals.changed.clear()
+            await totals.changed.wait()
     if totals.trouble is not None:
         raise ServerFailed(f"the null run failed: {totals.trouble}")
 
@@ -138,6 +149,8 @@ def _judge(totals: _Totals, rate: float, seconds: float, bound_ms: float, lasted
         reasons.append(f"a worker used {max(shares):.0%} of a core (<= {CPU_SHARE_MAX:.0%})")
     if totals.overflow:
         reasons.append(f"{totals.overflow} messages had to wait for the bound in flight")
+    if totals.is_behind:
+        reasons.append(f"what was sent was not answered within {_PATIENCE_S:.0f} s")
     return NullRun(
         rate_per_s=rate,
         offered_per_s=totals.offered / seconds,

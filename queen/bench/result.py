@@ -265,6 +265,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     slos: list[SloOutcome]
     verdict: Verdict
     notes: list[str]
+    drain_s: float | None = None
+    """Where consumers came after the producers: how long they took until nothing was left."""
+    drain_per_s: float | None = None
+    """Messages a second in that time, of one group."""
     conditions: Conditions | None = None
 
 

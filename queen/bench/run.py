@@ -8,6 +8,7 @@ know; what it means, `assemble` and `verdict`.
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -15,12 +16,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from queen.bench import idle, slices, steady, surroundings
 from queen.bench import null_run as null_runs
-from queen.bench import slices, steady, surroundings
 from queen.bench.ask import Ask
 from queen.bench.assemble import Account, assemble
 from queen.bench.collect import Collector
 from queen.bench.crew import Crew
+from queen.bench.ending import ended
 from queen.bench.faults import Struck, play
 from queen.bench.ledger import Ledger
 from queen.bench.live import Live
@@ -40,6 +42,8 @@ _LATE_S = 5.0
 _LEAD_NS = 300_000_000
 _FILL_RATE = 20_000.0
 _SILENT_S = 3
+INTENDED = frozenset({"response", "generator_lag", "connection_wait", "e2e"})
+"""What is measured from the intended time: at full speed nothing is intended."""
 
 MakeCrew = Callable[[list[Plan]], AbstractAsyncContextManager[CrewLike]]
 NullRuns = Callable[[Ask, float], Awaitable[tuple[int, NullRun]]]
@@ -80,7 +84,8 @@ class Run:
         self.null: NullRun | None = None
         self.steady = True
         self.partial = self.complete = self.sends_complete = False
-        self.failure: str | None = None
+        self.failure: QueenError | None = None
+        self.drained: tuple[float, float] | None = None
         self.struck: list[Struck] = []
         self.seen = Seen()
         self.surroundings = Surroundings()
@@ -93,7 +98,7 @@ class Run:
                 await self._prove()
             except Interrupted:
                 self.partial = True
-            return await self._drive()
+            return ended(await self._drive(), self.failure, self.drained)
 
     async def _prove(self) -> None:
         """The null run; skipped where it says nothing new, as in the steps of a search."""
@@ -117,7 +122,13 @@ class Run:
 
     async def _drive(self) -> Result:
         workload = self.ask.workload
-        self.collector = Collector(self.workers, self.zero_s, workload.groups)
+        self.collector = Collector(
+            self.workers,
+            self.zero_s,
+            workload.groups,
+            late_counts=self.ask.messages is not None,
+            without=INTENDED if self.ask.full_speed else frozenset(),
+        )
         self.live.collector = self.collector
         self.ledger = Ledger(
             self.ask.groups,
@@ -202,11 +213,14 @@ class Run:
         except QueenError as error:
             if not self.collector.seconds:
                 raise
-            self.partial, self.failure = True, error.message
+            self.partial, self.failure = True, error
             self.notes.append(f"cut short: {error.message}")
 
     async def _fill(self, session: Session) -> None:
-        """Store `start_depth` messages before anybody consumes."""
+        """Make the idle partitions, and store `start_depth` messages before anybody consumes."""
+        if self.ask.workload.idle_partitions:
+            count = self.ask.workload.idle_partitions
+            await idle.make(self.system.urls[0], self.queue, self.ask.groups, count, session.check)
         depth = self.ask.workload.start_depth
         if not depth:
             return
@@ -256,11 +270,13 @@ class Run:
                     seconds = await self._until_sent(session, seconds)
                 else:
                     await session.pause(seconds)
+                self.collector.end_measuring(from_s + max(1, math.ceil(seconds)))
                 await asyncio.wait({playing}, timeout=_LATE_S)
             finally:
+                if self.collector.measure_to_s is None:  # cut short: what follows is no longer measured
+                    self.collector.end_measuring(max(from_s + 1, int(self._now_s())))
                 playing.cancel()
                 await asyncio.wait({playing})
-            self.collector.end_measuring(from_s + max(1, round(seconds)))
             if not playing.cancelled():
                 playing.result()  # a bug in a fault is a bug of the run
 
@@ -270,20 +286,33 @@ class Run:
         self.other_side.follow()
 
     async def _until_sent(self, session: Session, seconds: float) -> float:
-        """A burst: until all its messages were sent. The seconds it took."""
-        began = time.monotonic()
-        wanted = (self.ask.messages or 0) + self.ask.workload.start_depth
-        await session.until(lambda: int(self.ledger.counts()["accepted"]) >= wanted, 10 * seconds + 60)
-        return time.monotonic() - began
+        """A burst: until all its messages were taken, or none was for a while. The seconds it took."""
+        began = moved = time.monotonic()
+        wanted, taken = (self.ask.messages or 0) + self.ask.workload.start_depth, 0
+
+        def is_over() -> bool:
+            nonlocal moved, taken
+            now = int(self.ledger.counts()["accepted"])
+            if now > taken:
+                moved, taken = time.monotonic(), now
+            return taken >= wanted or time.monotonic() - moved > self.ask.request_timeout_s
+
+        await session.until(is_over, math.inf)
+        if taken < wanted:
+            self.notes.append(f"only {taken:,} of {wanted:,} messages were taken")
+        return moved - began
 
     async def _drain(self, session: Session) -> None:
         workload = self.ask.workload
         if workload.consume == "never":
             return
         with self._phase("drain", workload.drain_s):
+            began, before = time.monotonic(), self._delivered()
             if workload.consume == "later":
                 await session.send(Consume())
             settled = await session.until(self._all_settled, workload.drain_s)
+            if workload.consume == "later":
+                self.drained = time.monotonic() - began, (self._delivered() - before) / workload.groups
             self.complete = settled or self._is_silent()
             await session.send(StopConsuming())
             await session.quiet("consume", _LATE_S + workload.handler_ms[1] / 1000 + workload.pop_wait_ms / 1000)
@@ -293,6 +322,9 @@ class Run:
     def _all_settled(self) -> bool:
         self.ledger.follow()
         return int(self.ledger.counts()["outstanding"]) == 0
+
+    def _delivered(self) -> int:
+        return int(self.ledger.counts()["delivered"])
 
     def _is_silent(self) -> bool:
         """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from queen.bench import null_run as null_runs
 from queen.bench.null_run import null_run
 from queen.bench.workload import Workload
 
@@ -23,3 +24,17 @@ def test_a_rate_beyond_the_generator_is_not_ok() -> None:
     found = asyncio.run(null_run(Workload(push_batch=1, consume="never"), 200_000, workers=1, seed=1, seconds=1))
     assert not found.ok
     assert found.reasons
+
+
+def test_workers_that_are_still_behind_after_a_while_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        async def send(self, order: object) -> None:
+            pass
+
+    monkeypatch.setattr(null_runs, "_PATIENCE_S", 0.05)
+    totals = null_runs._Totals()
+    totals.ready.add(0)
+    asyncio.run(null_runs._drive(Busy(), totals, 1000, 1, 0.0, True))  # type: ignore[arg-type]
+    found = null_runs._judge(totals, 1000, 1, 50, 1)
+    assert not found.ok
+    assert any("was not answered" in reason for reason in found.reasons)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,13 @@ app.add_typer(files)
 _WHAT, _SYSTEM, _LOAD, _OUTPUT = "What is asked", "System under load", "Shape of the load", "Output"
 
 
+class OutputFormat(enum.StrEnum):
+    """What goes to standard output: the verdict, or the whole record."""
+
+    text = "text"
+    json = "json"
+
+
 def _option(panel: str, *names: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, show_default=False)
 
@@ -47,12 +55,26 @@ def bench(
     search: Annotated[
         bool, _option(_WHAT, "--search", help="Find the highest rate that holds the objectives.")
     ] = False,
+    sweep: Annotated[
+        str | None, _option(_WHAT, "--sweep", metavar="KNOB=RANGE", help="A run for each value, as rate=1k..40k.")
+    ] = None,
+    ab: Annotated[
+        tuple[Path, Path] | None,
+        _option(_WHAT, "--ab", metavar="A.yaml B.yaml", help="Compare two workloads, run in turns."),
+    ] = None,
+    pairs: Annotated[int | None, _option(_WHAT, "--pairs", metavar="N", help="Pairs of --ab. Default: 8.")] = None,
+    backlog: Annotated[
+        str | None, _option(_WHAT, "--backlog", metavar="N", help="Store N messages; at full speed without --target.")
+    ] = None,
+    then_drain: Annotated[bool, _option(_WHAT, "--then-drain", help="Consume the backlog, and say how fast.")] = False,
     burst: Annotated[str | None, _option(_WHAT, "--burst", metavar="N", help="Send N messages, then drain.")] = None,
     chaos: Annotated[
         str | None, _option(_WHAT, "--chaos", metavar="FAULTS", help="Faults under way, as restart-pg@10s,readers@40s.")
     ] = None,
     warmup: Annotated[str | None, _option(_WHAT, "--warmup", metavar="TIME", help="Shortest warm-up.")] = None,
-    duration: Annotated[str | None, _option(_WHAT, "--duration", metavar="TIME", help="Measured time.")] = None,
+    duration: Annotated[
+        str | None, _option(_WHAT, "--duration", metavar="TIME", help="Measured time; above 10m a soak.")
+    ] = None,
     drain_timeout: Annotated[
         str | None, _option(_WHAT, "--drain-timeout", metavar="TIME", help="Longest drain.")
     ] = None,
@@ -70,6 +92,15 @@ def bench(
         bool, _option(_SYSTEM, "--yes-use-this-database", help="Write to a database that holds messages of Queen.")
     ] = False,
     servers: Annotated[int | None, _option(_SYSTEM, "--servers", metavar="N", help="Own servers. Default: 1.")] = None,
+    pool_size: Annotated[
+        str | None, _option(_SYSTEM, "--pool-size", metavar="N", help="Connections of the own server to PostgreSQL.")
+    ] = None,
+    high_perf: Annotated[
+        bool | None, _option(_SYSTEM, "--high-perf/--no-high-perf", help="High-performance mode of the own server.")
+    ] = None,
+    serve_workers: Annotated[
+        str | None, _option(_SYSTEM, "--serve-workers", metavar="N", help="Processes of the own server.")
+    ] = None,
     serve_arg: Annotated[
         list[str] | None, _option(_SYSTEM, "--serve-arg", metavar="WORDS", help="Options for the own `queen serve`.")
     ] = None,
@@ -100,6 +131,9 @@ def bench(
     keep: Annotated[bool, _option(_OUTPUT, "--keep", help="Keep the data of the own server, and the queue.")] = False,
     quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", help="The verdict line only.")] = False,
     as_json: JsonOption = False,
+    format_: Annotated[
+        OutputFormat, typer.Option("--format", help="Of standard output.", rich_help_panel=_OUTPUT)
+    ] = OutputFormat.text,
     progress: Annotated[int | None, duration("--progress", "A progress line this often.")] = None,
 ) -> None:
     """Load a system open-loop, account for every message, and say in one line whether it held.
@@ -140,6 +174,11 @@ def bench(
         profile=profile,
         slos=tuple(slo or ()),
         search=search,
+        sweep=sweep,
+        ab=ab,
+        pairs=pairs,
+        backlog=backlog,
+        then_drain=then_drain,
         burst=burst,
         chaos=chaos,
         seed=seed,
@@ -147,17 +186,29 @@ def bench(
         database_url=database_url,
         consent=consent,
         servers=servers,
-        serve=tuple(word for words in serve_arg or () for word in words.split()),
+        serve=_serve(pool_size, high_perf, serve_workers, serve_arg or []),
         workers=workers,
         max_inflight=max_inflight,
         output=output,
         keep=keep,
         strict=strict,
         quiet=quiet,
-        as_json=as_json,
+        as_json=as_json or format_ == OutputFormat.json,
         progress_s=None if progress is None else progress / 1000,
     )
     raise typer.Exit(execute(choose(options)))
+
+
+def _serve(pool_size: str | None, high_perf: bool | None, workers: str | None, words: list[str]) -> tuple[str, ...]:
+    """Options of `queen serve`, one word each; those with a name of their own here come last, and so decide."""
+    named = [*words]
+    if pool_size is not None:
+        named.append(f"--pool-size {pool_size}")
+    if high_perf is not None:
+        named.append("--high-perf" if high_perf else "--no-high-perf")
+    if workers is not None:
+        named.append(f"--workers {workers}")
+    return tuple(word for entry in named for word in entry.split())
 
 
 app.command()(compare)

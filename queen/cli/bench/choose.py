@@ -7,15 +7,24 @@ import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
-from queen.bench import chaos, knobs, profiles
+from queen.bench import ab, chaos, knobs, profiles, sweep
 from queen.bench.ask import Ask
+from queen.bench.campaign import STEP_MEASURE_S, STEP_WARMUP_S
 from queen.bench.result import Mode
+from queen.bench.slices import LONG_RUN_S
 from queen.bench.workload import Workload
 from queen.errors import SettingsError
 from queen.settings import mask_url
+
+FULL_SPEED: Final = 100_000.0
+"""Messages a second that nothing on one machine keeps up with, so that the bound in flight sets the pace."""
+DRAIN_RATE_MIN: Final = 1_000
+NULL_RUN_S_MIN: Final = 1.0
+NULL_RUN_S_MAX: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,11 @@ class Options:
     profile: str | None
     slos: tuple[str, ...]
     search: bool
+    sweep: str | None
+    ab: tuple[Path, Path] | None
+    pairs: int | None
+    backlog: str | None
+    then_drain: bool
     burst: str | None
     chaos: str | None
     seed: int
@@ -60,21 +74,26 @@ def choose(options: Options) -> Chosen:
     workload = msgspec.structs.replace(workload, serve=(*workload.serve, *options.serve))
     if problems := knobs.unserved(options.serve):
         raise SettingsError("\n".join(problems))
-    messages = None
-    if options.burst is not None:
-        messages = int(knobs.parse("start_depth", options.burst))
-        workload = msgspec.structs.replace(workload, consume="later")
+    messages, full_speed = _messages(options), options.backlog is not None and "rate" not in options.knobs
+    workload = _shaped(options, workload, messages, full_speed=full_speed)
+    slos = options.slos or (() if options.backlog is not None else workload.slos)
     ask = Ask(
-        mode=_mode(options),
+        mode=_mode(options, workload),
         workload=workload,
-        slos=options.slos or workload.slos,
+        slos=slos,
         seed=options.seed,
         command=_command(),
+        judge_rate=options.backlog is None,
         workers=_within("--workers", options.workers, 64),
         inflight_max=_within("--max-inflight", options.max_inflight, 10_000_000),
+        null_run=not full_speed,
+        null_run_s=_null_run_s(workload),
         messages=messages,
         faults=_faults(options, workload),
         keep=options.keep,
+        full_speed=full_speed,
+        sweep=sweep.parse(options.sweep) if options.sweep is not None else None,
+        sides=_sides(options, workload),
         strict=options.strict,
     )
     ask.objectives()
@@ -86,18 +105,69 @@ def _check_together(options: Options) -> None:
     for name, given in own.items():
         if options.urls and given:
             raise SettingsError(f"{name} is for a server of the bench's own, and --url names a running one")
-    modes = {"--search": options.search, "--burst": options.burst, "--chaos": options.chaos}
+    modes = {name: getattr(options, name.removeprefix("--")) for name in _MODES}
     chosen = [name for name, given in modes.items() if given]
     if len(chosen) > 1:
         raise SettingsError(f"{' and '.join(chosen)} exclude each other")
+    if options.then_drain and options.backlog is None:
+        raise SettingsError("--then-drain goes with --backlog")
+    if options.pairs is not None and options.ab is None:
+        raise SettingsError("--pairs goes with --ab")
+    if options.urls and options.sweep is not None and options.sweep.strip().startswith("pool"):
+        raise SettingsError("a sweep of pool is for a server of the bench's own, and --url names a running one")
 
 
-def _mode(options: Options) -> Mode:
-    names: tuple[Mode, ...] = ("search", "burst", "chaos")
+_MODES = ("--search", "--sweep", "--ab", "--backlog", "--burst", "--chaos")
+
+
+def _mode(options: Options, workload: Workload) -> Mode:
+    names: tuple[Mode, ...] = ("search", "sweep", "ab", "backlog", "burst", "chaos")
     for name in names:
         if getattr(options, name):
             return name
-    return "target"
+    return "soak" if workload.measure_s > LONG_RUN_S else "target"
+
+
+def _messages(options: Options) -> int | None:
+    """How many a burst or a backlog sends."""
+    text = options.burst if options.burst is not None else options.backlog
+    if text is None:
+        return None
+    messages = int(knobs.parse("start_depth", text))
+    if not messages:
+        raise SettingsError("a burst or a backlog needs a message or more, such as 1M")
+    return messages
+
+
+def _shaped(options: Options, workload: Workload, messages: int | None, *, full_speed: bool) -> Workload:
+    """What a mode changes of the workload; what was given stays as it was given."""
+    values: dict[str, Any] = {}
+    if messages is not None:
+        values["consume"] = "later" if options.burst is not None or options.then_drain else "never"
+    if options.backlog is not None and messages is not None:
+        values["drain_s"] = max(workload.drain_s, 60 + messages / DRAIN_RATE_MIN)
+    if full_speed:
+        values |= {"rate": FULL_SPEED, "arrivals": "uniform"}
+    if options.sweep is not None:
+        values |= {"warmup_s": STEP_WARMUP_S, "measure_s": STEP_MEASURE_S}
+    kept = {name: value for name, value in values.items() if name not in options.knobs}
+    return msgspec.structs.replace(workload, **kept)
+
+
+def _sides(options: Options, workload: Workload) -> ab.Plan | None:
+    if options.ab is None:
+        return None
+    pairs = ab.PAIRS_DEFAULT if options.pairs is None else options.pairs
+    plan = ab.plan(*options.ab, workload, pairs=pairs, seed=options.seed)
+    for path, side in zip(options.ab, (plan.a, plan.b), strict=True):
+        if options.urls and side.serve:
+            raise SettingsError(f"{path}: serve is for a server of the bench's own, and --url names a running one")
+    return plan
+
+
+def _null_run_s(workload: Workload) -> float:
+    """As long as the warm-up where that is short: such a profile wants to be quick, and says so."""
+    return max(NULL_RUN_S_MIN, min(NULL_RUN_S_MAX, workload.warmup_s))
 
 
 def _faults(options: Options, workload: Workload) -> chaos.Schedule | None:

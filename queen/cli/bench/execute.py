@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -48,10 +48,7 @@ async def _run(chosen: Chosen) -> tuple[Result | Campaign | None, int]:
     with _signals(stop, codes):
         showing = asyncio.create_task(show(live, quiet=chosen.options.quiet, every_s=chosen.options.progress_s))
         try:
-            async with _system(chosen) as system:
-                if system.folder is not None and chosen.options.keep:
-                    console.say(f"data kept in {system.folder}")
-                return await modes.run(chosen.ask, system, live, stop), codes[0]
+            return await modes.run(chosen.ask, _systems(chosen), live, stop), codes[0]
         except asyncio.CancelledError:
             if codes[0]:
                 return None, codes[0]
@@ -61,20 +58,25 @@ async def _run(chosen: Chosen) -> tuple[Result | Campaign | None, int]:
             await asyncio.wait({showing})
 
 
-@asynccontextmanager
-async def _system(chosen: Chosen) -> AsyncIterator[target.System]:
+def _systems(chosen: Chosen) -> modes.OpenSystem:
+    """Opens the system under load: what `--url` names, or our own with these options of `queen serve`."""
     options = chosen.options
-    if options.urls:
-        yield await asyncio.to_thread(target.attached, options.urls, options.database_url)
-        return
-    async with target.started(
-        chosen.ask.workload.serve,
-        servers=options.servers or 1,
-        dsn=options.database_url,
-        consent=options.consent,
-        keep=options.keep,
-    ) as system:
-        yield system
+    consents = [options.consent]
+
+    @asynccontextmanager
+    async def opened(serve: Sequence[str]) -> AsyncIterator[target.System]:
+        if options.urls:
+            yield await asyncio.to_thread(target.attached, options.urls, options.database_url)
+            return
+        async with target.started(
+            serve, servers=options.servers or 1, dsn=options.database_url, consent=consents[0], keep=options.keep
+        ) as system:
+            if system.folder is not None and options.keep:
+                console.say(f"data kept in {system.folder}")
+            consents[0] = True  # what a later system finds there is what an earlier one left
+            yield system
+
+    return opened
 
 
 @contextmanager
