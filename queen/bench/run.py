@@ -306,18 +306,21 @@ class Run:
         workload = self.ask.workload
         if workload.consume == "never":
             return
-        with self._phase("drain", workload.drain_s):
+        # A message whose answer was cut off comes again only when its lease has run out.
+        held_s = workload.lease_s if self._is_shaken() else 0
+        drain_s = max(workload.drain_s, held_s + 5 * _SILENT_S)
+        with self._phase("drain", drain_s):
             began, before = time.monotonic(), self._delivered()
             if workload.consume == "later":
                 await session.send(Consume())
-            settled = await session.until(self._all_settled, workload.drain_s)
+            settled = await session.until(self._all_settled, drain_s)
             if workload.consume == "later":
                 self.drained = time.monotonic() - began, (self._delivered() - before) / workload.groups
-            self.complete = settled or self._is_silent()
+            self.complete = settled or self._is_silent(held_s + _SILENT_S)
             await session.send(StopConsuming())
             await session.quiet("consume", _LATE_S + workload.handler_ms[1] / 1000 + workload.pop_wait_ms / 1000)
         if not settled:
-            self.notes.append(f"the drain did not reach its end within {workload.drain_s:g} s")
+            self.notes.append(f"the drain did not reach its end within {drain_s:g} s")
 
     def _all_settled(self) -> bool:
         self.ledger.follow()
@@ -326,10 +329,14 @@ class Run:
     def _delivered(self) -> int:
         return int(self.ledger.counts()["delivered"])
 
-    def _is_silent(self) -> bool:
+    def _is_shaken(self) -> bool:
+        """Did requests fail, so that leases may be held for nobody?"""
+        return bool(self.struck) or any(one.errors for one in self.collector.seconds)
+
+    def _is_silent(self, seconds: int) -> bool:
         """Nothing was delivered in the last seconds although consumers asked: what is missing will not come."""
-        last = self.collector.seconds[-_SILENT_S:]
-        return len(last) == _SILENT_S and not any(one.counts.delivered for one in last)
+        last = self.collector.seconds[-seconds:]
+        return len(last) == seconds and not any(one.counts.delivered for one in last)
 
     def _phase(self, name: str, seconds: float | None = None) -> _Phase:
         self.live.enter(name, seconds)
