@@ -40,6 +40,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return open_folder()
 
 
+@pytest.mark.spec("R4")
 def test_a_whole_run_passes_and_leaves_only_its_files(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
     insert = ("--slo", "p50(insert)<20s")
     done = queen_command(tmp_path, "bench", *_SMOKE, *insert, "--output", str(tmp_path / "out"), TMPDIR=str(places))

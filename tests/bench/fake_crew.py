@@ -101,10 +101,12 @@ class FakeCrew:
         response_us: Callable[[int], int] = lambda _: 1_000,
         keeps: int = 0,
         trouble_after_s: int | None = None,
+        errors: dict[str, int] | None = None,
     ) -> None:
         self.groups = len(plans[0].groups)
         self.orders: list[Order] = []
         self._response_us, self._keeps, self._trouble_after_s = response_us, keeps, trouble_after_s
+        self._errors = errors or {}
         self._reports: asyncio.Queue[Report | None] = asyncio.Queue()
         self._rate, self._left = 0.0, 1 << 60
         self._stored = self._taken = 0
@@ -176,7 +178,7 @@ class FakeCrew:
                 second=second,
                 counts=counts,
                 latencies=latencies,
-                errors={},
+                errors=self._errors,
                 in_flight=0,
                 cpu_s=0.1,
                 rss_bytes=1,

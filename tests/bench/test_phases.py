@@ -125,6 +125,14 @@ async def test_what_is_kept_back_until_the_drain_ends_in_silence_is_lost() -> No
 
 
 @in_virtual_time
+async def test_after_failed_requests_leases_are_waited_for_before_anything_is_lost() -> None:
+    """What was delivered into a connection that was cut comes again when its lease has run out, not earlier."""
+    result = await Bench(keeps=7, errors={"connection": 1}, shape={"lease_s": 50}).run()
+    assert lengths(result)["drain"] >= 50
+    assert (result.verdict.word, result.ledger.lost) == ("wrong", 7)
+
+
+@in_virtual_time
 async def test_a_worker_in_trouble_ends_the_run_and_keeps_what_was_measured() -> None:
     result = await Bench(trouble_after_s=25).run()
     assert result.partial

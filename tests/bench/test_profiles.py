@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from queen.bench import knobs, profiles
+from queen.bench import knobs, profiles, slo
 from queen.bench.workload import Workload
 from queen.errors import SettingsError
 
@@ -47,7 +47,6 @@ def test_a_profile_states_all_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_objectives_of_a_profile_can_be_judged(name: str) -> None:
-    slo = pytest.importorskip("queen.bench.slo")
     workload = profiles.load(name)
     assert [slo.parse(text, workload.rate) for text in workload.slos]
 
