@@ -21,6 +21,7 @@ COMMANDS: dict[str, list[str]] = {
     "burst": _FAST,
     "idle": _FAST,
     "retained": ["--seconds", "8", "--repeat", "3", *_FAST],
+    "generator": [],
 }
 
 

@@ -23,6 +23,8 @@ def test_its_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) ->
     command = importlib.import_module(f"benchmarks.{name}")
     if name == "retained":
         assert command.parse(every.COMMANDS[name]).repeat == 3
+    elif name == "generator":  # needs no server
+        assert command.parse(every.COMMANDS[name]).seconds == 5
     else:
         arguments = [argument for argument in every.COMMANDS[name] if not argument.startswith("--server-arg=")]
         assert command.main([*arguments, "--url", "http://127.0.0.1:1", "--no-save"]) == 3

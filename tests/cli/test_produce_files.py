@@ -140,10 +140,13 @@ def test_the_help_page_groups_the_options(capsys: pytest.CaptureFixture[str]) ->
     page = capsys.readouterr().out
     heads = [line for line in page.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert heads == [
+        "Which messages:",
         "Messages from files:",
         "Messages that are made:",
         "Partitions:",
         "Pace and end:",
+        "Server:",
+        "Output:",
         "Options:",
     ]
     assert page.index("Pace and end:") < page.index("\n  --open-loop") < page.index("\nOptions:\n")
