@@ -67,3 +67,43 @@ def test_the_rate_was_held(name: str, rate: int, seconds: int) -> None:
     result = newest(name)
     assert (result["rate"], result["parameters"]["seconds"]) == (rate, seconds)
     assert any(window["held"] for window in result["windows"])
+
+
+def test_the_generator_of_the_bench_reaches_what_it_must() -> None:
+    """50,000 messages a second in pushes of 100 on one core with a lag p99 below 5 ms; 10,000 single pushes a second on
+    less than one core, which is half of the machine."""
+    runs = {(shape["profile"], shape["consume"]): shape["null_run"] for shape in newest("generator")["shapes"]}
+    for consume in ("never", "meanwhile"):
+        burst = runs["burst-50k", consume]
+        assert burst["ok"]
+        assert burst["generator_lag_p99_ms"] < 5
+        assert burst["cpu_share_total"] < 1
+        single = runs["single-10k", consume]
+        assert single["offered_per_s"] > 9_900
+        assert single["cpu_share_total"] < 1
+
+
+def bench_result(profile: str) -> dict[str, Any]:
+    """The newest committed result of `queen bench` with this profile."""
+    found = [json.loads(path.read_text("utf-8")) for path in RESULTS.glob(f"bench-{profile}-*.json")]
+    return dict(max(found, key=lambda result: str(result["started_at"])))
+
+
+@pytest.mark.spec("R32", "R33")
+@pytest.mark.parametrize("profile", ["baseline-10k", "burst-50k"])
+def test_the_bench_held_the_rate_and_missed_no_message(profile: str) -> None:
+    result = bench_result(profile)
+    assert result["accepted_per_s"] >= 0.99 * result["request"]["target_per_s"]
+    ledger = result["ledger"]
+    assert ledger["complete"]
+    assert ledger["accepted"] == ledger["delivered"] == ledger["acked"]
+    assert [ledger[name] for name in ("lost", "duplicated", "reordered", "early", "corrupt", "ghost")] == [0] * 6
+
+
+def test_the_page_of_the_bench_tells_the_verdicts_of_its_results() -> None:
+    """Also those that are not flattering."""
+    text = (REPOSITORY / "docs" / "bench.md").read_text("utf-8")
+    for profile in ("baseline-10k", "burst-50k"):
+        result = bench_result(profile)
+        assert f"bench-{profile}-{result['started_at'][:10]}.json" in text
+        assert f"{result['verdict']['word'].upper()} {', '.join(result['verdict']['reasons'])}" in text
