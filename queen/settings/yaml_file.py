@@ -36,31 +36,29 @@ class _Problem(Exception):
 def read_yaml(path: Path, shown: str) -> tuple[list[Entry], list[str]]:
     """The entries of a file and its problems, one line each. Entries without a value (`url:`) are left out."""
     problems: list[str] = []
-    try:
-        root = _parse(_read(path, shown), shown)
-    except _Problem as problem:
-        return [], [str(problem)]
-    if root is None:
-        return [], []
-    if not isinstance(root, yaml.MappingNode):
-        line = root.start_mark.line + 1
-        return [], [f"{shown}:{line}: must be sections with settings below them, such as server: and port:"]
-    return list(_entries(root, shown, problems)), problems
+    root = _root(path, shown, "sections with settings below them, such as server: and port:", problems)
+    return list(_entries(root, shown, problems)) if root is not None else [], problems
 
 
 def read_flat_yaml(path: Path, shown: str) -> tuple[list[Entry], list[str]]:
     """The same for a file without sections: `name: value`, each key the name alone."""
     problems: list[str] = []
+    root = _root(path, shown, "lines such as rate: 10k", problems)
+    pairs = _pairs(root, "", shown, problems) if root is not None else []
+    return [entry for name, line, value in pairs for entry in _entry(name, line, value, shown, problems)], problems
+
+
+def _root(path: Path, shown: str, wanted: str, problems: list[str]) -> yaml.MappingNode | None:
+    """The mapping that the file is; None when it is empty, or, with a problem, unusable."""
     try:
         root = _parse(_read(path, shown), shown)
     except _Problem as problem:
-        return [], [str(problem)]
-    if root is None:
-        return [], []
-    if not isinstance(root, yaml.MappingNode):
-        return [], [f"{shown}:{root.start_mark.line + 1}: must be lines such as rate: 10k"]
-    pairs = _pairs(root, "", shown, problems)
-    return [entry for name, line, value in pairs for entry in _entry(name, line, value, shown, problems)], problems
+        problems.append(str(problem))
+        return None
+    if root is None or isinstance(root, yaml.MappingNode):
+        return root
+    problems.append(f"{shown}:{root.start_mark.line + 1}: must be {wanted}")
+    return None
 
 
 def _read(path: Path, shown: str) -> str:
