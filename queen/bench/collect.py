@@ -41,6 +41,8 @@ class Block:
     accepted: int
     response_p50_ms: float | None
     encoded: dict[str, str]
+    second_p50s_ms: list[float] = field(default_factory=list)
+    """Of the response, one for each second that had answers."""
 
 
 class Collector:
@@ -63,6 +65,7 @@ class Collector:
         self._groups = groups
         self._block: Histograms = {}
         self._block_accepted = self._block_seconds = 0
+        self._block_p50s_ms: list[float] = []
         self._block_s = WARM_BLOCK_S
         self._pending = 0
         self._measuring = False
@@ -154,18 +157,22 @@ class Collector:
         _merge(self._block, histograms)
         self._block_accepted += made.counts.accepted
         self._block_seconds += 1
+        p50_ms = made.latencies["response"][0] if "response" in made.latencies else None
+        if p50_ms is not None:
+            self._block_p50s_ms.append(p50_ms)
         last = self.measure_to_s is not None and second >= self.measure_to_s - 1
         if self._block_seconds >= self._block_s and not last:
             self._close_block()
 
     def _close_block(self) -> None:
         p50 = self._block["response"].percentile_ms(50) if "response" in self._block else None
-        block = Block(self._block_accepted, p50, {name: one.encode() for name, one in self._block.items()})
+        encoded = {name: one.encode() for name, one in self._block.items()}
+        block = Block(self._block_accepted, p50, encoded, self._block_p50s_ms)
         (self.blocks if self._measuring else self.warm).append(block)
         self._drop_block()
 
     def _drop_block(self) -> None:
-        self._block, self._block_accepted, self._block_seconds = {}, 0, 0
+        self._block, self._block_accepted, self._block_seconds, self._block_p50s_ms = {}, 0, 0, []
 
 
 def _add_counts(total: Counts, part: Counts) -> None:

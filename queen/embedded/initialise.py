@@ -16,7 +16,9 @@ from queen.embedded import conf
 from queen.embedded.account import Account
 from queen.embedded.find import Binaries
 from queen.embedded.folders import Home, told_plainly, write_file
+from queen.embedded.plan import Plan
 from queen.embedded.postmaster import run_program
+from queen.embedded.wal_reserve import reserve_wal
 from queen.errors import EmbeddedError
 
 _DRAFT = "data.new-"
@@ -25,25 +27,27 @@ _LOCALES = ("C.UTF-8", "C")
 """Both sort by code point. Not every system has the first one."""
 
 
-def prepare_data(binaries: Binaries, home: Home, account: Account, timeout_s: float) -> None:
+def prepare_data(plan: Plan, timeout_s: float) -> None:
     """Makes the data directory if there is none, and brings its access rules up to date. Raises EmbeddedError."""
-    with told_plainly(home.path):
-        if not home.has_data:
-            _make_data(binaries, home, account, timeout_s)
-        _check_version(home)
-        _write_configuration(home.data, account)
+    with told_plainly(plan.home.path):
+        if not plan.home.has_data:
+            _make_data(plan, timeout_s)
+        _check_version(plan.home)
+        _write_configuration(plan.home.data, plan.account)
 
 
-def _make_data(binaries: Binaries, home: Home, account: Account, timeout_s: float) -> None:
+def _make_data(plan: Plan, timeout_s: float) -> None:
+    home, account = plan.home, plan.account
     for left in home.path.glob(f"{_DRAFT}*"):
         shutil.rmtree(left, ignore_errors=True)
     draft = home.path / f"{_DRAFT}{secrets.token_hex(4)}"
     try:
-        _initdb(binaries, draft, account, timeout_s)
+        _initdb(plan.binaries, draft, account, timeout_s)
         with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(conf.INCLUDE_LINE)
             os.fsync(file.fileno())
         _write_configuration(draft, account)
+        reserve_wal(draft, account, plan.wal_reserve_bytes)
         draft.rename(home.data)
         _sync_folder(home.path)
     except BaseException:

@@ -34,6 +34,7 @@ class Plan:
     binaries: Binaries
     account: Account
     home: Home
+    wal_reserve_bytes: int = 0
 
 
 def make_plan(settings: EmbeddedSettings) -> Plan:
@@ -43,7 +44,7 @@ def make_plan(settings: EmbeddedSettings) -> Plan:
     home = home_of(base, binaries.major)
     account = choose_account(settings.user, owner_of(home))
     make_home(home, account)
-    return Plan(reachable(binaries, base, account), account, home)
+    return Plan(reachable(binaries, base, account), account, home, settings.wal_reserve_bytes)
 
 
 def choose_binaries(found: list[Binaries], homes: list[Home], base: Path) -> Binaries:

@@ -56,7 +56,7 @@ def start_server(plan: Plan, socket_dir: Path, deadline: float) -> Postmaster:
 def prepare(plan: Plan, deadline: float) -> None:
     """Waits for an earlier server to leave and makes the data if there is none. Raises EmbeddedError."""
     recover.wait_until_free(plan.home, deadline)
-    prepare_data(plan.binaries, plan.home, plan.account, max(1.0, deadline - time.monotonic()))
+    prepare_data(plan, max(1.0, deadline - time.monotonic()))
 
 
 def wait_ready(server: Postmaster, socket_dir: Path, deadline: float) -> bool:

@@ -157,6 +157,13 @@ class EmbeddedSettings:
     bin_dir: str | None = setting(None, "PostgreSQL binaries to use; found by themselves if not set.", path=True)
     user: str | None = setting(None, "Unprivileged user that runs it when Queen runs as root.")
     start_timeout_ms: int = setting(60_000, "Longest wait for it to answer.", unit="ms", low=1_000, high=_DAY_MS)
+    wal_reserve_bytes: int = setting(
+        _GIB,
+        "Write-ahead log that a new cluster makes ready, so that no commit waits for it; 0: none.",
+        unit="bytes",
+        low=0,
+        high=16 * _GIB,
+    )
 
 
 @dataclass(frozen=True, slots=True)

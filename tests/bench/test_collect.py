@@ -115,6 +115,30 @@ def test_steady_is_three_blocks_alike(seen: list[Block], expected: bool) -> None
     assert settled(seen) is expected
 
 
+def by_seconds(*p50s_ms: list[float]) -> list[Block]:
+    return [Block(50_000, sum(seconds) / len(seconds), {}, seconds) for seconds in p50s_ms]
+
+
+def test_seconds_that_differ_by_chance_do_not_make_a_warm_up_unsteady() -> None:
+    uneven = by_seconds([3.0, 4.1, 2.8, 3.6, 3.3], [3.5, 4.4, 3.9, 3.1, 4.2], [2.9, 3.2, 4.0, 3.4, 3.0])
+    medians = [block.response_p50_ms or 0 for block in uneven]
+    assert max(medians) > 1.05 * min(medians) + 0.2, "by 5 % alone it would not be"
+    assert settled(uneven)
+
+
+@pytest.mark.parametrize("step_ms", [0.1, 1.0, 10.0])
+def test_a_drift_is_never_taken_for_chance(step_ms: float) -> None:
+    drifting = [5.0 + step_ms * second for second in range(15)]
+    assert not settled(by_seconds(drifting[:5], drifting[5:10], drifting[10:]))
+    assert not settled(by_seconds(*reversed([drifting[:5], drifting[5:10], drifting[10:]])))
+
+
+def test_the_collector_keeps_the_medians_of_seconds() -> None:
+    collector = run_of(17)
+    assert [len(block.second_p50s_ms) for block in collector.warm] == [5, 5, 5, 2]
+    assert collector.warm[0].second_p50s_ms[0] == pytest.approx(collector.warm[0].response_p50_ms)
+
+
 def test_a_short_warm_up_is_not_judged() -> None:
     assert judged(15)
     assert not judged(14)

@@ -44,7 +44,7 @@ def template(programs: None) -> Iterator[Path]:
     """A data folder that was used and closed once; copies of it save the time of initdb."""
     folder = Path(tempfile.mkdtemp(prefix="queen-test-"))
     folder.chmod(0o755)
-    Cluster.open(EmbeddedSettings(data_dir=str(folder / "t"))).close()
+    Cluster.open(EmbeddedSettings(data_dir=str(folder / "t"), wal_reserve_bytes=0)).close()
     yield folder / "t"
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -58,7 +58,7 @@ def data_dir(template: Path, place: Path) -> str:
 
 @pytest.fixture
 def settings(data_dir: str) -> EmbeddedSettings:
-    return EmbeddedSettings(data_dir=data_dir)
+    return EmbeddedSettings(data_dir=data_dir, wal_reserve_bytes=0)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from queen.settings import EmbeddedSettings
 
 def main(data_dir: str) -> None:
     try:
-        cluster = Cluster.open(EmbeddedSettings(data_dir=data_dir), holder="test")
+        cluster = Cluster.open(EmbeddedSettings(data_dir=data_dir, wal_reserve_bytes=0), holder="test")
     except EmbeddedError as error:
         tell({"error": error.message})
         return

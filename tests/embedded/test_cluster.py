@@ -32,7 +32,7 @@ def show(cluster: Cluster, name: str) -> str:
 def test_first_start_makes_a_database_that_answers_and_close_leaves_nothing_running(
     programs: None, place: Path
 ) -> None:
-    cluster = Cluster.open(EmbeddedSettings(data_dir=str(place / "new")))
+    cluster = Cluster.open(EmbeddedSettings(data_dir=str(place / "new"), wal_reserve_bytes=0))
     server, socket_dir = cluster.owner_pid, cluster.socket_dir
     with admin(cluster.dsn) as connection:
         row = connection.execute("SELECT current_user, current_database()").fetchone()
@@ -158,7 +158,7 @@ def test_a_parent_that_the_server_cannot_enter_is_named_and_left_alone(programs:
     closed = place / "closed"
     closed.mkdir(mode=0o700)
     with pytest.raises(EmbeddedError, match="cannot enter") as caught:
-        Cluster.open(EmbeddedSettings(data_dir=str(closed / "deep" / "data")))
+        Cluster.open(EmbeddedSettings(data_dir=str(closed / "deep" / "data"), wal_reserve_bytes=0))
     assert str(closed) in caught.value.message
     assert "--data-dir" in (caught.value.hint or "")
     assert closed.stat().st_mode & 0o777 == 0o700
@@ -170,7 +170,7 @@ def test_a_folder_without_permission_is_named(programs: None, place: Path) -> No
     place.chmod(0o500)
     try:
         with pytest.raises(EmbeddedError, match="no permission"):
-            Cluster.open(EmbeddedSettings(data_dir=str(place / "d")))
+            Cluster.open(EmbeddedSettings(data_dir=str(place / "d"), wal_reserve_bytes=0))
     finally:
         place.chmod(0o755)
 
@@ -178,14 +178,14 @@ def test_a_folder_without_permission_is_named(programs: None, place: Path) -> No
 def test_a_file_in_the_place_of_the_folder_is_named(programs: None, place: Path) -> None:
     (place / "d").write_text("")
     with pytest.raises(EmbeddedError, match="Not a directory"):
-        Cluster.open(EmbeddedSettings(data_dir=str(place / "d")))
+        Cluster.open(EmbeddedSettings(data_dir=str(place / "d"), wal_reserve_bytes=0))
 
 
 def test_a_path_longer_than_a_socket_allows_is_fine(template: Path, place: Path) -> None:
     deep = place / ("x" * 100) / ("y" * 100)
     deep.mkdir(parents=True)
     subprocess.run(["cp", "-a", str(template), str(deep / "d")], check=True)
-    with Cluster.open(EmbeddedSettings(data_dir=str(deep / "d"))) as cluster:
+    with Cluster.open(EmbeddedSettings(data_dir=str(deep / "d"), wal_reserve_bytes=0)) as cluster:
         assert facts(cluster.dsn).version
         assert len(str(cluster.socket_dir)) < 90
 
@@ -211,7 +211,7 @@ def test_data_of_another_version_is_refused(settings: EmbeddedSettings) -> None:
 
 def test_an_interrupted_initdb_is_swept_away(programs: None, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = _left_by_killed_initdb(place, monkeypatch)
-    with Cluster.open(EmbeddedSettings(data_dir=str(place / "d"))) as cluster:
+    with Cluster.open(EmbeddedSettings(data_dir=str(place / "d"), wal_reserve_bytes=0)) as cluster:
         assert facts(cluster.dsn).connections == 0
         assert not left.exists()
 
@@ -297,7 +297,7 @@ def _left_by_killed_initdb(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         patch.setattr(initialise, "_write_configuration", interrupted)
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
-            Cluster.open(EmbeddedSettings(data_dir=str(place / "d")))
+            Cluster.open(EmbeddedSettings(data_dir=str(place / "d"), wal_reserve_bytes=0))
     (left,) = place.glob("d/pg/*/data.new-*")
     assert (left / "PG_VERSION").exists()
     return left

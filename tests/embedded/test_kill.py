@@ -157,7 +157,7 @@ def test_killed_in_the_middle_of_the_first_start(programs: None, place: Path, ho
     victim = hold(data_dir, wait=False)
     until(lambda: any(home.path.glob("data.new-*/base")), "initdb is at work")
     victim.kill()
-    with Cluster.open(EmbeddedSettings(data_dir=data_dir)) as cluster:
+    with Cluster.open(EmbeddedSettings(data_dir=data_dir, wal_reserve_bytes=0)) as cluster:
         assert facts(cluster.dsn).version
 
 
