@@ -16,7 +16,7 @@ from typing import TypeVar
 from queen import errors
 from queen.engine.engine import Engine
 from queen.settings import Settings
-from queen.store.admin import AdminStore
+from queen.store.admin.admin import Admin
 from queen.store.budget import Budget, read_budget
 from queen.store.epochs import EpochStore
 from queen.store.listen import Listener
@@ -39,7 +39,7 @@ class Runtime:
 
     settings: Settings
     engine: Engine
-    admin: AdminStore
+    admin: Admin
     pool: Pool
     migration: MigrationReport
 
@@ -70,7 +70,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
         listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)
         listener.start()
         try:
-            yield Runtime(settings, engine, AdminStore(pool, settings.database.schema), pool, migration)
+            yield Runtime(settings, engine, Admin(pool, settings.database.schema), pool, migration)
         finally:
             await listener.stop()
             await engine.stop(settings.server.shutdown_timeout_ms / 1000)

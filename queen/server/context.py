@@ -19,7 +19,7 @@ from queen.server import numbers
 from queen.server.body import Bodies
 from queen.server.hot import Hot
 from queen.settings import Settings
-from queen.store.admin import AdminStore
+from queen.store.admin.admin import Admin
 from queen.store.pool import Pool
 
 SLASH = "\U0010ffff"
@@ -36,7 +36,7 @@ class Context:
 
     settings: Settings
     engine: Engine
-    admin: AdminStore
+    admin: Admin
     pool: Pool
     hot: Hot
     bodies: Bodies

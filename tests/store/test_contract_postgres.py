@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 
 from queen.settings import DatabaseSettings
-from queen.store.admin import AdminStore
+from queen.store.admin.admin import Admin
 from queen.store.base import Store
 from queen.store.pool import Pool
 from queen.store.postgres import PostgresStore
@@ -30,7 +30,7 @@ class PostgresBench(Bench):
 
     def __init__(self, pool: Pool, session: psycopg.AsyncConnection, schema: str) -> None:
         self.store: Store = PostgresStore(pool, schema)
-        self._admin = AdminStore(pool, schema)
+        self._admin = Admin(pool, schema)
         self._session = session
 
     async def expire(self) -> None:

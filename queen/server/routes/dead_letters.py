@@ -29,7 +29,7 @@ async def list_dead_letters(
     offset: Offset = 0,
 ) -> Response:
     """Messages that were set aside, newest first."""
-    rows = await context(request).admin.find_dead_letters(
+    rows = await context(request).admin.dead_letters.find_dead_letters(
         queue=queue,
         group=consumerGroup,
         partition=partition,

@@ -81,7 +81,7 @@ async def prometheus(request: Request) -> Response:
 async def _database_answers(here: Context) -> bool:
     try:
         async with asyncio.timeout(_HEALTH_TIMEOUT_S):
-            await here.admin.ping()
+            await here.admin.server.ping()
     except (errors.QueenError, TimeoutError):
         return False
     return True

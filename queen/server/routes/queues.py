@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from queen import errors, model, wire
 from queen.server import options
 from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
-from queen.store.admin import PartitionStats, QueueStats
+from queen.store.admin.queues import PartitionStats, QueueStats
 from queen.store.base import QueueRow
 
 router = APIRouter(prefix="/api/v1", tags=["queues"])
@@ -23,7 +23,7 @@ async def configure(request: Request) -> dict[str, Any]:
     """
     asked = options.read(wire.decode_object(await body_of(request)))
     here = context(request)
-    done = await here.admin.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
+    done = await here.admin.queues.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
     here.engine.queue_changed(row)
     return {
@@ -55,7 +55,7 @@ async def list_queues(
     if len(rows) > limit:
         response.headers["Queen-More"] = "true"
         rows = rows[:limit]
-    stats = await here.admin.queue_stats([row.queue_id for row in rows])
+    stats = await here.admin.queues.queue_stats([row.queue_id for row in rows])
     return {"queues": [_summary(row, stats.get(row.queue_id)) for row in rows]}
 
 
@@ -69,12 +69,12 @@ async def show_queue(
     if not rows:
         raise errors.NotFound("Queue not found", hint="GET /api/v1/resources/queues lists the queues")
     row = rows[0]
-    totals = (await here.admin.queue_stats([row.queue_id])).get(row.queue_id)
-    partitions = await here.admin.partition_stats(row.queue_id, limit + 1, offset)
+    totals = (await here.admin.queues.queue_stats([row.queue_id])).get(row.queue_id)
+    partitions = await here.admin.queues.partition_stats(row.queue_id, limit + 1, offset)
     if len(partitions) > limit:
         response.headers["Queen-More"] = "true"
         partitions = partitions[:limit]
-    times = await here.admin.oldest_newest([partition.partition_id for partition in partitions])
+    times = await here.admin.queues.oldest_newest([partition.partition_id for partition in partitions])
     return {
         **_head(row),
         "options": {**row.options, "namespace": row.namespace, "task": row.task},
@@ -88,7 +88,7 @@ async def show_queue(
 async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     """Delete a queue with everything in it. An unknown queue is no error."""
     here = context(request)
-    existed = await here.admin.delete_queue(queue)
+    existed = await here.admin.queues.delete_queue(queue)
     here.engine.queue_deleted(queue)
     if existed:
         return {"deleted": True, "queue": queue, "existed": True}

@@ -1,0 +1,1 @@
+"""The answers of the control plane, field by field, one file a subject."""

@@ -1,0 +1,19 @@
+"""All calls of the control plane, by subject."""
+
+from __future__ import annotations
+
+from queen.store.admin.dead_letters import DeadLetters
+from queen.store.admin.groups import Groups
+from queen.store.admin.queues import Queues
+from queen.store.admin.server import DatabaseServer
+from queen.store.pool import Pool
+
+
+class Admin:
+    """One part a subject, bound to (pool, schema)."""
+
+    def __init__(self, pool: Pool, schema: str) -> None:
+        self.queues = Queues(pool, schema)
+        self.groups = Groups(pool, schema)
+        self.dead_letters = DeadLetters(pool, schema)
+        self.server = DatabaseServer(pool, schema)

@@ -1,0 +1,14 @@
+"""The database server itself."""
+
+from __future__ import annotations
+
+from queen.store.admin.calls import Calls
+
+
+class DatabaseServer(Calls):
+    """Does it answer?"""
+
+    async def ping(self) -> None:
+        """One round trip."""
+        async with self._pool.connection() as connection:
+            await connection.execute("select 1")
