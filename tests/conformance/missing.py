@@ -1,6 +1,7 @@
 """What the client offers and the server does not have yet: feature → the route.
 
-Take a line out when its route is there. A test of a feature named here must fail, and must fail for no other reason than the route.
+Take a line out when its route is there. A test of a feature named here must fail, and for no other reason than
+the route.
 """
 
 from __future__ import annotations
