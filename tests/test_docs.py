@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob
 TOPS = "queen|config|docs|scripts|tests|benchmarks"
 # Named to say that they do not exist yet.
 MISSING_COMMANDS = {"queen doctor", "queen tune-pg", "queen top"}
-FOREIGN_VARIABLES = {"XDG_CONFIG_HOME", "QUEEN_SDK_POP_AUTOPILOT"}  # the second of the public client
+FOREIGN_VARIABLES = {"XDG_CONFIG_HOME"}
 FOREIGN_OPTIONS = {"--no-deps"}  # of pip
 
 _CODE = re.compile(r"`([^`\n]+)`")

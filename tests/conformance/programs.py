@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.conformance.suite import HERE
 from tests.support.fix_public_client import PublicClient
-from tests.support.server import wait_until
+
+PATIENCE_S = 40.0
+
+
+def wait_until(condition: Callable[[], object], what: Callable[[], str]) -> None:
+    """Wait for something that programs and servers bring about; `what` tells afterwards what did not come."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < ends_at, f"waited in vain for {what()}"
+        time.sleep(0.02)
 
 
 class Program:
@@ -35,7 +45,7 @@ class Program:
             assert self.process.poll() is None, f"it ended: {self.text()}"
             return False
 
-        wait_until(enough, f"{count} × {word}; it said: {self.text()}")
+        wait_until(enough, lambda: f"{count} × {word}; it said: {self.text()}")
 
     def wait_for_more(self, word: str, count: int) -> None:
         """Until it said this word so many times more."""
@@ -43,7 +53,7 @@ class Program:
 
     def wait_for_line(self, line: str) -> None:
         """Until it said this."""
-        wait_until(lambda: line in self.lines or self.process.poll() is not None, line)
+        wait_until(lambda: line in self.lines or self.process.poll() is not None, lambda: line)
         assert line in self.lines, self.text()
 
     def ended(self) -> int:

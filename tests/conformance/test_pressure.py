@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.programs import running
+from tests.conformance.programs import running, wait_until
 from tests.conformance.runs import Outcome
 from tests.conformance.suite import checks, story
 from tests.support.api import Api
 from tests.support.fix_public_client import PublicClient
 from tests.support.fix_server import MakeServer
-from tests.support.server import EmbeddedServer, wait_until
+from tests.support.server import EmbeddedServer
 
 pytestmark = pytest.mark.pg
 
@@ -64,7 +64,7 @@ def test_producer_in_an_outage(server: EmbeddedServer, client: PublicClient, que
 @story("pressure", "503 for more waiting consumers than the server lets wait: they keep trying")
 def test_too_many_waiting(server: EmbeddedServer, client: PublicClient, queue: str) -> None:
     with running(client, "consume", server.url, queue, "g", "4", "wait") as consumer:
-        wait_until(lambda: server.parked_polls() == 2, "the polls to be parked")
+        wait_until(lambda: server.parked_polls() == 2, lambda: "the polls to be parked")
         time.sleep(OUTAGE_S)
         assert consumer.process.poll() is None, consumer.text()
         _push(server, queue, 10)

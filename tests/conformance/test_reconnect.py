@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from tests.conformance.programs import running
+from tests.conformance.programs import running, wait_until
 from tests.conformance.suite import story
 from tests.support.api import Api
 from tests.support.fix_public_client import PublicClient
 from tests.support.fix_server import MakeServer
-from tests.support.server import EmbeddedServer, wait_until
+from tests.support.server import EmbeddedServer
 
 pytestmark = pytest.mark.pg
 
@@ -51,14 +51,16 @@ def left(server: EmbeddedServer, queue: str, group: str | None = None) -> list[i
 
 @story("reconnect", "a consumer goes on after its server was killed and started again")
 def test_consumer_survives(server: EmbeddedServer, client: PublicClient, queue: str) -> None:
+    with Api(server.url) as api:
+        api.configure(queue, leaseTime=2)
     push(server, queue, 0, 200)
     with running(client, "consume", server.url, queue, "g", "2", "wait") as consumer:
         consumer.wait_for("HANDLED", 20)
         server.kill()
         server.start()
         push(server, queue, 200, 50)
-        wait_until(lambda: set(consumer.numbers("HANDLED")) == set(range(250)), "all to be handled")
-        wait_until(lambda: _pending(server, queue) == 0, "all to be acknowledged")
+        wait_until(lambda: set(consumer.numbers("HANDLED")) == set(range(250)), lambda: f"all: {consumer.text()}")
+        wait_until(lambda: _pending(server, queue) == 0, lambda: "all to be acknowledged")
         assert consumer.process.poll() is None, consumer.text()
     server.check_unharmed()
 
@@ -66,11 +68,11 @@ def test_consumer_survives(server: EmbeddedServer, client: PublicClient, queue: 
 @story("reconnect", "a waiting consumer goes on after its server was stopped and started again")
 def test_waiting_consumer(server: EmbeddedServer, client: PublicClient, queue: str) -> None:
     with running(client, "consume", server.url, queue, "g", "1", "wait") as consumer:
-        wait_until(lambda: server.parked_polls() == 1, "the consumer to wait")
+        wait_until(lambda: server.parked_polls() == 1, lambda: "the consumer to wait")
         server.restart()
         push(server, queue, 0, 10)
         consumer.wait_for("HANDLED", 10)
-        wait_until(lambda: _pending(server, queue) == 0, "all to be acknowledged")
+        wait_until(lambda: _pending(server, queue) == 0, lambda: "all to be acknowledged")
         assert sorted(consumer.numbers("HANDLED")) == list(range(10)), "each once: nothing was leased to the old poll"
 
 
@@ -114,7 +116,7 @@ def test_stopped_consumer(server: EmbeddedServer, client: PublicClient, queue: s
         rest.extend(left(server, queue, "g"))
         return _pending(server, queue) == 0
 
-    wait_until(drained, "the leases to end")
+    wait_until(drained, lambda: "the leases to end")
     assert set(handled) | set(rest) == set(range(100))
     again = Counter(handled) & Counter(rest)
     assert again.total() <= 10, "no more than the two batches of five under way"

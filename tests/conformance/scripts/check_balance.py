@@ -10,7 +10,7 @@ from harness import check, main, payloads
 
 def spying(c, **options):
     """A client of all servers, and where its requests go, as they go."""
-    queen, places = c.client(c.urls, **options), []
+    queen, places = c.client({"urls": c.urls, **options}), []
     send = queen._http_client._execute_request
 
     def spy(url, *args, **named):
@@ -26,7 +26,7 @@ async def round_robin(c):
     queen, places = spying(c, load_balancing_strategy="round-robin")
     for number in range(10):
         await queen.queue(c.name).push([{"data": number}])
-    assert Counter(places) == dict.fromkeys(c.urls, 5)
+    assert Counter(places) == dict.fromkeys(c.urls, 5), places
     assert await c.take(10) == list(range(10))
 
 
@@ -37,7 +37,7 @@ async def affinity(c):
     for number in range(12):
         places.clear()
         for _ in range(3):
-            await queen.queue(c.name).group(f"g{number}").wait(False).pop()
+            await queen.queue(c.name).group(f"{number}.{c.name}").wait(False).pop()
         assert len(set(places)) == 1, places
         homes.add(places[0])
     assert homes == set(c.urls)

@@ -1,4 +1,4 @@
-"""A consumer as a user writes it: URLS QUEUE GROUP CONCURRENCY wait|poll. Says `HANDLED n` for each message."""
+"""A consumer as a user writes it: URLS QUEUE GROUP CONCURRENCY wait|poll [STRATEGY]. Says `HANDLED n` each time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ async def handler(message):
     await asyncio.sleep(0.005)
 
 
-async def main(urls, queue, group, concurrency, wait):
-    async with Queen(urls.split(",")) as queen:
+async def main(urls, queue, group, concurrency, wait, strategy="affinity"):
+    async with Queen({"urls": urls.split(","), "load_balancing_strategy": strategy}) as queen:
         print("STARTED", flush=True)
         builder = queen.queue(queue).group(group).batch(5).concurrency(int(concurrency)).wait(wait == "wait")
         await builder.each().consume(handler)
