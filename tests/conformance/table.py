@@ -32,11 +32,15 @@ an environment of its own against a real server.
   groups, transaction, dead letters, lease renewal, buffers. All works, with one difference: 0.7.4 reads the answer of a
   single ack as an object, and so `ack()` returns a failure though the ack is done. Its consumers do not look at it.
 - "yes": tried, and works. "{absent}": this version of the client does not offer it. "not yet: …": the server lacks it.
-- Versions since 1.3 let the server choose the size of a pop (*autopilot*). With it on, as by default, 2.6.0 hands a
-  list to every handler, also to one that takes a single message, whichever server it talks to. `batch(1)`, `each()` or
-  the environment variable `{autopilot}=off` give single messages.
+- Versions since 1.3 let the server choose the size of a pop (*autopilot*), and hand a list to every handler until
+  `batch(1)` or `each()` is called, whichever server they talk to. The handlers in the README of 2.6.0 that take one
+  message raise therefore, its Quick Start too. The README of 1.0.0 fits its client, and all of it that stands alone
+  works unchanged.
 - Consumers of all versions go on after a 503 that lasts only when its text has the word "connection" or "timeout". The
   server's have.
+- With several servers and the strategy *affinity*, a request that is under way when its server is killed is not sent
+  to another one: the client takes the broken connection for no network error. With *round-robin* it is, and a server
+  that is stopped in order costs nothing with either.
 - JavaScript and Go: npm has no package `queen-mq`, and the Go module proxy gives no version of the repositories that
   the Python package names, so neither client could be tried.
 """
@@ -45,7 +49,7 @@ an environment of its own against a real server.
 def render(words: Words) -> str:
     """The page."""
     names = {"newest": VERSIONS[0], "oldest": VERSIONS[-1], "between": ", ".join(BETWEEN)}
-    parts = [_HEAD.format(**names, absent=_ABSENT, autopilot="QUEEN_SDK_POP_AUTOPILOT")]
+    parts = [_HEAD.format(**names, absent=_ABSENT)]
     for area, title in AREAS.items():
         rows = [feature for feature in contents() if feature.area == area]
         parts.append(f"\n## {title}\n\n| feature | {' | '.join(VERSIONS)} |\n|---|{'---|' * len(VERSIONS)}\n")

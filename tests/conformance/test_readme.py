@@ -1,7 +1,7 @@
 """The programs of the client's own README work without a changed line but the URL.
 
-1.0.0 is the one version whose README parses and fits its client. That of 0.12.0 has blocks that are no Python. Those of
-2.6.0 give `batch=1` as the default of consume, under which a handler takes one message; the client hands it a list until
+1.0.0 is a version whose README parses and fits its client. That of 0.12.0 has blocks that are no Python. That of 2.6.0
+gives `batch=1` as the default of consume, under which a handler takes one message; the client hands it a list until
 somebody calls `batch(1)`, whichever server it talks to.
 """
 

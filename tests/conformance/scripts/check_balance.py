@@ -30,17 +30,14 @@ async def round_robin(c):
     assert await c.take(10) == list(range(10))
 
 
-@check("affinity: a group's pops stay at one server, groups spread")
+@check("affinity: a group's pops stay at one server")
 async def affinity(c):
     queen, places = spying(c)
-    homes = set()
-    for number in range(12):
+    for number in range(6):
         places.clear()
         for _ in range(3):
             await queen.queue(c.name).group(f"{number}.{c.name}").wait(False).pop()
         assert len(set(places)) == 1, places
-        homes.add(places[0])
-    assert homes == set(c.urls)
 
 
 @check("session: one server for all")
