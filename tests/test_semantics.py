@@ -1,4 +1,4 @@
-"""Each line of the tables in docs/semantics.md names a test that keeps it: it exists, and only lines without one fail."""
+"""Each line of the tables in docs/semantics.md names the test that keeps it, and that test exists."""
 
 from __future__ import annotations
 

@@ -17,10 +17,8 @@ NOWHERE = "(4000000000,1)"
 
 
 def spots(session: Session, table: str, ids: list[int]) -> Spots:
-    by_id = session.rows(
-        f"select partition_id, ctid::text as spot from {{s}}.{table} where partition_id = any(%s)", ids
-    )
-    places = {row.partition_id: row.spot for row in by_id}
+    text = f"select partition_id, ctid::text as spot from {{s}}.{table} where partition_id = any(%s)"
+    places = {row.partition_id: row.spot for row in session.rows(text, ids)}
     return [places[number] for number in ids]
 
 
@@ -44,14 +42,15 @@ def ack(session: Session, ids: list[int], completed: int, hints: Spots) -> list[
 
 
 def hints_of(kind: str, right: Spots, old: Spots) -> Spots:
-    return {
+    kinds: dict[str, Spots] = {
         "right": right,
         "another's": right[::-1],
         "old": old,
         "missing": [None] * len(right),
         "of no row": [NOWHERE] * len(right),
         "some": [right[0], *[None] * (len(right) - 1)],
-    }[kind]
+    }
+    return kinds[kind]
 
 
 KINDS = ("right", "another's", "old", "missing", "of no row", "some")

@@ -56,7 +56,7 @@ def test_warm_calls_look_up_no_small_row_by_its_key(database_dsn: str) -> None:
             row.relname: row.idx_scan
             for row in session.rows(
                 "select relname, idx_scan from pg_stat_user_tables where relname = any(%s)", ["partitions", "cursors"]
-            )  # fmt: skip
+            )
         }
     assert scans["cursors"] < ROUNDS / 2, "one a pop and one an ack would be twice the rounds"
     assert scans["partitions"] < ROUNDS / 2
