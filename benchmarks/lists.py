@@ -204,7 +204,9 @@ def _table(record: ListsRecord) -> str:
             rows.append([one.path, *figures, f"{one.answer_bytes:,}", statuses, "yes" if one.kept else "NO"])
     lines = align(rows)
     lines += [f"not asked: {one.path}: {one.skipped}" for one in record.routes if one.skipped]
-    lines.append(f"filled in {record.fill_s:.0f} s by bulk statements; all numbers refreshed in {record.refresh_s:.1f} s")
+    lines.append(
+        f"filled in {record.fill_s:.0f} s by bulk statements; all numbers refreshed in {record.refresh_s:.1f} s"
+    )
     missed = sum(1 for one in record.routes if one.latency is not None and not one.kept)
     lines.append(f"goal     {'kept by every route' if not missed else f'MISSED by {missed}'}")
     lines += [f"PROBLEM: {problem}" for problem in record.problems]

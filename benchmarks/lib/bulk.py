@@ -2,7 +2,7 @@
 
 Partitions are shared out evenly to queues and messages to partitions. Half of the messages lie in an epoch that is
 closed, so that reads find two children. Of each four partitions a group stands at the beginning in one, in the middle
-in two and at the end in one; every hundredth partition has a live lease. Everything is analyzed and vacuumed at the end.
+in two and at the end in one; every hundredth partition has a live lease. At the end all is vacuumed and analyzed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 _QUEUES: LiteralString = """
     insert into queues (queue_id, name, namespace, task, dedup_window_s)
-    select n, 'bulk.' || n, 'namespace-' || n % 50, 'task-' || n % 20, 3600 from generate_series(1, %(queues)s) n"""
+    select n, 'bulk.' || n, 'namespace-' || n %% 50, 'task-' || n %% 20, 3600 from generate_series(1, %(queues)s) n"""
 _PARTITIONS: LiteralString = """
     insert into partitions (partition_id, next_offset, epoch_first_offset, last_write_at, queue_id, epoch, name)
     select n, %(each)s, %(half)s, now(), (n - 1) %% %(queues)s + 1, 2, 'partition-' || n
@@ -34,7 +34,8 @@ _MESSAGES: LiteralString = """
     insert into messages (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload)
     select p, o, now() - (%(each)s - o) * interval '1 second', (p - 1) %% %(queues)s + 1, %(epoch)s, true,
            p || '-' || o, '{"number":' || o || ',"text":"a message of about a hundred bytes, as a list would show it"}'
-      from generate_series(%(first)s::bigint, %(last)s::bigint) p, generate_series(%(low)s::bigint, %(high)s::bigint) o"""
+      from generate_series(%(first)s::bigint, %(last)s::bigint) p,
+           generate_series(%(low)s::bigint, %(high)s::bigint) o"""
 _SUBSCRIPTIONS: LiteralString = """
     insert into subscriptions (queue_id, consumer_group, mode, start_at)
     select q, 'group-' || g, 'all', '-infinity'
@@ -47,7 +48,7 @@ _CURSORS: LiteralString = """
            case p %% 4 when 0 then 1 else 2 end
       from generate_series(1, %(partitions)s) p, generate_series(0, %(groups)s - 1) g"""
 _COUNTERS: LiteralString = """
-    update counters set next_id = 1 + case name when 'queue' then %(queues)s when 'partition' then %(partitions)s else 0 end
+    update counters set next_id = 1 + case name when 'queue' then %(queues)s::bigint else %(partitions)s::bigint end
      where name in ('queue', 'partition')"""
 
 
@@ -64,7 +65,9 @@ def fill(connection: psycopg.Connection, size: Size, schema: LiteralString = "qu
     for epoch, low, high in ((1, 0, half - 1), (2, half, each - 1)):
         for first in range(1, size.partitions + 1, PARTITIONS_PER_STEP):
             last = min(first + PARTITIONS_PER_STEP - 1, size.partitions)
-            connection.execute(_MESSAGES, {**values, "epoch": epoch, "first": first, "last": last, "low": low, "high": high})
+            connection.execute(
+                _MESSAGES, {**values, "epoch": epoch, "first": first, "last": last, "low": low, "high": high}
+            )
     connection.execute(_SUBSCRIPTIONS, values)
     connection.execute(_CURSORS, values)
     connection.execute("vacuum (analyze)")

@@ -26,7 +26,7 @@ def answer(content: dict[str, Any], *, more: bool = False) -> Response:
 
 
 def stats_age(here: Context, numbers: Iterable[QueueNumbers | GroupNumbers]) -> float:
-    """How old the oldest of these numbers is, in seconds. Kept ones are made anew soon, because somebody asks for them."""
+    """Seconds since the oldest of these numbers was computed. Kept ones are made anew soon: somebody asks for them."""
     age = age_s(numbers)
     if age:
         asked(here)

@@ -204,7 +204,8 @@ def test_names_that_cannot_be_are_refused(small: Api, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["resources/queues", "resources/namespaces", "resources/partitions", "status/queues", "status/queues/sm.one"]
+    "path",
+    ["resources/queues", "resources/namespaces", "resources/partitions", "status/queues", "status/queues/sm.one"],
 )
 @pytest.mark.parametrize("query", ["limit=x&offset=y", "limit=-5&offset=-7", "limit=&offset=", f"limit={10**30}"])
 def test_pages_that_cannot_be_read_are_the_default(small: Api, path: str, query: str) -> None:

@@ -19,7 +19,7 @@ def test_it_runs_every_command_there_is() -> None:
 
 @pytest.mark.parametrize("name", every.COMMANDS)
 def test_its_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing listens on port 1, so a command that understands its options ends with 3; retained and lists start their own."""
+    """Nothing listens on port 1, so a command that understands its options ends with 3; some start their own server."""
     command = importlib.import_module(f"benchmarks.{name}")
     if name == "retained":
         assert command.parse(every.COMMANDS[name]).repeat == 3

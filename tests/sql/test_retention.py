@@ -256,7 +256,7 @@ def test_a_cursor_in_a_dropped_epoch_goes_on_in_the_next_one(session: Session) -
 
 
 def test_statistics_count_what_is_kept(session: Session) -> None:
-    p = _old_and_young(session, retentionEnabled=True, retentionSeconds=50)
+    _old_and_young(session, retentionEnabled=True, retentionSeconds=50)
     expire(session)
     session.rows("analyze")
     queue_id = session.one("select queue_id from {s}.queues")

@@ -39,7 +39,9 @@ async def configure(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/resources/queues", response_class=Response, responses={**answers(QueueList, "The queues."), **refusals(400)})
+@router.get(
+    "/resources/queues", response_class=Response, responses={**answers(QueueList, "The queues."), **refusals(400)}
+)
 async def list_queues(
     request: Request,
     limit: Limit = 1000,
