@@ -23,8 +23,8 @@ language sql stable set search_path from current set enable_seqscan = off as $$
                count(*) filter (where s.lag > s.processing) as partitions_ready,
                sum(s.lag)::bigint as total_lag, sum(s.processing)::bigint as processing, bool_or(s.consumed) as consumed,
                max(array[s.lag, s.partition_id, s.place + 1]) filter (where s.lag > 0) as most,
-               min(array[extract(epoch from greatest(s.last_write_at, 'epoch'))::bigint, s.partition_id, s.place + 1])
-                    filter (where s.lag > 0) as quiet
+               min(array[(extract(epoch from greatest(s.last_write_at, 'epoch')) * 1e6)::bigint, s.partition_id,
+                         s.place + 1]) filter (where s.lag > 0) as quiet
           from standing s
          group by s.queue_id, s.consumer_group
     ), wanted as materialized (

@@ -16,10 +16,10 @@ begin
       from (select * from partitions t where t.queue_id = p_queue_id order by t.queue_id, t.name
              limit case when not v_whole then p_limit end offset case when not v_whole then p_offset end) p
      cross join lateral (
-            select coalesce(greatest(min(t.acked), p.first_offset - 1),
-                            case when v_start = '-infinity' then p.first_offset
-                                 when p.last_write_at < v_start then p.next_offset
-                                 else offset_at(p.partition_id, v_start) end - 1) as place,
+            select case when count(*) > 0 then greatest(min(t.acked), p.first_offset - 1)
+                        when v_start = '-infinity' then p.first_offset - 1
+                        when p.last_write_at < v_start then p.next_offset - 1
+                        else offset_at(p.partition_id, v_start) - 1 end as place,
                    coalesce(sum(t.lease_end - t.acked) filter (where t.lease_id is not null and t.lease_until > now()),
                             0)::bigint as processing
               from cursors t
