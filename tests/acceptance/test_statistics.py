@@ -33,6 +33,7 @@ def small(server: EmbeddedServer) -> Iterator[Api]:
         api.push_to("sm.one", range(5), "a")
         api.push_to("sm.one", range(3), "b")
         api.push_to("sm.two", range(1))
+        api.push_to("other", range(1))
         batch = api.pop("sm.one", "a", consumerGroup="g", batch=4)
         assert batch is not None
         api.ack(batch["messages"][:1])

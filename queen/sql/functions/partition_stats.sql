@@ -4,11 +4,13 @@
 --   consumed       messages that the slowest group has passed since the partition began
 --   dead_letters   counted to 10,000
 --   oldest, newest when the first and the last of what is kept were stored; null when nothing is
+-- Without sorts the planner follows the index on names; with them it may read and sort the whole queue for a page.
 create or replace function partition_stats(p_queue_id integer, p_limit integer, p_offset integer)
 returns table (partition_id bigint, queue_id integer, name text, created_at timestamptz, total bigint, pending bigint,
                processing bigint, dead_letters bigint, consumed bigint, oldest timestamptz, newest timestamptz,
                last_write_at timestamptz)
-language plpgsql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off
+    set enable_sort = off set enable_incremental_sort = off as $$
 #variable_conflict use_column
 declare
     v_ids       bigint[];
