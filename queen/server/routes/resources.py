@@ -82,19 +82,19 @@ async def list_partitions(
     queue_id = (await render.find_queue(here, queue)).queue_id if queue is not None else None
     found = await here.admin.statistics.partition_numbers(queue_id, limit + 1, offset)
     page = found[:limit]
-    queues = await here.engine.store.queues_by_id(sorted({one.queue_id for one in page}))
-    names = {row.queue_id: row.name for row in queues}
+    places = await here.engine.store.partition_names([one.partition_id for one in page])
+    queues = {row.partition_id: row.queue for row in places}
     content = {
         "partitions": [
             {
                 "id": model.encode_id(model.PARTITION, one.partition_id),
                 "name": one.name,
-                "queue": names[one.queue_id],
+                "queue": queues[one.partition_id],
                 "createdAt": wire.datetime_text(one.created_at),
                 "messages": render.counts(one),
             }
             for one in page
-            if one.queue_id in names  # else it was deleted in between
+            if one.partition_id in queues  # else it was deleted in between
         ],
         "pagination": {"limit": limit, "offset": offset},
     }

@@ -35,7 +35,7 @@ begin
                  coalesce(min(l.total_lag), 0), coalesce(max(l.total_lag), 0)]
       into time_lags, offset_lags
       from (select g.total_lag::double precision as total_lag,
-                   coalesce(greatest(extract(epoch from now() - g.oldest_pending_at), 0), 0)::double precision as seconds
+                   coalesce(greatest(date_part('epoch', now() - g.oldest_pending_at), 0), 0) as seconds
               from (select k.* from group_stats k where not v_live
                      union all
                     select c.* from count_groups(v_ids) c where v_live and c.consumer_group is not null) g) l;
