@@ -150,6 +150,16 @@ def test_above_the_bound_the_kept_numbers_are_told_and_below_it_those_of_now(ses
     assert numbers(session, "a", live_max=3)["a"].total == 13
 
 
+def test_many_cursors_on_few_partitions_are_not_counted_either(session: Session) -> None:
+    ids = fill(session, "a", 2)
+    for number in range(4):
+        session.open_cursors(ids, f"more-{number}")
+    walk(session)
+    assert numbers(session, "a", live_max=2)["a"].computed_at is None, "ten cursors"
+    session.open_cursors(ids[:1], "one more")
+    assert numbers(session, "a", live_max=2)["a"].computed_at is not None
+
+
 def test_queues_that_no_walk_has_seen_are_counted_within_the_bound(session: Session) -> None:
     fill(session, "old", 3)
     walk(session)

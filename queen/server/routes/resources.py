@@ -113,7 +113,7 @@ async def show_depth(
     here = context(request)
     row = await render.find_queue(here, queue)
     found = await here.admin.statistics.depth(row.queue_id, group, limit + 1, offset)
-    if all(one.whole for one in found):
+    if found[0].whole if found else not offset:
         sums, age, found = _sums(found), 0.0, found[offset : offset + limit + 1]
     else:
         sums, age = await _kept_sums(here, row.queue_id, group)
@@ -151,9 +151,10 @@ def _sums(partitions: Sequence[Depth]) -> dict[str, int]:
 async def _kept_sums(here: Context, queue_id: int, group: str | None) -> tuple[dict[str, int], float]:
     if group is None:
         queues = await here.admin.statistics.queue_numbers([queue_id])
-        own = queues[queue_id]
-        numbers = (own.pending, own.processing, own.partitions_pending, own.partitions_ready)
         age = render.stats_age(here, queues.values())
+        numbers = (0, 0, 0, 0)
+        for own in queues.values():
+            numbers = (own.pending, own.processing, own.partitions_pending, own.partitions_ready)
     else:
         groups = await here.admin.statistics.group_numbers(queue_ids=[queue_id], group=group, limit=1)
         numbers, age = (0, 0, 0, 0), -1.0

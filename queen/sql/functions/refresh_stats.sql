@@ -87,7 +87,10 @@ begin
            -- What one walk saw stays true: an ack that changed nothing hides it from the next.
            consumed = k.consumed or excluded.consumed, oldest_pending_at = excluded.oldest_pending_at;
     delete from group_stats k
-     where k.queue_id between p_queue_id and v_done_to and k.computed_at < v_at;
+     using (select t.queue_id, t.consumer_group from group_stats t
+             where t.queue_id between p_queue_id and v_done_to and t.computed_at < v_at
+               for update skip locked) gone  -- who has it locked removes it too
+     where k.queue_id = gone.queue_id and k.consumer_group = gone.consumer_group;
 
     if partitions < p_limit then
         queue_id := null;
