@@ -1,8 +1,26 @@
-"""Consumer groups."""
+"""Consumer groups: their places, their numbers, their end."""
 
 from __future__ import annotations
 
-from queen.store.admin.calls import Calls
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from queen import errors
+from queen.store.admin.calls import Calls, Row
+
+SOUGHT_PER_CALL = 500
+"""Partitions whose cursors are set in one transaction; acks of the group may wait for it."""
+_TRIES_MAX = 3
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """A partition, by its ids."""
+
+    queue_id: int
+    partition_id: int
 
 
 class Groups(Calls):
@@ -11,3 +29,39 @@ class Groups(Calls):
     async def delete_group(self, group: str, delete_metadata: bool) -> int:
         """Number of cursors dropped."""
         return int((await self._call("delete_group", group, delete_metadata))[0][0])
+
+    async def delete_group_from(self, queue: str, group: str, delete_metadata: bool) -> int:
+        """The same on one queue."""
+        return int((await self._call("delete_group_from", queue, group, delete_metadata))[0][0])
+
+    async def resubscribe(self, group: str, start_at: datetime) -> int:
+        """Number of registrations that start at this time now."""
+        return int((await self._call("resubscribe", group, start_at))[0][0])
+
+    async def seek_queue(self, queue_id: int, group: str, at: datetime | None) -> int:
+        """Set the group's cursors on all partitions of a queue, a page at a time; their number. None: to the end."""
+        count, after = 0, 0
+        while True:
+            row = (await _past_epochs(lambda: self._seek_page(queue_id, group, at, after)))[0]  # noqa: B023
+            count += int(row.sought)
+            if row.after is None:
+                return count
+            after = row.after
+
+    async def _seek_page(self, queue_id: int, group: str, at: datetime | None, after: int) -> list[Row]:
+        return await self._call("seek_queue", queue_id, group, at, after, SOUGHT_PER_CALL)
+
+    async def seek_partition(self, queue: str, partition: str, group: str, at: datetime | None) -> Place | None:
+        """Set the group's cursor on one partition; None when there is no such partition."""
+        rows = await _past_epochs(lambda: self._call("seek_partition", queue, partition, group, at))
+        return Place(rows[0].queue_id, rows[0].partition_id) if rows else None
+
+
+async def _past_epochs(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call that looked into an epoch that was dropped under it."""
+    for _ in range(_TRIES_MAX - 1):
+        try:
+            return await call()
+        except errors.EpochGone:
+            continue
+    return await call()
