@@ -1,6 +1,6 @@
 -- seek_partition(queue, partition, group, at) → queue_id, partition_id; no row: there is no such partition
 -- seek() of one partition by its name.
--- Tables written, in lock order: partitions (shared), cursors; see seek().
+-- Tables written, in lock order: partitions (shared), cursors, group_stats; see seek().
 create or replace function seek_partition(p_queue text, p_partition text, p_group text, p_at timestamptz)
 returns table (queue_id integer, partition_id bigint)
 language plpgsql set search_path from current as $$

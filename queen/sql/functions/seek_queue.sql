@@ -2,7 +2,7 @@
 -- seek() of one page of a queue's partitions, those behind `after`. The next call takes the returned `after`; null: the
 -- queue is through. `sought` is how many cursors this page set.
 -- The page is a range of (queue, partition) without a sort, as in ready_partitions().
--- Tables written, in lock order: partitions (shared), cursors; see seek().
+-- Tables written, in lock order: partitions (shared), cursors, group_stats; see seek().
 create or replace function seek_queue(p_queue_id integer, p_group text, p_at timestamptz, p_after bigint, p_limit integer)
 returns table (after bigint, sought bigint)
 language plpgsql set search_path from current set enable_seqscan = off

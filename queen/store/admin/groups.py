@@ -8,9 +8,13 @@ from typing import NamedTuple, TypeVar
 
 from queen import errors
 from queen.store.admin.calls import Calls, Row
+from queen.store.admin.statistics import LIVE_PARTITIONS_MAX
+from queen.store.pool import Pool
 
 SOUGHT_PER_CALL = 500
 """Partitions whose cursors are set in one transaction; acks of the group may wait for it."""
+LOOKED_AT_MAX = 5_000
+"""Partitions that a page of those that lag looks at."""
 _TRIES_MAX = 3
 
 T = TypeVar("T")
@@ -24,7 +28,25 @@ class Place(NamedTuple):
 
 
 class Groups(Calls):
-    """Calls about consumer groups."""
+    """Calls about consumer groups. `live_max` is LIVE_PARTITIONS_MAX; tests lower it."""
+
+    def __init__(self, pool: Pool, schema: str, live_max: int = LIVE_PARTITIONS_MAX) -> None:
+        super().__init__(pool, schema)
+        self._live_max = live_max
+
+    async def list_groups(self, limit: int, offset: int) -> list[Row]:
+        """One page of the groups with their numbers, as rows with the columns of `list_groups.sql`."""
+        return await self._call("list_groups", limit, offset, self._live_max)
+
+    async def partitions(self, group: str, limit: int, offset: int) -> list[Row]:
+        """One page of the partitions of a group's queues, as rows with the columns of `group_partitions.sql`."""
+        return await self._call("group_partitions", group, limit, offset, self._live_max)
+
+    async def lagging(self, min_lag_s: int, limit: int, offset: int) -> tuple[list[Row], int | None]:
+        """One page of the partitions that lag that much, as rows with the columns of `lagging_partitions.sql`, and the
+        offset to go on at; None: that was all."""
+        *rows, last = await self._call("lagging_partitions", min_lag_s, limit, offset, LOOKED_AT_MAX, self._live_max)
+        return rows, last.next
 
     async def delete_group(self, group: str, delete_metadata: bool) -> int:
         """Number of cursors dropped."""

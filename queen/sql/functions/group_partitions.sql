@@ -1,0 +1,51 @@
+-- group_partitions(group, limit, offset, live_max) → where a group stands, one row per partition
+-- One page of the partitions of its queues, by queue and name's age (the id). Partitions without a cursor of the group
+-- are rows too, with a null `acked`, so that a page is a range and costs what it is long. Its queues are those where it
+-- is registered or was counted; all of them while there are at most live_max partitions.
+--   lag, lag_s   messages behind, and the age of the first of them; 0 without any
+--   lease_id     the live lease
+create or replace function group_partitions(p_group text, p_limit integer, p_offset integer, p_live_max integer)
+returns table (queue text, partition text, acked bigint, lag bigint, lag_s bigint, lease_id uuid)
+language plpgsql stable set search_path from current set enable_seqscan = off
+    set plan_cache_mode = force_custom_plan as $$
+#variable_conflict use_column
+declare
+    v_all       bigint[] := partitions_of(null, p_live_max + 1);
+    v_queues    integer[];
+begin
+    if cardinality(v_all) <= p_live_max then
+        select array_agg(distinct p.queue_id) into v_queues from partitions p where p.partition_id = any (v_all);
+    else
+        select array_agg(g.queue_id) into v_queues
+          from (select s.queue_id from subscriptions s where s.consumer_group = p_group
+                 union
+                select k.queue_id from group_stats k where k.consumer_group = p_group) g;
+    end if;
+    return query
+    with page as materialized (
+        select row_number() over () as n, w.*
+          from (select p.queue_id, p.partition_id, p.name, c.acked, c.lease_id,
+                       case when c.acked is not null then greatest(c.acked + 1, p.first_offset) end as place, p.next_offset
+                  from (select u.queue_id from unnest(v_queues) u (queue_id) order by u.queue_id) g
+                 cross join lateral (
+                        select t.queue_id, t.partition_id, t.name, t.first_offset, t.next_offset from partitions t
+                         where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
+                         order by t.queue_id, t.partition_id limit p_offset + p_limit) p
+                  left join lateral (
+                        select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
+                         where t.partition_id = p.partition_id and t.consumer_group = p_group limit 1) c on true
+                 limit p_limit offset p_offset) w
+    ), oldest as materialized (
+        select t.partition_id, t.stored_at
+          from (select array_agg(w.partition_id) as ids, array_agg(w.place) as places from page w
+                 where w.place < w.next_offset) a
+         cross join lateral stored_at_each(a.ids, a.places) t
+    )
+    select q.name, w.name, w.acked, w.next_offset - w.place,
+           coalesce(greatest(0, extract(epoch from now() - o.stored_at)), 0)::bigint, w.lease_id
+      from page w
+      join queues q on q.queue_id = w.queue_id
+      left join oldest o on o.partition_id = w.partition_id
+     order by w.n;
+end
+$$;
