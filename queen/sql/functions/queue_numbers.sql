@@ -1,7 +1,7 @@
 -- queue_numbers(queue_ids, live_max, oldest) → rows of queue_stats; a null computed_at: counted just now
 -- Queues with at most live_max partitions in all are counted. Above it come the numbers that are kept, and only those
--- queues are counted that have none yet, as long as they are within the bound together; else they are left out.
--- Queues without partitions are left out. oldest: counted rows have oldest_pending_at too, which costs as much again.
+-- queues are counted that have none yet, as long as they are within the bound together; else they have zeros as of 1970.
+-- Other queues without partitions are left out. oldest: counted rows have oldest_pending_at too, which costs as much again.
 -- Dead letters are counted if there are at most 10,000 of all these queues; above it come the numbers that are kept.
 create or replace function queue_numbers(p_queue_ids integer[], p_live_max integer, p_oldest boolean)
 returns setof queue_stats
@@ -19,6 +19,10 @@ begin
          where not exists (select from queue_stats k where k.queue_id = u.queue_id);
         v_ids := partitions_of(coalesce(v_new, '{}'), p_live_max + 1);
         if cardinality(v_ids) > p_live_max then
+            return query
+            select u.queue_id, 'epoch'::timestamptz, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint,
+                   0::bigint, 0::bigint, null::timestamptz
+              from unnest(v_new) u (queue_id);
             return;
         end if;
     end if;
