@@ -8,14 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from queen import model, wire
-from queen.server import seeks
+from queen.server import render, seeks
 from queen.server.context import GroupName, Limit, Offset, PartitionName, QueueName, body_of, context, whole
-from queen.server.describe import refusals
+from queen.server.describe import answers, refusals
 from queen.server.shapes.groups import (
     Group,
     GroupDeleted,
     GroupLeft,
-    GroupPartition,
     GroupQueue,
     LaggingPartition,
     NoSuchPartition,
@@ -35,48 +34,58 @@ _NO_QUEUE = "Queue not found or has no partitions"
 _NO_PARTITION = "Partition not found"
 
 
-@router.get("/consumer-groups", responses=refusals())
-async def list_groups(request: Request, response: Response, limit: Limit = 1000, offset: Offset = 0) -> list[Group]:
+@router.get(
+    "/consumer-groups", response_class=Response, responses={**answers(list[Group], "The groups."), **refusals()}
+)
+async def list_groups(request: Request, limit: Limit = 1000, offset: Offset = 0) -> Response:
     """Every group on every queue on which it has a cursor or a registration, by group."""
-    rows = await context(request).admin.groups.list_groups(limit + 1, offset)
-    if len(rows) > limit:
-        response.headers["Queen-More"] = "true"
-    return [_group(row) for row in rows[:limit]]
+    here = context(request)
+    rows = await here.admin.groups.list_groups(limit + 1, offset)
+    if any(row.kept for row in rows):
+        render.asked(here)
+    return render.answer([_group(row) for row in rows[:limit]], more=len(rows) > limit)
 
 
-@router.get("/consumer-groups/lagging", responses=refusals())
+@router.get(
+    "/consumer-groups/lagging",
+    response_class=Response,
+    responses={**answers(list[LaggingPartition], "The partitions."), **refusals()},
+)
 async def list_lagging(
-    request: Request, response: Response, minLagSeconds: _MinLag = 3600, limit: Limit = 1000, offset: Offset = 0
-) -> list[LaggingPartition]:
+    request: Request, minLagSeconds: _MinLag = 3600, limit: Limit = 1000, offset: Offset = 0
+) -> Response:
     """Partitions whose oldest unconsumed message is at least this old, by queue.
 
     A page looks at 5,000 partitions at most. `Queen-More: true` says that there are more, and `Queen-Next-Offset` at
     which `offset` to go on: partitions that were looked at count, not only those that lag.
     """
-    rows, following = await context(request).admin.groups.lagging(minLagSeconds, limit, offset)
-    if following is not None:
-        response.headers["Queen-More"] = "true"
-        response.headers["Queen-Next-Offset"] = str(following)
-    return [_lagging(row) for row in rows]
+    here = context(request)
+    found = await here.admin.groups.lagging(minLagSeconds, limit, offset)
+    if found.kept:
+        render.asked(here)
+    answer = render.answer([_lagging(row) for row in found.rows], more=found.next is not None)
+    if found.next is not None:
+        answer.headers["Queen-Next-Offset"] = str(found.next)
+    return answer
 
 
-@router.get("/consumer-groups/{group}", responses=refusals(400))
-async def show_group(
-    request: Request, response: Response, group: GroupName, limit: Limit = 1000, offset: Offset = 0
-) -> dict[str, GroupQueue]:
+@router.get(
+    "/consumer-groups/{group}",
+    response_class=Response,
+    responses={**answers(dict[str, GroupQueue], "Where it stands, by queue."), **refusals(400)},
+)
+async def show_group(request: Request, group: GroupName, limit: Limit = 1000, offset: Offset = 0) -> Response:
     """Where a group stands, by queue. An unknown group stands nowhere.
 
     `limit` and `offset` count the partitions of its queues; those without a cursor of the group are left out.
     """
     rows = await context(request).admin.groups.partitions(group, limit + 1, offset)
-    if len(rows) > limit:
-        response.headers["Queen-More"] = "true"
-    found: dict[str, GroupQueue] = {}
+    found: dict[str, dict[str, Any]] = {}
     for row in rows[:limit]:
         if row.acked is not None:
-            queue = found.setdefault(row.queue, GroupQueue(conflation=False, partitions=[]))
-            queue.partitions.append(_partition(row))
-    return found
+            queue = found.setdefault(row.queue, {"conflation": False, "partitions": []})
+            queue["partitions"].append(_partition(row))
+    return render.answer(found, more=len(rows) > limit)
 
 
 @router.post(
@@ -123,7 +132,7 @@ async def seek_queue(request: Request, group: GroupName, queue: QueueName) -> So
         consumerGroup=group,
         queueName=queue,
         seekToEnd=at is None,
-        targetTimestamp=_text(at),
+        targetTimestamp=render.time_text(at),
         partitionsUpdated=count,
     )
 
@@ -150,7 +159,7 @@ async def seek_partition(
         queueName=queue,
         partitionName=partition,
         seekToEnd=at is None,
-        targetTimestamp=_text(at),
+        targetTimestamp=render.time_text(at),
         updated=True,
     )
 
@@ -193,54 +202,54 @@ def _refuse(message: str, hint: str, **more: Any) -> Response:
     return Response(body, 404, media_type="application/json")
 
 
-def _text(at: datetime | None) -> str | None:
-    return wire.datetime_text(at) if at is not None else None
-
-
-def _group(row: Any) -> Group:
+def _group(row: Any) -> dict[str, Any]:
     if row.max_lag_s > LAGGING_S:
         state = "Lagging"
     else:
         state = "Stable" if row.consumed else "Dead"
-    return Group(
-        name=row.consumer_group,
-        topics=[row.queue],
-        queueName=row.queue,
-        members=row.members,
-        partitionCursors=row.members,
-        partitionsWithLag=row.partitions_with_lag,
-        totalLag=row.total_lag,
-        maxTimeLag=row.max_lag_s,
-        state=state,
-        subscriptionMode=row.mode,
-        subscriptionTimestamp=_text(row.start_at),
-        subscriptionCreatedAt=_text(row.registered_at),
-        conflation=False,
-    )
+    return {
+        "name": row.consumer_group,
+        "topics": [row.queue],
+        "queueName": row.queue,
+        "members": row.members,
+        "partitionCursors": row.members,
+        "partitionsWithLag": row.partitions_with_lag,
+        "totalLag": row.total_lag,
+        "maxTimeLag": row.max_lag_s,
+        "state": state,
+        "subscriptionMode": row.mode,
+        "subscriptionTimestamp": render.time_text(row.start_at),
+        "subscriptionCreatedAt": render.time_text(row.registered_at),
+        "conflation": False,
+    }
 
 
-def _lagging(row: Any) -> LaggingPartition:
-    return LaggingPartition(
-        consumer_group=row.consumer_group,
-        queue_name=row.queue,
-        partition_name=row.partition,
-        partition_id=model.encode_id(model.PARTITION, row.partition_id),
-        worker_id=str(row.lease_id) if row.lease_id is not None else None,
-        offset_lag=row.lag,
-        time_lag_seconds=row.lag_s,
-        lag_hours=round(row.lag_s / 3600, 2),
-        oldest_unconsumed_at=wire.datetime_text(row.oldest_at),
-        last_consumed_at=None,
-    )
+def _lagging(row: Any) -> dict[str, Any]:
+    return {
+        "consumer_group": row.consumer_group,
+        "queue_name": row.queue,
+        "partition_name": row.partition,
+        "partition_id": model.encode_id(model.PARTITION, row.partition_id),
+        "worker_id": _lease(row),
+        "offset_lag": row.lag,
+        "time_lag_seconds": row.lag_s,
+        "lag_hours": round(row.lag_s / 3600, 2),
+        "oldest_unconsumed_at": wire.datetime_text(row.oldest_at),
+        "last_consumed_at": None,
+    }
 
 
-def _partition(row: Any) -> GroupPartition:
-    return GroupPartition(
-        partition=row.partition,
-        workerId=str(row.lease_id) if row.lease_id is not None else None,
-        lastConsumedAt=None,
-        totalConsumed=row.acked + 1,
-        offsetLag=row.lag,
-        timeLagSeconds=row.lag_s,
-        leaseActive=row.lease_id is not None,
-    )
+def _partition(row: Any) -> dict[str, Any]:
+    return {
+        "partition": row.partition,
+        "workerId": _lease(row),
+        "lastConsumedAt": None,
+        "totalConsumed": row.acked + 1,
+        "offsetLag": row.lag,
+        "timeLagSeconds": row.lag_s,
+        "leaseActive": row.lease_id is not None,
+    }
+
+
+def _lease(row: Any) -> str | None:
+    return str(row.lease_id) if row.lease_id is not None else None

@@ -1,12 +1,13 @@
 -- lagging_partitions(min_lag_s, limit, offset, look, live_max) → the partitions whose first unconsumed message is so old
 -- One page, by queue, group and partition. It looks at up to `look` partitions of groups that lag, behind the first
 -- `offset` ones, and gives up to `limit`. The last row is no partition: its `next` is the offset to go on at, or null at
--- the end. A group that lags is one that was counted with such a message; while there are at most live_max partitions it
+-- the end. `kept` says what decided which groups to look at. A group that lags is one that was counted with such a message; while there are at most live_max partitions it
 -- is counted now, else what is kept decides, which may be a little late, or miss one that is hardly older than asked.
 create or replace function lagging_partitions(
     p_min_lag_s bigint, p_limit integer, p_offset integer, p_look integer, p_live_max integer
 ) returns table (next bigint, consumer_group text, queue text, partition text, partition_id bigint, lease_id uuid,
-                 lag bigint, oldest_at timestamptz, lag_s bigint)
+                 lag bigint, oldest_at timestamptz, lag_s bigint,
+                 kept boolean)
 language plpgsql stable set search_path from current set enable_seqscan = off
     set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
@@ -49,7 +50,7 @@ begin
           from oldest o join looked w on w.partition_id = o.partition_id and w.place = o."offset" and w.n <= p_look
     )
     select r.next, r.consumer_group, r.queue, r.name, r.partition_id, r.lease_id, r.lag, r.stored_at,
-           extract(epoch from now() - r.stored_at)::bigint
+           extract(epoch from now() - r.stored_at)::bigint, cardinality(v_all) > p_live_max
       from (select l.k, null::bigint as next, l.consumer_group, q.name as queue, l.name, l.partition_id, l.lease_id,
                    l.next_offset - l.place as lag, l.stored_at
               from lagging l join queues q on q.queue_id = l.queue_id

@@ -27,6 +27,15 @@ class Place(NamedTuple):
     partition_id: int
 
 
+class Lagging(NamedTuple):
+    """Partitions as rows with the columns of `lagging_partitions.sql`; the offset to go on at, None at the end; and did
+    kept numbers decide which groups to look at?"""
+
+    rows: list[Row]
+    next: int | None
+    kept: bool
+
+
 class Groups(Calls):
     """Calls about consumer groups. `live_max` is LIVE_PARTITIONS_MAX; tests lower it."""
 
@@ -42,11 +51,10 @@ class Groups(Calls):
         """One page of the partitions of a group's queues, as rows with the columns of `group_partitions.sql`."""
         return await self._call("group_partitions", group, limit, offset, self._live_max)
 
-    async def lagging(self, min_lag_s: int, limit: int, offset: int) -> tuple[list[Row], int | None]:
-        """One page of the partitions that lag that much, as rows with the columns of `lagging_partitions.sql`, and the
-        offset to go on at; None: that was all."""
+    async def lagging(self, min_lag_s: int, limit: int, offset: int) -> Lagging:
+        """One page of the partitions that lag that much."""
         *rows, last = await self._call("lagging_partitions", min_lag_s, limit, offset, LOOKED_AT_MAX, self._live_max)
-        return rows, last.next
+        return Lagging(rows, last.next, last.kept)
 
     async def delete_group(self, group: str, delete_metadata: bool) -> int:
         """Number of cursors dropped."""
