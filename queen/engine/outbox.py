@@ -122,7 +122,8 @@ class Outbox:
 
     def _hurry(self) -> None:
         news = self._news
-        if sum(map(len, (news.queues, news.deleted, news.groups, news.left, news.sought))) > ITEMS_MAX:
+        groups = len(news.groups) + len(news.left) + len(news.sought)
+        if len(news.queues) + len(news.deleted) + groups > ITEMS_MAX:
             self._say_everything()
         self._wanted.set()
         self._urgent.set()

@@ -226,9 +226,7 @@ def test_a_seek_on_one_wakes_a_poll_on_the_other(
     two.settle(poll.batch)
 
 
-def test_a_group_that_left_a_queue_on_one_begins_anew_on_the_other(
-    apis: tuple[Api, Api], queue: str
-) -> None:
+def test_a_group_that_left_a_queue_on_one_begins_anew_on_the_other(apis: tuple[Api, Api], queue: str) -> None:
     one, two = apis
     one.push_to(queue, range(3))
     assert len(two.drain(queue, "g")) == 3

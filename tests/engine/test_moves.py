@@ -278,6 +278,6 @@ async def test_a_group_that_left_a_queue_begins_anew_there_on_all_servers() -> N
 
 
 def test_news_of_groups_travel_as_they_are() -> None:
-    news = News(left=[(1, "g")], sought=[(2, "h", 3), (4, "\N{BEE}", 0)])
+    news = News(left=[(1, "g")], sought=[(2, "h", 3), (4, "\N{HONEYBEE}", 0)])
     assert decode(encode(news)) == news
     assert decode('{"h":true,"z":[1]}') == News(hello=True), "a newer server may say more"

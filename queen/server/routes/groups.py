@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -88,9 +87,7 @@ async def show_group(request: Request, group: GroupName, limit: Limit = 1000, of
     return render.answer(found, more=len(rows) > limit)
 
 
-@router.post(
-    "/consumer-groups/{group}/subscription", responses=refusals(400), openapi_extra=seeks.SUBSCRIPTION_BODY
-)
+@router.post("/consumer-groups/{group}/subscription", responses=refusals(400), openapi_extra=seeks.SUBSCRIPTION_BODY)
 async def resubscribe(request: Request, group: GroupName) -> Resubscribed:
     """From which time on the group reads partitions that it has not touched, on all queues where it is registered.
 
@@ -98,9 +95,7 @@ async def resubscribe(request: Request, group: GroupName) -> Resubscribed:
     """
     start_at = seeks.read_subscription(await body_of(request))
     count = await context(request).admin.groups.resubscribe(group, start_at)
-    return Resubscribed(
-        success=True, consumerGroup=group, newTimestamp=wire.datetime_text(start_at), rowsUpdated=count
-    )
+    return Resubscribed(success=True, consumerGroup=group, newTimestamp=wire.datetime_text(start_at), rowsUpdated=count)
 
 
 @router.post(
@@ -124,9 +119,7 @@ async def seek_queue(request: Request, group: GroupName, queue: QueueName) -> So
             here.engine.group_sought(rows[0].queue_id, group)
     if not count:
         hint = "GET /api/v1/resources/queues lists the queues"
-        return _refuse(
-            _NO_QUEUE, hint, success=False, consumerGroup=group, queueName=queue, partitionsUpdated=0
-        )
+        return _refuse(_NO_QUEUE, hint, success=False, consumerGroup=group, queueName=queue, partitionsUpdated=0)
     return Sought(
         success=True,
         consumerGroup=group,
@@ -203,10 +196,7 @@ def _refuse(message: str, hint: str, **more: Any) -> Response:
 
 
 def _group(row: Any) -> dict[str, Any]:
-    if row.max_lag_s > LAGGING_S:
-        state = "Lagging"
-    else:
-        state = "Stable" if row.consumed else "Dead"
+    living = "Stable" if row.consumed else "Dead"
     return {
         "name": row.consumer_group,
         "topics": [row.queue],
@@ -216,7 +206,7 @@ def _group(row: Any) -> dict[str, Any]:
         "partitionsWithLag": row.partitions_with_lag,
         "totalLag": row.total_lag,
         "maxTimeLag": row.max_lag_s,
-        "state": state,
+        "state": "Lagging" if row.max_lag_s > LAGGING_S else living,
         "subscriptionMode": row.mode,
         "subscriptionTimestamp": render.time_text(row.start_at),
         "subscriptionCreatedAt": render.time_text(row.registered_at),
