@@ -1,7 +1,7 @@
 -- group_partitions(group, limit, offset, live_max) → where a group stands, one row per partition
 -- One page of the partitions of its queues, by queue and name's age (the id). Partitions without a cursor of the group
 -- are rows too, with a null `acked`, so that a page is a range and costs what it is long. Its queues are those where it
--- is registered or was counted; all of them while there are at most live_max partitions.
+-- is registered or was counted; while there are at most live_max partitions, those where it has a cursor.
 --   lag, lag_s   messages behind, and the age of the first of them; 0 without any
 --   lease_id     the live lease
 create or replace function group_partitions(p_group text, p_limit integer, p_offset integer, p_live_max integer)
@@ -14,7 +14,10 @@ declare
     v_queues    integer[];
 begin
     if cardinality(v_all) <= p_live_max then
-        select array_agg(distinct p.queue_id) into v_queues from partitions p where p.partition_id = any (v_all);
+        select array_agg(distinct p.queue_id) into v_queues
+          from unnest(v_all) u (partition_id)
+          join cursors c on c.partition_id = u.partition_id and c.consumer_group = p_group
+          join partitions p on p.partition_id = u.partition_id;
     else
         select array_agg(g.queue_id) into v_queues
           from (select s.queue_id from subscriptions s where s.consumer_group = p_group
