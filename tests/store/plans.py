@@ -286,7 +286,7 @@ HOT = (
     Hot("seek 10", _seek, 1200, _KEYS),
     Hot("seek_queue 20", _seek_page, 600, _COUNTED | {"idx_partitions_queue"}),
     Hot("list_groups 20", _list_groups, 200, frozenset({"idx_group_stats_group"})),
-    Hot("group_partitions 20", _group_partitions, 600, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
-    Hot("lagging_partitions 20", _lagging, 600, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
+    Hot("group_partitions 20", _group_partitions, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
+    Hot("lagging_partitions 20", _lagging, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
     Hot("refresh_stats 20", _refresh, 1500, _KEYS | {"idx_partitions_queue"}),
 )

@@ -4,10 +4,11 @@
 -- is registered or was counted; while there are at most live_max partitions, those where it has a cursor.
 --   lag, lag_s   messages behind, and the age of the first of them; 0 without any
 --   lease_id     the live lease
+-- The page is a range of (queue, partition) without a sort, as in ready_partitions().
 create or replace function group_partitions(p_group text, p_limit integer, p_offset integer, p_live_max integer)
 returns table (queue text, partition text, acked bigint, lag bigint, lag_s bigint, lease_id uuid)
 language plpgsql stable set search_path from current set enable_seqscan = off
-    set plan_cache_mode = force_custom_plan as $$
+    set enable_sort = off set enable_incremental_sort = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
     v_all       bigint[] := partitions_of(null, p_live_max + 1);

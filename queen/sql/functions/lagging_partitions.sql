@@ -3,13 +3,14 @@
 -- `offset` ones, and gives up to `limit`. The last row is no partition: its `next` is the offset to go on at, or null at
 -- the end. `kept` says what decided which groups to look at. A group that lags is one that was counted with such a message; while there are at most live_max partitions it
 -- is counted now, else what is kept decides, which may be a little late, or miss one that is hardly older than asked.
+-- The page is a range of (queue, partition) without a sort, as in ready_partitions().
 create or replace function lagging_partitions(
     p_min_lag_s bigint, p_limit integer, p_offset integer, p_look integer, p_live_max integer
 ) returns table (next bigint, consumer_group text, queue text, partition text, partition_id bigint, lease_id uuid,
                  lag bigint, oldest_at timestamptz, lag_s bigint,
                  kept boolean)
 language plpgsql stable set search_path from current set enable_seqscan = off
-    set plan_cache_mode = force_custom_plan as $$
+    set enable_sort = off set enable_incremental_sort = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
     v_all       bigint[] := partitions_of(null, p_live_max + 1);
