@@ -173,6 +173,22 @@ async def test_a_sweep_that_fails_is_repeated() -> None:
 
 
 @in_virtual_time
+async def test_a_sweep_that_fails_behind_one_that_does_not_count_is_repeated() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await consumed(engine)
+        poll = asyncio.ensure_future(pop(engine, group="g", wait_ms=HOUR_MS))
+        await settle()
+        gate = store.trouble.block("ready_partitions", after=True)
+        seek(store, engine, 3)
+        await gate.reached()
+        seek(store, engine, 0)
+        store.trouble.fail("ready_partitions", errors.StoreUnavailable("away"))
+        gate.open()
+        assert ids_of(await asyncio.wait_for(poll, 10)) == NAMES
+
+
+@in_virtual_time
 async def test_what_was_too_young_before_is_looked_at_again() -> None:
     store = MemoryStore()
     store.configure("orders", delayedProcessing=100)
@@ -185,6 +201,24 @@ async def test_what_was_too_young_before_is_looked_at_again() -> None:
         await settle()
         assert not poll.done()
         seek(store, engine, 0)
+        assert ids_of(await asyncio.wait_for(poll, SOON_S)) == ["old"]
+
+
+@in_virtual_time
+async def test_a_pop_on_its_way_that_finds_messages_too_young_is_not_believed() -> None:
+    store = MemoryStore()
+    store.configure("orders", delayedProcessing=100)
+    async with open_engine(store) as engine:
+        await push(engine, "old")
+        await asyncio.sleep(150)
+        await ack(engine, await pop(engine, group="g"))
+        await push(engine, "young")
+        gate = store.trouble.block("pop", after=True)
+        poll = asyncio.ensure_future(pop(engine, group="g", wait_ms=HOUR_MS))
+        await gate.reached()
+        seek(store, engine, 0)
+        await settle()
+        gate.open()
         assert ids_of(await asyncio.wait_for(poll, SOON_S)) == ["old"]
 
 
