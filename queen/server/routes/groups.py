@@ -55,7 +55,7 @@ async def list_lagging(
 ) -> Response:
     """Partitions whose oldest unconsumed message is at least this old, by queue.
 
-    A page looks at 5,000 partitions at most. `Queen-More: true` says that there are more, and `Queen-Next-Offset` at
+    A page looks at 2,000 partitions at most. `Queen-More: true` says that there are more, and `Queen-Next-Offset` at
     which `offset` to go on: partitions that were looked at count, not only those that lag.
     """
     here = context(request)

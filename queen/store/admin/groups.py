@@ -13,7 +13,7 @@ from queen.store.pool import Pool
 
 SOUGHT_PER_CALL = 500
 """Partitions whose cursors are set in one transaction; acks of the group may wait for it."""
-LOOKED_AT_MAX = 5_000
+LOOKED_AT_MAX = 2_000
 """Partitions that a page of those that lag looks at."""
 _TRIES_MAX = 3
 
