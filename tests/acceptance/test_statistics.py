@@ -33,6 +33,7 @@ def small(server: EmbeddedServer) -> Iterator[Api]:
         api.push_to("sm.one", range(5), "a")
         api.push_to("sm.one", range(3), "b")
         api.push_to("sm.two", range(1))
+        api.push_to("other", range(1))
         batch = api.pop("sm.one", "a", consumerGroup="g", batch=4)
         assert batch is not None
         api.ack(batch["messages"][:1])
@@ -245,6 +246,8 @@ def test_above_the_bound_numbers_are_those_of_the_last_refresh(large: Api) -> No
     assert (depth["processing"], len(depth["partitions"])) == (90, 10)
     assert depth["statsAge"] > 0
     assert depth["partitions"][1]["pending"] == 1, "of partitions, those of now"
+    beyond = told(large, shapes.QueueDepth, "resources/queues/big/depth", offset=10_000)
+    assert (beyond["pending"], beyond["partitions"]) == (exact["pending"], [])
     overview = told(large, shapes.Overview, "resources/overview")
     assert (overview["partitions"], overview["messages"]["pending"]) == (MANY, exact["pending"])
     assert overview["statsAge"] > 0

@@ -10,15 +10,17 @@ from queen import model, wire
 from queen.server import options, render
 from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
 from queen.server.describe import answers, refusals
+from queen.server.shapes.configure import REQUEST_BODY, Configured
 from queen.server.shapes.numbers import QueueDetail, QueueList
+from queen.store.admin.queues import QueueEntry
 from queen.store.admin.statistics import PartitionNumbers, QueueNumbers
 from queen.store.base import QueueRow
 
 router = APIRouter(prefix="/api/v1", tags=["queues"])
 
 
-@router.post("/configure")
-async def configure(request: Request) -> dict[str, Any]:
+@router.post("/configure", responses=refusals(400, 413), openapi_extra={"requestBody": REQUEST_BODY})
+async def configure(request: Request) -> Configured:
     """Create a queue or change its options: `{"queue", "namespace"?, "task"?, "mode"?, "options"?}`.
 
     An absent option keeps its value, null restores the default; `"mode": "replace"` resets all that is not named.
@@ -28,15 +30,15 @@ async def configure(request: Request) -> dict[str, Any]:
     done = await here.admin.queues.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
     here.engine.queue_changed(row)
-    return {
-        "configured": True,
-        "queueId": model.encode_id(model.QUEUE, done.queue_id),
-        "partitionId": None,
-        "queue": asked.queue,
-        "namespace": done.namespace,
-        "task": done.task,
-        "options": done.options,
-    }
+    return Configured(
+        configured=True,
+        queueId=model.encode_id(model.QUEUE, done.queue_id),
+        partitionId=None,
+        queue=asked.queue,
+        namespace=done.namespace,
+        task=done.task,
+        options=done.options,
+    )
 
 
 @router.get(
@@ -52,7 +54,7 @@ async def list_queues(
 ) -> Response:
     """The queues with their totals, by name."""
     here = context(request)
-    rows = await here.engine.store.find_queues(
+    rows = await here.admin.queues.list_queues(
         namespace=namespace, task=task, search=search, limit=limit + 1, offset=offset
     )
     more, rows = len(rows) > limit, rows[:limit]
@@ -100,7 +102,7 @@ async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     }
 
 
-def _summary(row: QueueRow, numbers: QueueNumbers | None) -> dict[str, Any]:
+def _summary(row: QueueEntry, numbers: QueueNumbers | None) -> dict[str, Any]:
     messages = render.counts(numbers)
     return {
         **render.head(row),

@@ -4,11 +4,13 @@
 --   consumed       messages that the slowest group has passed since the partition began
 --   dead_letters   counted to 10,000
 --   oldest, newest when the first and the last of what is kept were stored; null when nothing is
+-- Without sorts the planner follows the index on names; with them it may read and sort the whole queue for a page.
 create or replace function partition_stats(p_queue_id integer, p_limit integer, p_offset integer)
 returns table (partition_id bigint, queue_id integer, name text, created_at timestamptz, total bigint, pending bigint,
                processing bigint, dead_letters bigint, consumed bigint, oldest timestamptz, newest timestamptz,
                last_write_at timestamptz)
-language plpgsql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off
+    set enable_sort = off set enable_incremental_sort = off as $$
 #variable_conflict use_column
 declare
     v_ids       bigint[];
@@ -26,9 +28,9 @@ begin
     return query
     select p.partition_id, p.queue_id, p.name, p.created_at, p.next_offset - p.first_offset,
            p.next_offset - 1 - coalesce(c.slowest, p.first_offset - 1), coalesce(c.processing, 0), d.dead_letters,
-           coalesce(c.slowest, p.first_offset - 1) + 1, case when p.next_offset > p.first_offset then o.stored_at end,
+           coalesce(c.slowest, p.first_offset - 1) + 1, case when p.next_offset > p.first_offset then u.oldest end,
            case when p.next_offset > p.first_offset then p.last_write_at end, nullif(p.last_write_at, '-infinity')
-      from unnest(v_ids) with ordinality u (partition_id, n)
+      from unnest(v_ids, stored_at_each(v_ids, v_firsts)) with ordinality u (partition_id, oldest, n)
      cross join lateral (select * from partitions t where t.partition_id = u.partition_id) p
       left join lateral (
             select greatest(min(t.acked), p.first_offset - 1) as slowest,
@@ -38,7 +40,6 @@ begin
       left join lateral (
             select count(*) as dead_letters
               from (select from dead_letters x where x.partition_id = p.partition_id limit 10000) y) d on true
-      left join stored_at_each(v_ids, v_firsts) o on o.partition_id = p.partition_id
      order by u.n;
 end
 $$;
