@@ -1,7 +1,7 @@
 -- group_partitions(group, limit, offset, live_max) → where a group stands, one row per partition
 -- One page of the partitions of its queues, by queue and name's age (the id). Partitions without a cursor of the group
 -- are rows too, with a null `acked`, so that a page is a range and costs what it is long. Its queues are those where it
--- is registered or was counted; while there are at most live_max partitions, those where it has a cursor.
+-- is registered or was counted; where there is little (see countable), those where it has a cursor.
 --   lag, lag_s   messages behind, and the age of the first of them; 0 without any
 --   lease_id     the live lease
 -- The page is a range of (queue, partition) without a sort, as in ready_partitions().
@@ -11,10 +11,10 @@ language plpgsql stable set search_path from current set enable_seqscan = off
     set enable_sort = off set enable_incremental_sort = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
-    v_all       bigint[] := partitions_of(null, p_live_max + 1);
+    v_all       bigint[] := countable(null, p_live_max);
     v_queues    integer[];
 begin
-    if cardinality(v_all) <= p_live_max then
+    if v_all is not null then
         select array_agg(distinct p.queue_id) into v_queues
           from unnest(v_all) u (partition_id)
           join cursors c on c.partition_id = u.partition_id and c.consumer_group = p_group

@@ -1,8 +1,9 @@
 -- lagging_partitions(min_lag_s, limit, offset, look, live_max) → the partitions whose first unconsumed message is so old
 -- One page, by queue, group and partition. It looks at up to `look` partitions of groups that lag, behind the first
 -- `offset` ones, and gives up to `limit`. The last row is no partition: its `next` is the offset to go on at, or null at
--- the end. `kept` says what decided which groups to look at. A group that lags is one that was counted with such a message; while there are at most live_max partitions it
--- is counted now, else what is kept decides, which may be a little late, or miss one that is hardly older than asked.
+-- the end. Where there is little (see countable) all groups with something behind their cursors are looked at. Else those
+-- are, of which what is kept tells of a message that old (`kept`): it is a little late, and may miss an old message of a
+-- partition that neither lags most nor was written to longest ago.
 -- The page is a range of (queue, partition) without a sort, as in ready_partitions().
 create or replace function lagging_partitions(
     p_min_lag_s bigint, p_limit integer, p_offset integer, p_look integer, p_live_max integer
@@ -13,7 +14,7 @@ language plpgsql stable set search_path from current set enable_seqscan = off
     set enable_sort = off set enable_incremental_sort = off set plan_cache_mode = force_custom_plan as $$
 #variable_conflict use_column
 declare
-    v_all       bigint[] := partitions_of(null, p_live_max + 1);
+    v_all       bigint[] := countable(null, p_live_max);
     v_before    timestamptz := now() - p_min_lag_s * interval '1 second';
     v_queues    integer[];
     v_groups    text[];
@@ -21,10 +22,10 @@ begin
     select array_agg(g.queue_id order by g.queue_id, g.consumer_group),
            array_agg(g.consumer_group order by g.queue_id, g.consumer_group) into v_queues, v_groups
       from (select c.queue_id, c.consumer_group from count_groups(v_all) c
-             where cardinality(v_all) <= p_live_max and c.consumer_group is not null and c.partitions_with_lag > 0
+             where c.consumer_group is not null and c.partitions_with_lag > 0
              union all
             select k.queue_id, k.consumer_group from group_stats k
-             where cardinality(v_all) > p_live_max and k.oldest_pending_at <= v_before) g;
+             where v_all is null and k.oldest_pending_at <= v_before) g;
     return query
     with looked as materialized (
         select row_number() over () as n, w.*
@@ -51,7 +52,7 @@ begin
           from oldest o join looked w on w.partition_id = o.partition_id and w.place = o."offset" and w.n <= p_look
     )
     select r.next, r.consumer_group, r.queue, r.name, r.partition_id, r.lease_id, r.lag, r.stored_at,
-           extract(epoch from now() - r.stored_at)::bigint, cardinality(v_all) > p_live_max
+           extract(epoch from now() - r.stored_at)::bigint, v_all is null
       from (select l.k, null::bigint as next, l.consumer_group, q.name as queue, l.name, l.partition_id, l.lease_id,
                    l.next_offset - l.place as lag, l.stored_at
               from lagging l join queues q on q.queue_id = l.queue_id

@@ -1,6 +1,6 @@
 -- list_groups(limit, offset, live_max) → one row per (group, queue): its numbers, and how it is registered
 -- One page by group and queue of the groups that have a cursor or a registration. The numbers are those of
--- group_numbers(): counted while there are at most live_max partitions, else as they were kept; zero without a cursor.
+-- group_numbers(): counted where there is little (see countable), else as they were kept; zero without a cursor.
 --   max_lag_s    age of the oldest message that is not consumed
 --   mode         how it is registered; null: it is not
 --   kept         the numbers are kept ones
