@@ -13,6 +13,12 @@ language plpgsql stable set search_path from current set enable_seqscan = off
 declare
     v_all       bigint[] := countable(null, p_live_max);
     v_queues    integer[];
+    v_places    bigint[];       -- of each partition of the page: the first offset that is not consumed
+    v_heads     bigint[];
+    v_ids       bigint[];
+    v_names     text[];
+    v_acked     bigint[];
+    v_leases    uuid[];
 begin
     if v_all is not null then
         select array_agg(distinct p.queue_id) into v_queues
@@ -25,31 +31,25 @@ begin
                  union
                 select k.queue_id from group_stats k where k.consumer_group = p_group) g;
     end if;
+    select array_agg(w.queue_id), array_agg(w.partition_id), array_agg(w.name), array_agg(w.acked),
+           array_agg(w.lease_id), array_agg(w.next_offset),
+           array_agg(case when w.acked is not null then greatest(w.acked + 1, w.first_offset) end)
+      into v_queues, v_ids, v_names, v_acked, v_leases, v_heads, v_places
+      from (select p.*, c.acked, c.lease_id
+              from (select u.queue_id from unnest(v_queues) u (queue_id) order by u.queue_id) g
+             cross join lateral (
+                    select t.queue_id, t.partition_id, t.name, t.first_offset, t.next_offset from partitions t
+                     where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
+                     order by t.queue_id, t.partition_id limit p_offset + p_limit) p
+              left join lateral (
+                    select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
+                     where t.partition_id = p.partition_id and t.consumer_group = p_group limit 1) c on true
+             limit p_limit offset p_offset) w;
     return query
-    with page as materialized (
-        select row_number() over () as n, w.*
-          from (select p.queue_id, p.partition_id, p.name, c.acked, c.lease_id,
-                       case when c.acked is not null then greatest(c.acked + 1, p.first_offset) end as place, p.next_offset
-                  from (select u.queue_id from unnest(v_queues) u (queue_id) order by u.queue_id) g
-                 cross join lateral (
-                        select t.queue_id, t.partition_id, t.name, t.first_offset, t.next_offset from partitions t
-                         where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
-                         order by t.queue_id, t.partition_id limit p_offset + p_limit) p
-                  left join lateral (
-                        select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
-                         where t.partition_id = p.partition_id and t.consumer_group = p_group limit 1) c on true
-                 limit p_limit offset p_offset) w
-    ), oldest as materialized (
-        select t.partition_id, t.stored_at
-          from (select array_agg(w.partition_id) as ids, array_agg(w.place) as places from page w
-                 where w.place < w.next_offset) a
-         cross join lateral stored_at_each(a.ids, a.places) t
-    )
-    select q.name, w.name, w.acked, w.next_offset - w.place,
-           coalesce(greatest(0, extract(epoch from now() - o.stored_at)), 0)::bigint, w.lease_id
-      from page w
-      join queues q on q.queue_id = w.queue_id
-      left join oldest o on o.partition_id = w.partition_id
-     order by w.n;
+    select (select q.name from queues q where q.queue_id = u.queue_id), u.name, u.acked, u.head - u.place,
+           coalesce(greatest(0, extract(epoch from now() - u.stored_at)), 0)::bigint, u.lease_id
+      from unnest(v_queues, v_names, v_acked, v_leases, v_heads, v_places, stored_at_each(v_ids, v_places))
+           with ordinality u (queue_id, name, acked, lease_id, head, place, stored_at, n)
+     order by u.n;
 end
 $$;

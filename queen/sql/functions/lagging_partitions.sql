@@ -18,6 +18,11 @@ declare
     v_before    timestamptz := now() - p_min_lag_s * interval '1 second';
     v_queues    integer[];
     v_groups    text[];
+    v_ids       bigint[];       -- of each partition looked at
+    v_names     text[];
+    v_leases    uuid[];
+    v_heads     bigint[];
+    v_places    bigint[];       -- the first offset that is not consumed; null where none can be that old
 begin
     select array_agg(g.queue_id order by g.queue_id, g.consumer_group),
            array_agg(g.consumer_group order by g.queue_id, g.consumer_group) into v_queues, v_groups
@@ -26,41 +31,37 @@ begin
              union all
             select k.queue_id, k.consumer_group from group_stats k
              where v_all is null and k.oldest_pending_at <= v_before) g;
+    -- One more than is looked at, which tells whether there is more.
+    select array_agg(w.queue_id), array_agg(w.consumer_group), array_agg(w.partition_id), array_agg(w.name),
+           array_agg(w.lease_id), array_agg(w.next_offset),
+           array_agg(case when w.acked is not null and w.created_at <= v_before
+                          then greatest(w.acked + 1, w.first_offset) end)
+      into v_queues, v_groups, v_ids, v_names, v_leases, v_heads, v_places
+      from (select g.consumer_group, p.*, c.acked, c.lease_id
+              from unnest(v_queues, v_groups) g (queue_id, consumer_group)
+             cross join lateral (
+                    select t.queue_id, t.partition_id, t.name, t.created_at, t.first_offset, t.next_offset
+                      from partitions t
+                     where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
+                     order by t.queue_id, t.partition_id limit p_offset + p_look + 1) p
+              left join lateral (
+                    select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
+                     where t.partition_id = p.partition_id and t.consumer_group = g.consumer_group limit 1) c on true
+             limit p_look + 1 offset p_offset) w;
     return query
-    with looked as materialized (
-        select row_number() over () as n, w.*
-          from (select g.queue_id, g.consumer_group, p.partition_id, p.name, c.lease_id, p.next_offset,
-                       case when c.acked is not null and p.created_at <= v_before
-                            then greatest(c.acked + 1, p.first_offset) end as place
-                  from unnest(v_queues, v_groups) g (queue_id, consumer_group)
-                 cross join lateral (
-                        select t.* from partitions t
-                         where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
-                         order by t.queue_id, t.partition_id limit p_offset + p_look + 1) p
-                  left join lateral (
-                        select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
-                         where t.partition_id = p.partition_id and t.consumer_group = g.consumer_group limit 1) c on true
-                 limit p_look + 1 offset p_offset) w
-    ), oldest as materialized (
-        select t.partition_id, t."offset", t.stored_at
-          from (select array_agg(w.partition_id) as ids, array_agg(w.place) as places from looked w
-                 where w.place < w.next_offset and w.n <= p_look) a
-         cross join lateral stored_at_each(a.ids, a.places) t
-         where t.stored_at <= v_before
-    ), lagging as materialized (
-        select w.*, o.stored_at, row_number() over (order by w.n) as k
-          from oldest o join looked w on w.partition_id = o.partition_id and w.place = o."offset" and w.n <= p_look
+    with lagging as materialized (
+        select u.*, row_number() over () as k
+          from unnest(v_queues, v_groups, v_ids, v_names, v_leases, v_heads, v_places, stored_at_each(v_ids, v_places))
+               with ordinality u (queue_id, consumer_group, partition_id, name, lease_id, head, place, stored_at, n)
+         where u.stored_at <= v_before and u.n <= p_look
+         limit p_limit + 1
     )
-    select r.next, r.consumer_group, r.queue, r.name, r.partition_id, r.lease_id, r.lag, r.stored_at,
-           extract(epoch from now() - r.stored_at)::bigint, v_all is null
-      from (select l.k, null::bigint as next, l.consumer_group, q.name as queue, l.name, l.partition_id, l.lease_id,
-                   l.next_offset - l.place as lag, l.stored_at
-              from lagging l join queues q on q.queue_id = l.queue_id
-             where l.k <= p_limit
-             union all
-            select null, p_offset + coalesce((select l.n - 1 from lagging l where l.k = p_limit + 1),
-                                             (select p_look::bigint from looked w where w.n > p_look)),
-                   null, null, null, null, null, null, null) r
-     order by r.k;
+    select null, l.consumer_group, (select q.name from queues q where q.queue_id = l.queue_id), l.name, l.partition_id,
+           l.lease_id, l.head - l.place, l.stored_at, extract(epoch from now() - l.stored_at)::bigint, v_all is null
+      from lagging l where l.k <= p_limit
+     union all
+    select p_offset + coalesce((select l.n - 1 from lagging l where l.k = p_limit + 1),
+                               case when cardinality(v_ids) > p_look then p_look end),
+           null, null, null, null, null, null, null, null, v_all is null;
 end
 $$;
