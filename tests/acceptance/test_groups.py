@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
+from queen.server.shapes.groups import Group, GroupQueue, LaggingPartition
 from tests.acceptance.test_instances import Poll
 from tests.support.api import Api, data, segment
 from tests.support.server import EmbeddedServer
@@ -40,6 +42,7 @@ def seek_partition(api: Api, group: str, queue: str, partition: str, **body: Any
 def listed(api: Api, queue: str) -> dict[str, dict[str, Any]]:
     """The list's entries of a queue, by group."""
     found: list[dict[str, Any]] = api.get(GROUPS)
+    TypeAdapter(list[Group]).validate_python(found, strict=True)
     return {entry["name"]: entry for entry in found if entry["queueName"] == queue}
 
 
@@ -142,6 +145,7 @@ def test_where_a_group_stands_has_all_fields(api: Api, server: EmbeddedServer, q
     assert batch is not None
     make_older(server, queue, 100)
     found = api.get(at("/{}", "g.detail"))
+    TypeAdapter(dict[str, GroupQueue]).validate_python(found, strict=True)
     assert set(found) == {queue}
     assert found[queue]["conflation"] is False
     one, two = found[queue]["partitions"]
@@ -172,6 +176,7 @@ def test_what_lags_has_all_fields(api: Api, server: EmbeddedServer, queue: str) 
     assert batch is not None
     make_older(server, queue, 7200)
     rows = [row for row in api.get(GROUPS + "/lagging") if row["queue_name"] == queue]
+    TypeAdapter(list[LaggingPartition]).validate_python(rows, strict=True)
     assert len(rows) == 1
     row = rows[0]
     assert 7200 <= row["time_lag_seconds"] < 7300
