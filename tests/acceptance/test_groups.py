@@ -58,12 +58,13 @@ def make_older(server: EmbeddedServer, queue: str, seconds: int) -> None:
             )
 
 
-def three_days(api: Api, server: EmbeddedServer, queue: str, partition: str | None = None) -> list[datetime]:
-    """Messages 0 to 8 in one partition, three a day; the time of each day's."""
+def three_days(api: Api, server: EmbeddedServer, queue: str) -> list[datetime]:
+    """Messages 0 to 8 in one partition, three a day, each day's in a child table of its own; the time of each day's."""
     for day in range(3):
         if day:
             make_older(server, queue, 86_400)
-        items = [{"queue": queue, "payload": 3 * day + n, "partition": partition} for n in range(3)]
+            server.query("select open_epoch((select max(epoch) + 1 from epochs))")
+        items = [{"queue": queue, "payload": 3 * day + n} for n in range(3)]
         api.push(items)
     rows = server.query(
         "select distinct m.created_at from messages m join queues using (queue_id) where name = %s order by 1", queue
@@ -196,6 +197,23 @@ def test_what_lags_has_all_fields(api: Api, server: EmbeddedServer, queue: str) 
     assert [row for row in api.get(GROUPS + "/lagging", minLagSeconds="soon") if row["queue_name"] == queue]
 
 
+def test_what_lags_is_paged_by_the_offset_that_the_answer_names(api: Api, server: EmbeddedServer, queue: str) -> None:
+    for n in range(4):
+        api.push_to(queue, [n], f"p{n}")
+    assert api.pop(queue, consumerGroup="g.pages") is not None
+    make_older(server, queue, 10_000_000)
+    found, offset = [], 0
+    while True:
+        answer = api.http.get(GROUPS + "/lagging", params={"minLagSeconds": 9_000_000, "limit": 1, "offset": offset})
+        found += [row["partition_name"] for row in answer.json()]
+        assert len(answer.json()) <= 1
+        if "queen-more" not in answer.headers:
+            break
+        assert int(answer.headers["queen-next-offset"]) > offset
+        offset = int(answer.headers["queen-next-offset"])
+    assert found == ["p0", "p1", "p2", "p3"]
+
+
 # Subscription.
 
 
@@ -249,7 +267,9 @@ def test_a_seek_back_to_a_time_delivers_from_there_on(api: Api, server: Embedded
     answer = seek(api, "g", queue, timestamp=times[day].astimezone(UTC).isoformat())
     assert datetime.fromisoformat(answer["targetTimestamp"]) == times[day]
     assert (answer["seekToEnd"], answer["partitionsUpdated"]) == (False, 1)
-    assert [message["data"] for message in api.drain(queue, "g")] == list(range(3 * day, 9))
+    assert [message["data"] for message in api.drain(queue, "g", batch=2)] == list(range(3 * day, 9))
+    assert len(server.query("select distinct epoch from messages where queue_id = (select queue_id from queues"
+                            " where name = %s)", queue)) == 3  # fmt: skip
 
 
 def test_a_seek_in_one_partition_leaves_the_others(api: Api, server: EmbeddedServer, queue: str) -> None:
