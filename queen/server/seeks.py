@@ -17,10 +17,9 @@ SEEK_BODY: Final[dict[str, Any]] = {
                 "schema": {
                     "type": "object",
                     "properties": {
-                        "toEnd": {"type": "boolean", "nullable": True, "description": "Behind the last message."},
+                        "toEnd": {"type": ["boolean", "null"], "description": "Behind the last message."},
                         "timestamp": {
-                            "type": "string",
-                            "nullable": True,
+                            "type": ["string", "null"],
                             "description": "To the first message stored at or after this time; ISO 8601, UTC without a"
                             " zone.",
                         },
