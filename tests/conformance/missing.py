@@ -8,23 +8,14 @@ from __future__ import annotations
 
 _CHANGED = "route POST /api/v1/partitions/changed"
 _FETCH = "route POST /api/v1/fetch"
-_GROUPS = "route GET /api/v1/consumer-groups"
 _MESSAGES = "route /api/v1/messages"
-_SEEK = "route POST /api/v1/consumer-groups/{group}/queues/{queue}/seek"
 _SIZE = "the option maxSize is stored only"
 _TRACES = "route /api/v1/traces"
 
 MISSING = {
-    "groups: update_consumer_group_timestamp": "route POST /api/v1/consumer-groups/{group}/subscription",
     "trace: trace with a name": _TRACES,
     "trace: trace with several names, and none": _TRACES,
     "trace: trace from a consumer group": _TRACES,
-    "admin: get_overview": "route GET /api/v1/resources/overview",
-    "admin: get_namespaces": "route GET /api/v1/resources/namespaces",
-    "admin: get_tasks": "route GET /api/v1/resources/tasks",
-    "admin: get_queue_depth": "route GET /api/v1/resources/queues/{queue}/depth",
-    "admin: get_queue_depth of a group": "route GET /api/v1/resources/queues/{queue}/depth",
-    "admin: get_partitions": "route GET /api/v1/resources/partitions",
     "admin: list_messages": _MESSAGES,
     "admin: get_message": _MESSAGES,
     "admin: get_message of an unknown one raises": _MESSAGES,
@@ -34,16 +25,7 @@ MISSING = {
     "admin: get_trace_names": _TRACES,
     "admin: get_traces_for_message": _TRACES,
     "admin: get_status": "route GET /api/v1/status",
-    "admin: get_queue_stats": "route GET /api/v1/status/queues",
-    "admin: get_queue_detail": "route GET /api/v1/status/queues/{queue}",
     "admin: get_analytics": "route GET /api/v1/status/analytics",
-    "admin: list_consumer_groups": _GROUPS,
-    "admin: refresh_consumer_stats": "route POST /api/v1/stats/refresh",
-    "admin: get_consumer_group": _GROUPS,
-    "admin: get_lagging_consumers": _GROUPS,
-    "admin: delete_consumer_group_for_queue": "route DELETE /api/v1/consumer-groups/{group}/queues/{queue}",
-    "admin: seek_consumer_group to the end": _SEEK,
-    "admin: seek_consumer_group to a timestamp": _SEEK,
     "admin: get_system_metrics": "route GET /api/v1/analytics/system-metrics",
     "admin: get_worker_metrics": "route GET /api/v1/analytics/worker-metrics",
     "admin: get_postgres_stats": "route GET /api/v1/analytics/postgres-stats",
