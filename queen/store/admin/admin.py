@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
+from queen.store.admin.messages import Messages
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
+from queen.store.admin.traces import Traces
 from queen.store.pool import Pool
 
 
@@ -16,4 +18,6 @@ class Admin:
         self.queues = Queues(pool, schema)
         self.groups = Groups(pool, schema)
         self.dead_letters = DeadLetters(pool, schema)
+        self.messages = Messages(pool, schema)
+        self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
