@@ -422,9 +422,7 @@ class Pop:
         if candidates:
             for candidate in candidates:
                 candidate.ready.locked.pop(candidate.partition.id, None)
-            await self._store.skip_gaps(
-                [c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates]
-            )
+            await self._store.skip_gaps([c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates])
             for candidate in candidates:
                 self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
 

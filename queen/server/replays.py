@@ -93,7 +93,9 @@ def read_many(body: bytes) -> ReplayMany:
         raise _invalid(f"limit must be from 1 to {REPLAY_MAX}", "leave it out for all")
     rate = asked.ratePerSecond
     if rate is not None and not RATE_MIN <= rate <= RATE_MAX:
-        raise _invalid(f"ratePerSecond must be from {RATE_MIN} to {RATE_MAX:.0f}", "leave it out for as fast as it goes")
+        raise _invalid(
+            f"ratePerSecond must be from {RATE_MIN} to {RATE_MAX:.0f}", "leave it out for as fast as it goes"
+        )
     selection = Selection(
         wire.check_name("queue", asked.queue, "$.queue"),
         _name("consumerGroup", asked.consumerGroup),
@@ -164,7 +166,7 @@ async def _move(here: Context, ids: list[int], target: Partition | None) -> list
         except errors.Contention:
             await asyncio.sleep(random.uniform(0, _PAUSE_S))
             continue
-        last = {}
+        last: dict[int, int] = {}
         for one in moved:
             if not one.duplicate:
                 last[one.partition_id] = max(one.offset, last.get(one.partition_id, 0))
@@ -188,7 +190,9 @@ async def preview(here: Context, asked: ReplayMany) -> Preview:
     last = await store.newest(selection.queue)
     if last is None:
         return Preview(0, True, [])
-    first = (await store.walk(selection, 0, last, LOOKS_PER_STEP, PREVIEW_BYTES_MAX)).ids[: min(PREVIEW_FIRST, asked.limit)]
+    first = (await store.walk(selection, 0, last, LOOKS_PER_STEP, PREVIEW_BYTES_MAX)).ids[
+        : min(PREVIEW_FIRST, asked.limit)
+    ]
     matched, after, looked = 0, 0, 0
     while matched < asked.limit and looked < PREVIEW_LOOKS_MAX:
         step = await store.walk(selection, after, last, _PREVIEW_STEP, _NO_BYTES_BOUND)
@@ -226,12 +230,15 @@ class Run:
             step = await store.walk(asked.selection, after, last, LOOKS_PER_STEP, BATCH_BYTES_MAX)
             after = step.after
             for first in range(0, len(step.ids), self._batch):
-                ids = step.ids[first : first + self._batch][: asked.limit - self._seen]
+                found = step.ids[first : first + self._batch]
+                ids = found[: asked.limit - self._seen]
                 if not ids or self._here.engine.draining:
                     return
                 await self._wait_for_turn()
                 await asyncio.shield(self._replay(ids))
                 yield
+                if len(ids) < len(found):
+                    return
         self.complete = after is None or last is None
 
     @property

@@ -137,7 +137,9 @@ def test_a_dead_letter_is_a_status_and_shows_its_error(api: Api, queue: str) -> 
 
 def test_a_time_selects(api: Api, queue: str, server: EmbeddedServer) -> None:
     api.push_to(queue, range(2))
-    number = server.query("SELECT partition_id FROM partitions p JOIN queues q USING (queue_id) WHERE q.name = %s", queue)
+    number = server.query(
+        "SELECT partition_id FROM partitions p JOIN queues q USING (queue_id) WHERE q.name = %s", queue
+    )
     server.query(
         """UPDATE messages SET created_at = created_at - interval '2 hours' WHERE partition_id = %s AND "offset" = 0
            RETURNING 1""",

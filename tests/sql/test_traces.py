@@ -74,9 +74,7 @@ def test_traces_of_a_message_and_of_a_name_come_oldest_first(session: Session) -
     assert {row.trace_id for row in rows} == set(ids)
     assert [row.created_at for row in rows] == sorted(row.created_at for row in rows)
     named = session.call("named_traces", ("text", "integer", "integer"), "x", 2, 1)
-    assert [(row.trace_id, row.queue, row.partition) for row in named] == [
-        (row.trace_id, "q", "p") for row in rows[1:]
-    ]
+    assert [(row.trace_id, row.queue, row.partition) for row in named] == [(row.trace_id, "q", "p") for row in rows[1:]]
     assert session.one("select {s}.traced_name('x')") == 3
     assert session.one("select {s}.traced_name('unknown')") == 0
 

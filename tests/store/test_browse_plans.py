@@ -21,24 +21,28 @@ _OLD = "2000-01-01"
 def _fill(session: Session) -> None:
     grow(session, range(1, PARTITIONS + 1), queues=4)
     session.rows(
-        "insert into {s}.dead_letters (dead_letter_id, queue_id, partition_id, \"offset\", consumer_group, transaction_id,"
-        " payload, error, retries, created_at, failed_at)"
+        'insert into {s}.dead_letters (dead_letter_id, queue_id, partition_id, "offset", consumer_group,'
+        " transaction_id, payload, error, retries, created_at, failed_at)"
         " select n, n %% 4 + 1, n %% %s + 1, n / %s, 'g', 'd' || n, '0', 'e', 0, now(), now()"
         " from generate_series(1, 50000) n",
         PARTITIONS,
         PARTITIONS,
     )
     session.rows(
-        "insert into {s}.traces (trace_id, partition_id, created_at, transaction_id, consumer_group, event_type, data, names)"
-        " select {s}.new_trace_id(now() + n * interval '1 ms'), n %% 2000 + 1, now(), 'm' || n %% 5000, 'g', 'info', '0',"
-        " array['n' || n %% 7000] from generate_series(1, 50000) n"
+        "insert into {s}.traces (trace_id, partition_id, created_at, transaction_id, consumer_group, event_type, data,"
+        " names) select {s}.new_trace_id(now() + n * interval '1 ms'), n % 2000 + 1, now(), 'm' || n % 5000, 'g',"
+        " 'info', '0', array['n' || n % 7000] from generate_series(1, 50000) n"
     )
     session.rows(
         "insert into {s}.trace_links select unnest(names), trace_id, partition_id, transaction_id from {s}.traces"
     )
     session.rows("insert into {s}.trace_names select name, now(), count(*), 1 from {s}.trace_links group by 1")
     for table in TABLES:
-        session.rows(f"analyze {{s}}.{table}")
+        session.rows(f"vacuum analyze {{s}}.{table}")
+
+
+_TAIL = ("text", "text", *_BROWSE, "integer", "integer")
+_RECORD = ("bigint", "text", "text", "text", "text", "text[]")
 
 
 def _call(name: str, types: tuple[str, ...], *values: object) -> Callable[[Session, int], object]:
@@ -70,27 +74,63 @@ CALLS = (
     ),
     Hot(
         "browse all",
-        _call("browse_tail", ("text", "text", *_BROWSE, "integer", "integer"), None, None, None, _OLD, None, 201, 5000, 1024),
+        _call(
+            "browse_tail",
+            ("text", "text", *_BROWSE, "integer", "integer"),
+            None,
+            None,
+            None,
+            _OLD,
+            None,
+            201,
+            5000,
+            1024,
+        ),
         100,
         frozenset(),
     ),
     Hot(
         "browse all, an hour that is over",
-        _call("browse_tail", ("text", "text", *_BROWSE, "integer", "integer"), None, None, None, _OLD, "2001-01-01", 201, 5000, 64),
+        _call(
+            "browse_tail",
+            ("text", "text", *_BROWSE, "integer", "integer"),
+            None,
+            None,
+            None,
+            _OLD,
+            "2001-01-01",
+            201,
+            5000,
+            64,
+        ),
         300,
         frozenset(),
     ),
     Hot(
         "browse dead letters of a queue",
-        _call("browse_dead_letters", ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
-              [2], None, _OLD, None, *_LIMITS),
+        _call(
+            "browse_dead_letters",
+            ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
+            [2],
+            None,
+            _OLD,
+            None,
+            *_LIMITS,
+        ),
         400,
         frozenset({"idx_dead_letters_queue"}),
     ),
     Hot(
         "browse all dead letters",
-        _call("browse_dead_letters", ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
-              None, None, _OLD, None, *_LIMITS),
+        _call(
+            "browse_dead_letters",
+            ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
+            None,
+            None,
+            _OLD,
+            None,
+            *_LIMITS,
+        ),
         100,
         frozenset({"dead_letters_pkey"}),
     ),
@@ -116,7 +156,16 @@ CALLS = (
     ),
     Hot(
         "record a trace",
-        _call("record_trace", ("bigint", "text", "text", "text", "text", "text[]"), 1, "m", "g", "info", "0", ["n1", "new"]),
+        _call(
+            "record_trace",
+            ("bigint", "text", "text", "text", "text", "text[]"),
+            1,
+            "m",
+            "g",
+            "info",
+            "0",
+            ["n1", "new"],
+        ),
         200,
         frozenset({"trace_names_pkey", "idx_trace_links_message"}),
     ),
@@ -133,7 +182,12 @@ CALLS = (
         frozenset({"trace_links_pkey", "traces_pkey"}),
     ),
     Hot("names", _call("find_trace_names", ("integer", "integer"), 50, 100), 300, frozenset({"trace_names_pkey"})),
-    Hot("forget nothing", _call("forget_traces", ("bigint", "integer"), 86_400_000, 1000), 30, frozenset({"traces_pkey"})),
+    Hot(
+        "forget nothing",
+        _call("forget_traces", ("bigint", "integer"), 86_400_000, 1000),
+        30,
+        frozenset({"traces_pkey"}),
+    ),
 )
 
 

@@ -115,7 +115,9 @@ async def list_dead_letters(
 
 
 @router.delete("/dlq", responses=refusals(400))
-async def delete_dead_letters(request: Request, queue: Filter = None, consumerGroup: Filter = None) -> DeadLettersDeleted:
+async def delete_dead_letters(
+    request: Request, queue: Filter = None, consumerGroup: Filter = None
+) -> DeadLettersDeleted:
     """Remove the dead letters of a queue, or of one group of it, in short steps. Those that come meanwhile stay."""
     if queue is None:
         raise errors.InvalidRequest("queue is required", hint="name it as ?queue=")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from queen import errors, model, wire
 from queen.server.browse import Search, search
-from queen.server.context import SLASH, Filter, Offset, context, read_time, whole
+from queen.server.context import SLASH, Filter, context, read_time, whole
 from queen.server.describe import answers, refusals
 from queen.server.refuse import refuse
 from queen.server.replays import replay
@@ -103,9 +103,7 @@ async def show_message(request: Request, partition_id: str, transaction_id: str)
         "errorMessage": row.error,
         "retryCount": row.retries or 0,
         "consumerGroups": [_group(one) for one in await here.admin.messages.groups(key[0], key[1])],
-        "queueConfig": {
-            name: options[name] for name in ("leaseTime", "retryLimit", "retryDelay", "ttl", "priority")
-        },
+        "queueConfig": {name: options[name] for name in ("leaseTime", "retryLimit", "retryDelay", "ttl", "priority")},
     }
     return Response(wire.encode(content), media_type="application/json")
 

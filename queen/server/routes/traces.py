@@ -101,7 +101,10 @@ async def record_trace(request: Request) -> Response:
     if trace.partition_id is None:
         hint = "take partitionId from the message"
         return refuse(404, "Message not found", "not_found", hint, success=False)
-    trace_id = await context(request).admin.traces.record(*trace)
+    store = context(request).admin.traces
+    trace_id = await store.record(
+        trace.partition_id, trace.transaction_id, trace.group, trace.event_type, trace.data, trace.names
+    )
     content = {"success": True, "traceId": trace_id}
     return Response(wire.encode(content), 201, media_type="application/json")
 
@@ -154,9 +157,7 @@ async def list_trace_names(
     )
 
 
-@router.get(
-    "/by-name/{name}", responses={**answers(NamedTraceList, "One page, oldest first."), **refusals(400)}
-)
+@router.get("/by-name/{name}", responses={**answers(NamedTraceList, "One page, oldest first."), **refusals(400)})
 async def list_named_traces(
     request: Request, name: _TraceNamePath, limit: _NamedLimit = 100, offset: Offset = 0
 ) -> Response:

@@ -7,12 +7,12 @@ declare
     v_ids       uuid[];
     v_names     text[];
     v_count     bigint;
+    v_before    uuid := (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint - p_older_than_ms), 12, '0')
+                         || '00000000000000000000')::uuid;
 begin
     select array_agg(o.trace_id) into v_ids
       from (select t.trace_id from traces t
-             where t.trace_id < (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint - p_older_than_ms),
-                                      12, '0') || '00000000000000000000')::uuid
-             order by t.trace_id limit p_limit) o;
+             where t.trace_id < v_before order by t.trace_id limit p_limit) o;
     if v_ids is null then
         return 0;
     end if;

@@ -57,7 +57,13 @@ class Messages(Calls):
         return _keys(await self._call("browse_partitions", list(partition_ids), status, since, until, limit))
 
     async def of_queues(
-        self, queue_ids: Sequence[int], status: str | None, since: datetime, until: datetime | None, limit: int, looks: int
+        self,
+        queue_ids: Sequence[int],
+        status: str | None,
+        since: datetime,
+        until: datetime | None,
+        limit: int,
+        looks: int,
     ) -> Keys:
         """The newest messages of these queues, by their places in the tables."""
         return _keys(await self._call("browse_queues", list(queue_ids), status, since, until, limit, looks))
@@ -100,7 +106,7 @@ class Messages(Calls):
     async def find(self, partition_id: int, transaction_id: str) -> tuple[int, int, int | None] | None:
         """Where the newest message of an address stands, or None."""
         rows = await self._call("find_message", partition_id, transaction_id)
-        return tuple(rows[0]) if rows else None  # type: ignore[return-value]
+        return (rows[0].partition_id, rows[0].offset, rows[0].epoch) if rows else None
 
     async def groups(self, partition_id: int, offset: int) -> list[Row]:
         """The groups of the partition, and what each has to do with the message."""
