@@ -23,6 +23,7 @@ LOOKS_MAX, PAGES_MAX = 5_000, 1_024
 """Most rows and pages of tables that a search by place looks at."""
 _QUEUES_MAX = 16
 _SPARE = 100
+_GROWTH = 5
 
 
 class Search(NamedTuple):
@@ -48,7 +49,7 @@ class Page(NamedTuple):
 
 
 async def search(messages: Messages, asked: Search, bytes_max: int) -> Page:
-    """One page of messages. Two or three short calls."""
+    """One page of messages. Three short calls, more only where much of what is found is hidden."""
     wanted = asked.offset + asked.limit + 1
     # A derived status may take some away again, those with a dead letter.
     fetched = wanted if asked.status in (None, "scheduled") else 2 * wanted + _SPARE
@@ -57,13 +58,17 @@ async def search(messages: Messages, asked: Search, bytes_max: int) -> Page:
     )
     if scope.partition_ids == [] or scope.queue_ids == []:
         return Page([], False, False)
-    keys = await _keys(messages, asked, scope, fetched)
-    places = list(dict.fromkeys((key.partition_id, key.offset, key.epoch) for key in _newest_first(keys.found)))
     status = None if asked.status == "scheduled" else asked.status
-    rows = await messages.show(places, status, asked.offset, asked.limit + 1, bytes_max)
+    while True:
+        keys = await _keys(messages, asked, scope, fetched)
+        places = list(dict.fromkeys((key.partition_id, key.offset, key.epoch) for key in _newest_first(keys.found)))
+        rows = await messages.show(places, status, asked.offset, asked.limit + 1, bytes_max)
+        cut = len(keys.found) >= fetched
+        if len(rows) > asked.limit or not cut or fetched >= LOOKS_MAX:
+            break
+        fetched = min(_GROWTH * fetched, LOOKS_MAX)  # Much was hidden, or of queues that are gone.
     fitting = [row for row in rows[: asked.limit] if row.fits]
-    more = keys.ended or len(keys.found) >= fetched or len(rows) > len(fitting)
-    return Page(fitting, more, keys.ended)
+    return Page(fitting, keys.ended or cut or len(rows) > len(fitting), keys.ended)
 
 
 def _newest_first(keys: list[Key]) -> list[Key]:

@@ -147,6 +147,22 @@ CALLS = (
         250,
         frozenset({"idx_dead_letters_queue"}),
     ),
+    Hot(
+        "list dead letters of a queue",
+        _call(
+            "find_dead_letters",
+            ("text", "text", "text", "timestamptz", "timestamptz", "integer", "integer"),
+            "q2",
+            None,
+            None,
+            None,
+            None,
+            100,
+            100,
+        ),
+        13_000,  # Up to 20,000 records are looked at, for the total.
+        frozenset({"idx_dead_letters_queue"}),
+    ),
     Hot("newest dead letter", _call("newest_dead_letter", ("text",), "q2"), 30, frozenset({"idx_dead_letters_queue"})),
     Hot(
         "dead letter of an address",

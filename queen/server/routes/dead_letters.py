@@ -103,6 +103,7 @@ async def list_dead_letters(
         offset=offset,
     )
     total = int(rows[0].total) if rows else 0
+    rows = [row for row in rows if row.dead_letter_id is not None]
     body = wire.encode(
         {
             "messages": [_dead_letter(row) for row in rows],
