@@ -163,3 +163,22 @@ def test_a_malformed_partition_is_a_404_to_record_and_nothing_to_find(api: Api, 
     TraceRefused.model_validate(answer.json())
     assert (answer.json()["success"], answer.json()["error"]) == (False, "Message not found")
     assert api.get(f"/api/v1/traces/{partition_id}/t") == {"traces": []}
+
+
+def test_the_page_of_the_api_describes_all_of_it(api: Api) -> None:
+    """Traces, messages and dead letters: each route has its answer with a schema, and each body an example."""
+    found = api.get("/openapi.json")["paths"]
+    own = {
+        (path, method): found[path][method]
+        for path in found
+        if path.startswith(("/api/v1/traces", "/api/v1/messages", "/api/v1/dlq"))
+        for method in found[path]
+    }
+    assert len(own) == 12
+    for (path, method), route in own.items():
+        good = route["responses"]["201" if (path, method) == ("/api/v1/traces", "post") else "200"]
+        assert good["content"]["application/json"]["schema"], path
+        assert route["responses"]["503"]["content"], path
+        for body in route.get("requestBody", {}).get("content", {}).values():
+            assert body["schema"]["properties"], path
+            assert body["example"], path
