@@ -467,7 +467,7 @@ async def test_a_deleted_message_is_passed_and_the_database_left_in_peace() -> N
     async with open_engine(store) as engine:
         await push(engine, "a", "b")
         await ack(engine, await pop(engine, batch=1))
-        store.delete_message(1, 1)
+        store.messages("orders", "eu").pop()
         poll = asyncio.create_task(pop(engine, wait_ms=HOUR_MS))
         await asyncio.sleep(1)
         assert store.trouble.calls["skip_gaps"] == 1

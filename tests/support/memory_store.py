@@ -59,6 +59,7 @@ from tests.support.memory_rules import (
     ms_left,
     parts,
     place_due,
+    skip_gap,
     within,
 )
 
@@ -127,13 +128,6 @@ class MemoryStore(NoPool, MemoryCluster):
         """Remove a group's cursors and registrations."""
         self.cursors = {place: one for place, one in self.cursors.items() if place[1] != group.encode()}
         self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[1] != group}
-
-    def delete_message(self, partition_id: int, offset: int) -> None:
-        """Remove one message; its place stays empty."""
-        partition = self.partitions[partition_id]
-        gone = next(message for message in partition.messages if message.offset == offset)
-        partition.messages.remove(gone)
-        partition.by_transaction[gone.transaction_id].remove(gone)
 
     def messages(self, queue: str, partition: str) -> list[MessageState]:
         """What is stored in a partition, in order."""
@@ -526,23 +520,8 @@ class MemoryStore(NoPool, MemoryCluster):
 
     @_call
     async def skip_gaps(self, partition_ids: list[int], groups: list[bytes]) -> int:
-        now, moved = self.now(), 0
-        for pair in zip(partition_ids, groups, strict=True):
-            cursor, partition = self.cursors.get(pair), self.partitions.get(pair[0])
-            if cursor is None or partition is None or cursor.held(now):
-                continue
-            behind = partition.after(cursor.acked, 1)
-            following = behind[0].offset if behind else partition.next_offset
-            if following > cursor.acked + 1:
-                cursor.acked = cursor.lease_end = following - 1
-                cursor.lease_id = cursor.lease_until = None
-                cursor.deliveries = cursor.retries = 0
-                moved += 1
-        return moved
-
-    @_call
-    async def forget_traces(self, older_than_ms: int, limit: int) -> int:
-        return 0
+        now, pairs = self.now(), zip(partition_ids, groups, strict=True)
+        return sum(skip_gap(self.cursors.get(pair), self.partitions.get(pair[0]), now) for pair in pairs)
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:
