@@ -17,8 +17,8 @@ from typing import NamedTuple
 from queen.store.admin.calls import Row
 from queen.store.admin.messages import Key, Keys, Messages, Scope
 
-READS_MAX = 20_000
-"""Most keys that the exact way reads: partitions times the page."""
+READS_MAX, HALVED_MAX = 10_000, 20
+"""Most keys that the exact way reads: partitions times the page. And most partitions in which a time is looked for."""
 LOOKS_MAX, PAGES_MAX = 5_000, 1_024
 """Most rows and pages of tables that a search by place looks at."""
 _QUEUES_MAX = 16
@@ -53,9 +53,10 @@ async def search(messages: Messages, asked: Search, bytes_max: int) -> Page:
     wanted = asked.offset + asked.limit + 1
     # A derived status may take some away again, those with a dead letter.
     fetched = wanted if asked.status in (None, "scheduled") else 2 * wanted + _SPARE
-    scope = await messages.scope(
-        asked.queue, asked.partition, asked.namespace, asked.task, max(1, READS_MAX // fetched), _QUEUES_MAX
-    )
+    partitions_max = max(1, READS_MAX // fetched)
+    if asked.until is not None:
+        partitions_max = min(partitions_max, HALVED_MAX)
+    scope = await messages.scope(asked.queue, asked.partition, asked.namespace, asked.task, partitions_max, _QUEUES_MAX)
     if scope.partition_ids == [] or scope.queue_ids == []:
         return Page([], False, False)
     status = None if asked.status == "scheduled" else asked.status

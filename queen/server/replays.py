@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -207,9 +207,11 @@ async def preview(here: Context, asked: ReplayMany) -> Preview:
 class Run:
     """A replay of many: oldest first, in batches, at most at the rate. `counts` tell how far it is."""
 
-    def __init__(self, here: Context, asked: ReplayMany) -> None:
+    def __init__(self, here: Context, asked: ReplayMany, has_left: Callable[[], Awaitable[bool]]) -> None:
+        """`has_left` says whether the client has gone."""
         self._here = here
         self._asked = asked
+        self._has_left = has_left
         self._began_at = 0.0
         self.replayed = self.duplicates = self.gone = 0
         self.last: int | None = None
@@ -220,8 +222,8 @@ class Run:
         return self.replayed + self.duplicates + self.gone
 
     async def batches(self) -> AsyncIterator[None]:
-        """Moves batch after batch and yields after each, until all were seen, or the limit or the server's end is
-        reached. Records that are stored meanwhile are not taken along."""
+        """Moves batch after batch and yields after each, until all were seen or the limit is reached, or there is no
+        point in going on. Records that are stored meanwhile are not taken along."""
         store, asked = self._here.admin.dead_letters, self._asked
         self._began_at = asyncio.get_running_loop().time()
         last = await store.newest(asked.selection.queue)
@@ -232,9 +234,8 @@ class Run:
             for first in range(0, len(step.ids), self._batch):
                 found = step.ids[first : first + self._batch]
                 ids = found[: asked.limit - self._seen]
-                if not ids or self._here.engine.draining:
+                if not ids or not await self._wait_for_turn():
                     return
-                await self._wait_for_turn()
                 await asyncio.shield(self._replay(ids))
                 yield
                 if len(ids) < len(found):
@@ -246,10 +247,16 @@ class Run:
         rate = self._asked.rate
         return BATCH_MAX if rate is None else max(1, min(BATCH_MAX, int(rate / 4)))
 
-    async def _wait_for_turn(self) -> None:
-        if self._asked.rate is not None:
-            due_at = self._began_at + self._seen / self._asked.rate
-            await asyncio.sleep(max(0.0, due_at - asyncio.get_running_loop().time()))
+    async def _wait_for_turn(self) -> bool:
+        """Wait until the rate lets the next batch go. False: the client has left, or the server stops."""
+        loop, rate = asyncio.get_running_loop(), self._asked.rate
+        due_at = self._began_at + self._seen / rate if rate is not None else 0.0
+        while not self._here.engine.draining and not await self._has_left():
+            wait_s = due_at - loop.time()
+            if wait_s <= 0:
+                return True
+            await asyncio.sleep(min(wait_s, _SLICE_S))
+        return False
 
     async def _replay(self, ids: list[int]) -> None:
         moved = await self._together(ids)

@@ -163,15 +163,13 @@ async def replay_dead_letters(request: Request) -> Response:
             "first": [_dead_letter(row) for row in found.first],
         }
         return Response(wire.encode(content), media_type="application/json")
-    return StreamingResponse(_progress(request, Run(here, asked)), media_type="application/x-ndjson")
+    return StreamingResponse(_progress(Run(here, asked, request.is_disconnected)), media_type="application/x-ndjson")
 
 
-async def _progress(request: Request, run: Run) -> AsyncIterator[bytes]:
+async def _progress(run: Run) -> AsyncIterator[bytes]:
     try:
         async for _ in run.batches():
             yield _line(run)
-            if await request.is_disconnected():
-                return
     except errors.QueenError as error:
         yield _line(run, error=error.message, code=error.code, hint=error.hint)
         return

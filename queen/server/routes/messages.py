@@ -25,6 +25,7 @@ STATUSES = ("pending", "processing", "completed", "dead_letter", "scheduled")
 _DEFAULT_SPAN = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 _OFFSET_MAX = 10_000
+_PAGE_BYTES_MAX = 16 << 20
 _TRIES_MAX = 3
 _PAUSE_S = 0.1
 
@@ -71,7 +72,7 @@ async def list_messages(
         limit,
         offset,
     )
-    page = await search(here.admin.messages, asked, here.settings.engine.pop_bytes_max)
+    page = await search(here.admin.messages, asked, _PAGE_BYTES_MAX)
     headers = {"Queen-More": "true"} if page.more else {}
     if page.ended:
         headers["Queen-Search"] = "bounded"

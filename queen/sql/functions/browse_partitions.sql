@@ -13,11 +13,10 @@ language sql stable set search_path from current set enable_seqscan = off set en
               from (select p.partition_id,
                            greatest(p.first_offset,
                                     case p_status when 'pending' then g.given + 1 when 'processing' then g.done + 1
-                                                  else 0 end,
-                                    case when p_from is not null then offset_at(p.partition_id, p_from) end) as low,
+                                                  else 0 end) as low,
                            least(p.next_offset,
                                  case p_status when 'completed' then g.done + 1 when 'processing' then g.given + 1 end,
-                                 case when p_to is not null then offset_at(p.partition_id, p_to) end) as high
+                                 case when p_to <= p.last_write_at then offset_at(p.partition_id, p_to) end) as high
                       from unnest(p_partition_ids) u (id)
                      cross join lateral (select * from partitions t where t.partition_id = u.id) p
                      cross join lateral (
@@ -32,7 +31,7 @@ language sql stable set search_path from current set enable_seqscan = off set en
                                                     end) as given
                                       from cursors t where t.partition_id = u.id) c) g
                      where p_status is distinct from 'scheduled') w
-             cross join lateral newest_keys(w.partition_id, w.low, w.high, p_limit) n
+             cross join lateral newest_keys(w.partition_id, w.low, w.high, p_from, p_limit) n
              union all
             select u.id, s."offset", s.epoch, s.created_at
               from unnest(p_partition_ids) u (id)
