@@ -79,12 +79,10 @@ def _newest_first(keys: list[Key]) -> list[Key]:
 async def _keys(messages: Messages, asked: Search, scope: Scope, fetched: int) -> Keys:
     since, until, status = asked.since, asked.until, asked.status
     if status == "dead_letter":
-        partitions = scope.partition_ids if asked.partition is not None else None
-        if partitions is not None and len(partitions) == 1:
-            return await messages.dead(None, partitions[0], since, until, fetched, LOOKS_MAX)
-        if scope.queue_ids is None and (asked.namespace or asked.task):
-            return Keys([], True)
-        return await messages.dead(scope.queue_ids, None, since, until, fetched, LOOKS_MAX)
+        only = scope.partition_ids if asked.partition is not None else None
+        partition_id = only[0] if only is not None and len(only) == 1 else None
+        names = (asked.namespace, asked.task)
+        return await messages.dead(scope.queue_ids, partition_id, *names, since, until, fetched, LOOKS_MAX)
     if scope.partition_ids is not None:
         return await messages.of_partitions(scope.partition_ids, status, since, until, fetched)
     # By place, what a status takes away is known only afterwards.

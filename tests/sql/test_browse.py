@@ -158,14 +158,17 @@ def test_dead_letters_are_searched_by_partition_queue_and_all(session: Session, 
     for number in range(3):
         session.pop(p, batch=1)
         session.ack_failed(Signal(p, session.lease, dead=number, error="poison"))
-    types = ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer")
+    types = ("integer[]", "bigint", "text", "text", "timestamptz", "timestamptz", "integer", "integer")
     queue = session.one("select queue_id from {s}.queues where name = 'q'")
     for queue_ids, partition in (([queue], None), (None, p), (None, None)):
-        rows = session.call("browse_dead_letters", types, queue_ids, partition, None, None, 2, 100)
+        rows = session.call("browse_dead_letters", types, queue_ids, partition, None, None, None, None, 2, 100)
         assert [row.offset for row in rows] == [2, 1]
-        rows = session.call("browse_dead_letters", types, queue_ids, partition, None, None, 5, 2)
+        rows = session.call("browse_dead_letters", types, queue_ids, partition, None, None, None, None, 5, 2)
         assert [row.offset for row in rows] == [2, 1, None]
-    assert session.call("browse_dead_letters", types, [queue + 1], None, None, None, 5, 5) == []
+    nothing = (None, None, None, None, None)
+    assert session.call("browse_dead_letters", types, [queue + 1], *nothing, 5, 5) == []
+    assert len(session.call("browse_dead_letters", types, None, None, "q", "", None, None, 5, 5)) == 3
+    assert session.call("browse_dead_letters", types, None, None, "x", None, None, None, 5, 5) == []
 
 
 def test_the_scope_of_a_search(session: Session, p: int) -> None:

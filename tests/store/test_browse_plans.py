@@ -42,6 +42,7 @@ def _fill(session: Session) -> None:
 
 
 _TAIL = ("text", "text", *_BROWSE, "integer", "integer")
+_DEAD = ("integer[]", "bigint", "text", "text", "timestamptz", "timestamptz", "integer", "integer")
 _RECORD = ("bigint", "text", "text", "text", "text", "text[]")
 
 
@@ -110,8 +111,10 @@ CALLS = (
         "browse dead letters of a queue",
         _call(
             "browse_dead_letters",
-            ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
+            _DEAD,
             [2],
+            None,
+            None,
             None,
             _OLD,
             None,
@@ -124,7 +127,9 @@ CALLS = (
         "browse all dead letters",
         _call(
             "browse_dead_letters",
-            ("integer[]", "bigint", "timestamptz", "timestamptz", "integer", "integer"),
+            _DEAD,
+            None,
+            None,
             None,
             None,
             _OLD,

@@ -87,6 +87,8 @@ class Messages(Calls):
         self,
         queue_ids: Sequence[int] | None,
         partition_id: int | None,
+        namespace: str | None,
+        task: str | None,
         since: datetime,
         until: datetime | None,
         limit: int,
@@ -94,7 +96,8 @@ class Messages(Calls):
     ) -> Keys:
         """Messages with a dead letter, the newest record first."""
         queues = list(queue_ids) if queue_ids is not None else None
-        return _keys(await self._call("browse_dead_letters", queues, partition_id, since, until, limit, looks))
+        asked = (queues, partition_id, namespace, task, since, until, limit, looks)
+        return _keys(await self._call("browse_dead_letters", *asked))
 
     async def show(
         self, keys: Sequence[tuple[int, int, int | None]], status: str | None, skip: int, limit: int, bytes_max: int
