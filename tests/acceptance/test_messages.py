@@ -145,6 +145,7 @@ def test_a_time_selects(api: Api, queue: str, server: EmbeddedServer) -> None:
            RETURNING 1""",
         number[0][0],
     )
+    server.query("UPDATE epochs SET opened_at = opened_at - interval '1 day' RETURNING 1")
     hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     assert found(api, queue=queue) == ["t1"], "the last hour by default"
     assert found(api, queue=queue, **{"from": "2000-01-01T00:00:00Z"}) == ["t1", "t0"]

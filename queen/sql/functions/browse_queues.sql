@@ -25,6 +25,7 @@ begin
         foreach v_status in array case when p_status = 'scheduled' then array['scheduled'::message_status]
                                        when p_status is null then array['pending'::message_status, 'scheduled']
                                        else array['pending'::message_status] end loop
+            continue when v_status = 'scheduled' and not exists (select from scheduled_places);
             v_looks := 0;
             v_found := 0;
             <<children>>

@@ -7,7 +7,8 @@
 -- down and copies what a closed child holds.
 -- Tables written, in lock order: dead_letters, or: partitions, messages, messages_<epoch>_new, spans, cursors.
 create or replace function delete_message(p_partition_id bigint, p_transaction_id text, p_lock_ms integer) returns text
-language plpgsql set search_path from current set enable_seqscan = off as $$
+language plpgsql set search_path from current set enable_seqscan = off
+    set plan_cache_mode = force_generic_plan as $$
 declare
     v_part      partitions;
     v_offset    bigint;

@@ -2,7 +2,11 @@
 -- that is hidden or gone the place of its newest dead letter, with a null epoch; no row when there is neither
 create or replace function find_message(p_partition_id bigint, p_transaction_id text)
 returns table (partition_id bigint, "offset" bigint, epoch integer)
-language sql stable set search_path from current set enable_seqscan = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off
+    set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    return query
     select f.*
       from ((select m.partition_id, m."offset", m.epoch
                from messages m join partitions p on p.partition_id = m.partition_id
@@ -14,5 +18,6 @@ language sql stable set search_path from current set enable_seqscan = off as $$
                from dead_letters d
               where d.transaction_id = p_transaction_id and d.partition_id = p_partition_id
               order by d.transaction_id desc, d.partition_id desc, d.dead_letter_id desc limit 1)) f
-     limit 1
+     limit 1;
+end
 $$;

@@ -1,5 +1,5 @@
 -- scheduled_keys(partition_id, limit) → messages of a partition outside the order, the ones stored last first
--- Columns as in newest_keys(). A partition that never had one costs one look-up.
+-- Columns: "offset", epoch, created_at. A partition that never had one costs one look-up.
 create or replace function scheduled_keys(p_partition_id bigint, p_limit integer)
 returns table ("offset" bigint, epoch integer, created_at timestamptz)
 language plpgsql stable set search_path from current set enable_seqscan = off as $$

@@ -20,8 +20,11 @@ create or replace function show_messages(
     lease_until timestamptz, trace_id uuid, producer_sub text, created_at timestamptz, scheduled_at timestamptz,
     first_id uuid, error text, retries integer, fits boolean, payload text
 )
-language sql stable set search_path from current set enable_seqscan = off set enable_hashjoin = off
-    set enable_mergejoin = off as $$
+language plpgsql stable set search_path from current set enable_seqscan = off set enable_hashjoin = off
+    set enable_mergejoin = off set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+begin
+    return query
     with page as materialized (
         select j.* from (
             select k.n, k.partition_id, k."offset", k.epoch, p.queue_id, p.name as partition, q.name as queue,
@@ -86,5 +89,6 @@ language sql stable set search_path from current set enable_seqscan = off set en
            s.queue_status, s.groups, s.consumed_by, s.lease_until, s.trace_id, s.producer_sub, s.created_at,
            s.scheduled_at, s.first_id, s.error, s.retries, s.fits, case when s.fits then s.payload end
       from sized s
-     order by s.n
+     order by s.n;
+end
 $$;
