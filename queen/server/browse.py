@@ -41,7 +41,7 @@ class Search(NamedTuple):
 
 
 class Page(NamedTuple):
-    """One page, whether there is more, and whether the search ended at its bound."""
+    """One page, whether there is or may be more, and whether the search ended at its bound before the page was full."""
 
     rows: list[Row]
     more: bool
@@ -60,6 +60,9 @@ async def search(messages: Messages, asked: Search, bytes_max: int) -> Page:
     if scope.partition_ids == [] or scope.queue_ids == []:
         return Page([], False, False)
     status = None if asked.status == "scheduled" else asked.status
+    by_place = scope.partition_ids is None and asked.status != "dead_letter"
+    if by_place and status is not None:
+        fetched = LOOKS_MAX + 1  # What a status takes away is known only afterwards.
     while True:
         keys = await _keys(messages, asked, scope, fetched)
         places = list(dict.fromkeys((key.partition_id, key.offset, key.epoch) for key in _newest_first(keys.found)))
@@ -69,7 +72,8 @@ async def search(messages: Messages, asked: Search, bytes_max: int) -> Page:
             break
         fetched = min(_GROWTH * fetched, LOOKS_MAX)  # Much was hidden, or of queues that are gone.
     fitting = [row for row in rows[: asked.limit] if row.fits]
-    return Page(fitting, keys.ended or cut or len(rows) > len(fitting), keys.ended)
+    more = keys.ended or cut or len(rows) > len(fitting)
+    return Page(fitting, more, keys.ended and len(rows) <= asked.limit)
 
 
 def _newest_first(keys: list[Key]) -> list[Key]:
@@ -85,8 +89,6 @@ async def _keys(messages: Messages, asked: Search, scope: Scope, fetched: int) -
         return await messages.dead(scope.queue_ids, partition_id, *names, since, until, fetched, LOOKS_MAX)
     if scope.partition_ids is not None:
         return await messages.of_partitions(scope.partition_ids, status, since, until, fetched)
-    # By place, what a status takes away is known only afterwards.
-    most = fetched if status in (None, "scheduled") else LOOKS_MAX
     if scope.queue_ids is not None:
-        return await messages.of_queues(scope.queue_ids, status, since, until, most, LOOKS_MAX)
-    return await messages.of_all(asked.namespace, asked.task, status, since, until, most, LOOKS_MAX, PAGES_MAX)
+        return await messages.of_queues(scope.queue_ids, status, since, until, fetched, LOOKS_MAX)
+    return await messages.of_all(asked.namespace, asked.task, status, since, until, fetched, LOOKS_MAX, PAGES_MAX)

@@ -6,9 +6,9 @@ The new message's transaction id is made of the record's id, so that nothing is 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from queen import errors, model, wire
 from queen.engine.catalog import Partition
 from queen.server.context import Context, read_time
+from queen.server.patience import patiently
 from queen.store.admin.dead_letters import Moved, Selection
 
 BATCH_MAX, BATCH_BYTES_MAX = 100, 8 << 20
@@ -26,7 +27,6 @@ RATE_MIN, RATE_MAX = 0.01, 100_000.0
 PREVIEW_FIRST, PREVIEW_BYTES_MAX = 10, 1 << 20
 PREVIEW_LOOKS_MAX, _PREVIEW_STEP = 100_000, 10_000
 _TRIES_MAX = 4
-_PAUSE_S = 0.05
 _SLICE_S = 0.5
 _NO_BYTES_BOUND = (1 << 63) - 1
 
@@ -154,26 +154,21 @@ async def _target(
 
 async def _move(here: Context, ids: list[int], target: Partition | None) -> list[Moved]:
     """One transaction, and whoever waits for the messages is woken. Empty: look again, something was gone."""
-    for _ in range(_TRIES_MAX):
-        try:
-            moved = await here.admin.dead_letters.replay(
-                ids, [transaction_id(number) for number in ids], target.id if target else None
-            )
-        except errors.TransactionRefused as error:
-            if error.reason == "gone" and target is not None:
-                here.engine.catalog.forget_queue(target.queue.name)
-            return []
-        except errors.Contention:
-            await asyncio.sleep(random.uniform(0, _PAUSE_S))
-            continue
-        last: dict[int, int] = {}
-        for one in moved:
-            if not one.duplicate:
-                last[one.partition_id] = max(one.offset, last.get(one.partition_id, 0))
-        if last:
-            await here.engine.stored_aside(last, sum(not one.duplicate for one in moved))
-        return moved
-    raise errors.Contention("the replay met other work on the same partitions again and again")
+    names = [transaction_id(number) for number in ids]
+    call = partial(here.admin.dead_letters.replay, ids, names, target.id if target else None)
+    try:
+        moved = await patiently(call)
+    except errors.TransactionRefused as error:
+        if error.reason == "gone" and target is not None:
+            here.engine.catalog.forget_queue(target.queue.name)
+        return []
+    last: dict[int, int] = {}
+    for one in moved:
+        if not one.duplicate:
+            last[one.partition_id] = max(one.offset, last.get(one.partition_id, 0))
+    if last:
+        await here.engine.stored_aside(last, sum(not one.duplicate for one in moved))
+    return moved
 
 
 class Preview(NamedTuple):

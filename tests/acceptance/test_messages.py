@@ -172,7 +172,7 @@ def test_without_a_filter_the_newest_of_all_are_found(api: Api, queue: str) -> N
     assert found(api, to=to, **{"from": "2000-01-01T00:00:00Z"}) == []
 
 
-def test_many_partitions_are_searched_by_place(api: Api, queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_partitions_are_searched_by_place(api: Api, queue: str) -> None:
     many = browse.READS_MAX // 201 + 5
     api.push([{"queue": queue, "partition": f"p{n}", "payload": n, "transactionId": f"m{n:03}"} for n in range(many)])
     api.push([{"queue": queue, "partition": "p0", "payload": 0, "transactionId": "last"}])
@@ -181,6 +181,18 @@ def test_many_partitions_are_searched_by_place(api: Api, queue: str, monkeypatch
     api.drain(queue)
     assert found(api, queue=queue, status="pending") == []
     assert len(found(api, queue=queue, status="completed")) == many + 1
+
+
+def test_a_search_that_ended_at_its_bound_says_so(api: Api, queue: str) -> None:
+    count = browse.LOOKS_MAX + 100
+    for first in range(0, count, 1000):
+        numbers = range(first, min(first + 1000, count))
+        api.push([{"queue": queue, "partition": f"p{n % 60}", "payload": n, "transactionId": f"m{n}"} for n in numbers])
+    answer = search(api, queue=queue, status="completed")
+    assert answer.json()["messages"] == []
+    assert (answer.headers["queen-search"], answer.headers["queen-more"]) == ("bounded", "true")
+    assert "queen-search" not in search(api, queue=queue, partition="p1", status="completed").headers
+    assert "queen-search" not in search(api, queue=queue, status="pending").headers
 
 
 def test_a_deleted_queue_has_no_messages(api: Api, queue: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,6 +12,7 @@ from fastapi.responses import StreamingResponse
 from queen import errors, model, wire
 from queen.server.context import SLASH, Filter, Offset, body_of, context, read_time, whole
 from queen.server.describe import answers, refusals
+from queen.server.patience import patiently
 from queen.server.refuse import refuse
 from queen.server.replays import Outcome, Run, preview, read_many, read_one, replay, transaction_id
 from queen.server.shapes.dead_letters import (
@@ -119,14 +121,18 @@ async def list_dead_letters(
 async def delete_dead_letters(
     request: Request, queue: Filter = None, consumerGroup: Filter = None
 ) -> DeadLettersDeleted:
-    """Remove the dead letters of a queue, or of one group of it, in short steps. Those that come meanwhile stay."""
+    """Remove the dead letters of a queue, or of one group of it, in short steps. Those that come meanwhile stay.
+
+    A client that leaves stops it.
+    """
     if queue is None:
         raise errors.InvalidRequest("queue is required", hint="name it as ?queue=")
     store = context(request).admin.dead_letters
     last, deleted = await store.newest(queue), 0
     after: int | None = 0
-    while last is not None and after is not None:
-        count, after = await store.purge(queue, consumerGroup, after, last, _PURGED_PER_STEP)
+    while last is not None and after is not None and not await request.is_disconnected():
+        step = partial(store.purge, queue, consumerGroup, after, last, _PURGED_PER_STEP)
+        count, after = await patiently(step)
         deleted += count
     return DeadLettersDeleted(success=True, deleted=deleted, queue=queue, consumerGroup=consumerGroup)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -13,6 +12,7 @@ from queen import errors, model, wire
 from queen.server.browse import Search, search
 from queen.server.context import SLASH, Filter, context, read_time, whole
 from queen.server.describe import answers, refusals
+from queen.server.patience import patiently
 from queen.server.refuse import refuse
 from queen.server.replays import replay
 from queen.server.routes.dead_letters import replayed
@@ -26,8 +26,6 @@ _DEFAULT_SPAN = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
 _OFFSET_MAX = 10_000
 _PAGE_BYTES_MAX = 16 << 20
-_TRIES_MAX = 3
-_PAUSE_S = 0.1
 
 _Limit = Annotated[int, Query(description="Most messages of the page."), whole(200, 1_000)]
 _Offset = Annotated[int, Query(description="Messages to skip."), whole(0, _OFFSET_MAX)]
@@ -120,7 +118,8 @@ async def delete_message(request: Request, partition_id: str, transaction_id: st
     under a lease may still acknowledge it.
     """
     address = _address(partition_id, transaction_id)
-    if address is None or await _delete(request, *address) is None:
+    store = context(request).admin.messages
+    if address is None or await patiently(partial(store.delete, *address)) is None:
         return _no_such_message(partition_id, transaction_id)
     content = {
         "success": True,
@@ -129,15 +128,6 @@ async def delete_message(request: Request, partition_id: str, transaction_id: st
         "message": "Message deleted successfully",
     }
     return Response(wire.encode(content), media_type="application/json")
-
-
-async def _delete(request: Request, partition_id: int, transaction_id: str) -> str | None:
-    for _ in range(_TRIES_MAX - 1):
-        try:
-            return await context(request).admin.messages.delete(partition_id, transaction_id)
-        except errors.Contention:
-            await asyncio.sleep(random.uniform(0, _PAUSE_S))
-    return await context(request).admin.messages.delete(partition_id, transaction_id)
 
 
 @router.post(

@@ -14,6 +14,7 @@ begin
       into v_ids, after
       from walk_dead_letters(p_queue, p_group, null, null, null, null, p_after, p_last, p_limit,
                              9223372036854775807) w;
+    perform from dead_letters d where d.dead_letter_id = any (v_ids) order by d.dead_letter_id for update;
     delete from dead_letters d where d.dead_letter_id = any (v_ids);
     get diagnostics deleted = row_count;
 end

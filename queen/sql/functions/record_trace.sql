@@ -13,7 +13,7 @@ declare
 begin
     perform set_config('synchronous_commit', 'off', true);
     insert into trace_names as t (name, last_seen, traces, messages)
-    select u.name, v_now, 1, 0 from unnest(p_names) u (name) order by 1
+    select u.name, v_now, 1, 0 from unnest(p_names) u (name) order by u.name collate "C"
     on conflict (name) do update set last_seen = greatest(t.last_seen, excluded.last_seen), traces = t.traces + 1;
     -- Behind the locks of the names: who traces the same message for the first time too has been waited for.
     update trace_names t set messages = t.messages + 1

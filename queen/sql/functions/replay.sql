@@ -58,6 +58,7 @@ begin
     select array_agg(u.id) into v_moved
       from unnest(v_ids, v_offsets, v_duplicates) u (id, "offset", duplicate)
      where u."offset" is not null and not u.duplicate;
+    perform from dead_letters d where d.dead_letter_id = any (v_moved) order by d.dead_letter_id for update;
     delete from dead_letters d where d.dead_letter_id = any (v_moved);
     get diagnostics v_removed = row_count;
     if v_removed < coalesce(cardinality(v_moved), 0) then
