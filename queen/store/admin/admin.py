@@ -7,6 +7,7 @@ from queen.store.admin.groups import Groups
 from queen.store.admin.messages import Messages
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
+from queen.store.admin.statistics import Statistics
 from queen.store.admin.traces import Traces
 from queen.store.pool import Pool
 
@@ -21,3 +22,4 @@ class Admin:
         self.messages = Messages(pool, schema)
         self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
+        self.statistics = Statistics(pool, schema)
