@@ -26,11 +26,13 @@ from queen.server.routes import (
     dead_letters,
     groups,
     leases,
+    messages,
     ops,
     queue_status,
     queues,
     resources,
     status,
+    traces,
     transactions,
 )
 
@@ -41,7 +43,19 @@ def create_app(context: Context) -> ASGIApp:
     """The ASGI application that serves this context."""
     app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
     app.state.context = context
-    for module in (queues, resources, groups, dead_letters, leases, transactions, ops, status, queue_status):
+    for module in (
+        queues,
+        resources,
+        groups,
+        messages,
+        dead_letters,
+        traces,
+        leases,
+        transactions,
+        ops,
+        status,
+        queue_status,
+    ):
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
     shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)

@@ -33,7 +33,7 @@ class Cors(CORSMiddleware):
             allow_origin_regex=None if everyone else "|".join(patterns) or r"(?!)",
             allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=["Content-Type", "Authorization"],
-            expose_headers=["Retry-After", "Queen-Durability", "Queen-More"],
+            expose_headers=["Retry-After", "Queen-Durability", "Queen-More", "Queen-Search"],
             max_age=600,
         )
 
