@@ -21,6 +21,7 @@ from queen.engine.extend import Extend, Extended
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
+from queen.engine.maintenance.enqueued import Enqueued
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
@@ -39,6 +40,7 @@ from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import EpochUpkeep, QueueRow, Store
+from queen.store.enqueued import EnqueuedCalls
 
 log = logging.getLogger(__name__)
 
@@ -74,11 +76,17 @@ class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
     def __init__(
-        self, store: Store, settings: EngineSettings, waits_max: int = 4, epochs: EpochUpkeep | None = None
+        self,
+        store: Store,
+        settings: EngineSettings,
+        waits_max: int = 4,
+        epochs: EpochUpkeep | None = None,
+        enqueued: EnqueuedCalls | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
-        `epochs`: what rotation and retention work on; without it they do not run.
+        `epochs`: what rotation and retention work on; `enqueued`: messages of callers' own transactions. Without them
+        those do not run.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -124,7 +132,7 @@ class Engine:
         self.hearing.peers = lambda: self.presence.peers
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops: list[Loop | Placing] = [
+        self._loops: list[Loop | Placing | Enqueued] = [
             placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
@@ -135,6 +143,12 @@ class Engine:
         )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if enqueued is not None:
+            self._loops.append(
+                Enqueued(
+                    enqueued, self.catalog, self.stats, settings, self.hearing, lambda: self.presence.leading, placing.note
+                )
+            )
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
