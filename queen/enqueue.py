@@ -95,7 +95,11 @@ def _send(connection: Any, schema: str, arguments: tuple[object, ...]) -> Awaita
         sent = _by_sqlalchemy(connection, schema, arguments)
     elif callable(getattr(connection, "connection", None)) and hasattr(connection, "get_bind"):
         found = connection.connection()  # A session's own connection, in its transaction.
-        sent = _awaited(found, schema, arguments) if inspect.isawaitable(found) else _by_sqlalchemy(found, schema, arguments)
+        sent = (
+            _awaited(found, schema, arguments)
+            if inspect.isawaitable(found)
+            else _by_sqlalchemy(found, schema, arguments)
+        )
     elif callable(getattr(connection, "execute", None)) and callable(getattr(connection, "cursor", None)):
         sent = connection.execute(_statement(schema, "%s"), arguments)
     else:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 import queen
 from queen import errors
+from queen.store.migrate import migrate
 from tests.sql.client import Session
 from tests.sql.enqueuing import order, place, waiting
 
@@ -174,10 +175,8 @@ def test_what_the_database_refuses_is_raised_by_the_driver(dsn: str) -> None:
     assert refused.value.sqlstate == "QN012"
 
 
-@pytest.mark.parametrize("name", ["Mixed Case", 'with "quotes" %s'])
+@pytest.mark.parametrize("name", ["Mixed Case", 'with "quotes"'])
 def test_schemas_of_any_name(empty_database_dsn: str, name: str) -> None:
-    from queen.store.migrate import migrate
-
     asyncio.run(migrate(empty_database_dsn, name))
     with psycopg.connect(empty_database_dsn) as connection:
         queen.sql_push(connection, "q", 1, partition="p", transaction_id="a", schema=name)
@@ -188,7 +187,9 @@ def test_schemas_of_any_name(empty_database_dsn: str, name: str) -> None:
 
 def test_importing_it_brings_neither_server_nor_driver() -> None:
     script = "import sys, queen; queen.sql_push; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PAGE.parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PAGE.parents[1]
+    )
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert loaded & {"fastapi", "uvicorn", "psycopg", "sqlalchemy", "httpx", "typer", "yaml"} == set()
 

@@ -146,7 +146,13 @@ class Engine:
         if enqueued is not None:
             self._loops.append(
                 Enqueued(
-                    enqueued, self.catalog, self.stats, settings, self.hearing, lambda: self.presence.leading, placing.note
+                    enqueued,
+                    self.catalog,
+                    self.stats,
+                    settings,
+                    self.hearing,
+                    lambda: self.presence.leading,
+                    placing.note,
                 )
             )
         if self.memory.watched:

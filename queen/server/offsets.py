@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -128,7 +128,7 @@ def _time(text: str | None, where: str) -> datetime | None:
             f"bad body: since must be a time - at `{where}`", hint="for example 2026-01-31T12:00:00.000000Z"
         )
     # Times without a zone, or in another one, are the same list.
-    return at.astimezone(UTC) if datetime.min.year < at.year < datetime.max.year else at.replace(tzinfo=UTC)
+    return at.astimezone(UTC) if MINYEAR < at.year < MAXYEAR else at.replace(tzinfo=UTC)
 
 
 def _text(at: datetime | None) -> str | None:

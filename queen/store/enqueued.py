@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from psycopg import sql
 
@@ -17,7 +17,7 @@ class Seen(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What one call did; `place_enqueued.sql` says what each column means. A `placed` of None: somebody else is at it."""
+    """What one call did; see `place_enqueued.sql`. A `placed` of None: somebody else is at it."""
 
     partition_ids: list[int]
     heads: list[int]
@@ -52,9 +52,16 @@ class EnqueuedStore:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
                 self._statement,
-                (limit, bytes_max, seen.before, list(seen.running), [queue for queue, _ in skip], [name for _, name in skip]),
+                (
+                    limit,
+                    bytes_max,
+                    seen.before,
+                    list(seen.running),
+                    [queue for queue, _ in skip],
+                    [name for _, name in skip],
+                ),
             )
-            row = await cursor.fetchone()
+            row: Any = await cursor.fetchone()
         assert row is not None, "the function returns one row"
         return _moved(*row)
 

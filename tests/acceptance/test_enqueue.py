@@ -28,9 +28,7 @@ def caller(server: EmbeddedServer) -> Iterator[Connection]:
         yield connection
 
 
-def test_a_commit_wakes_a_waiting_pop(
-    server: EmbeddedServer, api: Api, caller: Connection, queue: str
-) -> None:
+def test_a_commit_wakes_a_waiting_pop(server: EmbeddedServer, api: Api, caller: Connection, queue: str) -> None:
     times = []
     with ThreadPoolExecutor() as pool:
         for turn in range(5):

@@ -1,4 +1,4 @@
-"""Reads by offset over HTTP: /fetch and /partitions/changed, their bounds and refusals, and the public client on them."""
+"""Reads by offset over HTTP: /fetch and /partitions/changed, their bounds and refusals; the public client on them."""
 
 from __future__ import annotations
 
@@ -67,15 +67,11 @@ def test_payloads_come_back_byte_for_byte(api: Api, queue: str) -> None:
 def test_answers_are_aligned_and_errors_are_per_entry(api: Api, queue: str) -> None:
     api.push_to(queue, [0, 1], "a")
     api.push_to(queue, [2], "b")
-    found = fetch(
-        api, at(queue, 1, "b"), at(queue, 1, "a"), at(queue, 3, "a"), at(queue, -1, "a"), at(queue, 0, "none"), at("-", 0),
-        at(queue, 0, "b"),
-    )  # fmt: skip
-    assert [[record["payload"] for record in entry["records"]] for entry in found] == [[], [1], [], [], [], [], [2]]
-    assert [entry.get("error") for entry in found] == [
-        None, None, "OFFSET_OUT_OF_RANGE", "OFFSET_OUT_OF_RANGE", "UNKNOWN_TOPIC_OR_PARTITION",
-        "UNKNOWN_TOPIC_OR_PARTITION", None,
-    ]  # fmt: skip
+    asked = [("b", 1), ("a", 1), ("a", 3), ("a", -1), ("none", 0), ("b", 0)]
+    found = fetch(api, *[at(queue, offset, name) for name, offset in asked], at("-", 0))
+    assert [[record["payload"] for record in entry["records"]] for entry in found] == [[], [1], [], [], [], [2], []]
+    outside, unknown = "OFFSET_OUT_OF_RANGE", "UNKNOWN_TOPIC_OR_PARTITION"
+    assert [entry.get("error") for entry in found] == [None, None, outside, outside, unknown, None, unknown]
     assert [(entry["logStartOffset"], entry["highWatermark"]) for entry in found[2:4]] == [(0, 2)] * 2
 
 
@@ -182,9 +178,9 @@ def test_all_partitions_by_name_in_pages(api: Api, queue: str) -> None:
             break
     assert [one["name"] for one in found] == ["a", "b", "c", "never"]
     assert [(one["lastOffset"], one["logStart"]) for one in found] == [(1, 0)] * 3 + [(-1, 0)]
-    assert found[3]["lastWriteAt"] is None
-    ids = {one["name"]: one["id"] for one in api.get(f"/api/v1/resources/queues/{queue}")["partitions"]}
-    assert {one["name"]: one["id"] for one in found} == ids
+    parts = {one["name"]: one for one in api.get(f"/api/v1/resources/queues/{queue}")["partitions"]}
+    assert {one["name"]: one["id"] for one in found} == {name: one["id"] for name, one in parts.items()}
+    assert found[3]["lastWriteAt"] == parts["never"]["createdAt"]
 
 
 def test_only_those_written_since_by_time_and_name(api: Api, queue: str) -> None:
@@ -216,9 +212,9 @@ def test_cursors_of_other_lists_are_refused(api: Api, queue: str) -> None:
         api.push_to(queue, [1], name)
         api.push_to(f"{queue}.2", [1], name)
     since = "2020-01-01T00:00:00Z"
-    [by_name, by_time] = changed(
-        api, {"queue": queue, "limit": 1}, {"queue": queue, "limit": 1, "since": since}
-    )["entries"]
+    [by_name, by_time] = changed(api, {"queue": queue, "limit": 1}, {"queue": queue, "limit": 1, "since": since})[
+        "entries"
+    ]
     wrong = [
         {"queue": queue, "after": "?"},
         {"queue": queue, "after": "bm9uZQ=="},
@@ -244,6 +240,42 @@ def test_safe_time_lies_before_what_comes(api: Api, queue: str) -> None:
     assert len(first["safeTime"]) == len("2026-01-31T12:00:00.000000Z")
     [one] = second["entries"][0]["partitions"]
     assert datetime.fromisoformat(one["lastWriteAt"]) > datetime.fromisoformat(first["safeTime"])
+
+
+_SCRIPT = """
+import asyncio, json, sys
+from queen import Queen
+
+async def main():
+    url, queue = sys.argv[1:]
+    async with Queen(url) as client:
+        q = client.queue(queue)
+        whole = await q.fetch(["a", "b", "none"])
+        part = await q.fetch("a", offsets={"a": 7}, max_bytes=250)
+        every = await q.changed_since()
+        since = await q.changed_since(every["partitions"][1]["lastWriteAt"])
+        again = await q.changed_since(every["safeTime"])
+        nobody = await client.queue("nobody").changed_since()
+    print("found", json.dumps([whole, part, every, since, again, nobody]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_public_client_reads(server: EmbeddedServer, api: Api, public_client: PublicClient, queue: str) -> None:
+    api.push_to(queue, range(10), "a")
+    api.push_to(queue, ["x" * 1000] * 3, "b")
+    done = public_client.run(_SCRIPT, server.url, queue)
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("found ")]
+    whole, part, every, since, again, nobody = json.loads(line.removeprefix("found "))
+    assert [record["payload"] for record in whole["a"]["records"]] == list(range(10))
+    assert (len(whole["b"]["records"]), whole["b"]["nextOffset"], whole["none"]["records"]) == (3, 3, [])
+    assert [record["offset"] for record in part["a"]["records"]] == [7, 8, 9]
+    assert [one["name"] for one in every["partitions"]] == ["a", "b"]
+    assert [one["name"] for one in since["partitions"]] == ["b"]
+    assert [one["name"] for one in again["partitions"]] == ["a", "b"], "written within the guard"
+    assert nobody["partitions"] == []
 
 
 @pytest.mark.parametrize("path", ["fetch", "partitions/changed"])

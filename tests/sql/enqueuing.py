@@ -15,9 +15,7 @@ def enqueue(session: Session, name: str, partition: str = "p", queue: str = "q",
     """One message whose transaction id and payload are `name`."""
     delay = more.pop("delay", None)
     assert not more
-    row = session.rows(
-        "select {s}.enqueue(%s, %s, %s, %s, %s)", queue, partition, f'"{name}"', name, delay
-    )[0]
+    row = session.rows("select {s}.enqueue(%s, %s, %s, %s, %s)", queue, partition, f'"{name}"', name, delay)[0]
     return str(row[0])
 
 
@@ -54,6 +52,12 @@ def order(session: Session, partition: str = "p", queue: str = "q") -> list[str]
             partition,
         )
     ]
+
+
+def clear(session: Session) -> None:
+    """Leave nothing behind for the next test of a file that shares a database."""
+    for table in ("enqueued", "messages", "cursors", "partitions", "queues"):
+        session.rows(f"delete from {{s}}.{table}")
 
 
 def waiting(session: Session) -> int:

@@ -1,9 +1,9 @@
 """Messages that callers enqueue in their own transactions: given their place as soon as the transaction has committed.
 
 The leader alone does it. A notification that comes with the caller's commit wakes it; where none can be heard, it looks
-every now and then, more often after something was found. It remembers which transactions it has seen the end of, and asks
-for the others only: what was placed is still in the way of a look while some old transaction is open. A look at all is
-taken when it begins to lead or to listen, after a failure, and once a minute.
+every now and then, more often after something was found. It remembers which transactions it has seen the end of and
+asks for the others only: what was placed is still in the way of a look while some old transaction is open. A look at
+all is taken when it begins to lead or to listen, after a failure, and once a minute.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from queen import wire
-from queen.engine.memory import ANSWER_FACTOR, Memory
+from queen.engine.memory import Memory
 from queen.server import offsets
 from queen.server.context import body_of, context
 from queen.server.describe import answers, refusals
@@ -72,7 +72,9 @@ _CHANGED = _body(
 )
 
 
-@router.post("/fetch", responses={**answers(Fetched, "Per entry, in order."), **refusals(400, 413)}, openapi_extra=_FETCH)
+@router.post(
+    "/fetch", responses={**answers(Fetched, "Per entry, in order."), **refusals(400, 413)}, openapi_extra=_FETCH
+)
 async def fetch(request: Request) -> Response:
     """Read messages from an offset on, of up to 1024 partitions, without a group: `{"entries": […], "maxBytes"?}`.
 

@@ -44,7 +44,7 @@ class ChangedPartition(Shape):
     id: str = Field(examples=["00000000-0001-8001-8000-000000000000"])
     lastOffset: int = Field(description="Of its newest message; -1 when there never was one.", examples=[42])
     logStart: int = Field(description="The oldest offset kept.", examples=[0])
-    lastWriteAt: str | None = Field(description="When its newest message was stored.", examples=[_TIME])
+    lastWriteAt: str = Field(description="When its newest message was stored, else it was created.", examples=[_TIME])
 
 
 class ChangedList(Shape):

@@ -5,7 +5,7 @@
 --   after_ats, after_names   go on behind the partition with this name, and with `since` behind this time of its last
 --                 write too; null: from the beginning
 --   limits        most partitions of a list
--- Columns: n (which list, counted from 1), partition_id, name, first_offset, next_offset, written_at (null: never). Each
+-- Columns: n (which list, counted from 1), partition_id, name, first_offset, next_offset, written_at (never: when it was created). Each
 -- list has one row more, with the others null; a list without it: no such queue. The first row of all, with n 0, has in
 -- written_at what safe_time() says, in first_offset 1 when that is degraded, else 0.
 -- By name a page is a range of an index. There is none on the time of the last write, which changes with every push: such
@@ -33,7 +33,8 @@ begin
         v_since := p_sinces[v_n];
         if v_since is null then
             return query
-            select v_n, p.partition_id, p.name, p.first_offset, p.next_offset, nullif(p.last_write_at, '-infinity')
+            select v_n, p.partition_id, p.name, p.first_offset, p.next_offset,
+                   case when p.last_write_at = '-infinity' then p.created_at else p.last_write_at end
               from partitions p
              where p.queue_id = v_queue and p.name > coalesce(p_after_names[v_n], '')
              order by p.queue_id, p.name limit p_limits[v_n];

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from psycopg import sql
 from psycopg.abc import Buffer
@@ -61,7 +61,7 @@ class Listed(NamedTuple):
     name: str
     first_offset: int
     next_offset: int
-    written_at: datetime | None
+    written_at: datetime
 
 
 class Changed(NamedTuple):
@@ -119,7 +119,8 @@ class Offsets(Calls):
             cursor.adapters.register_loader("timestamptz", _Micros)
             columns = [list(column) for column in zip(*reads, strict=True)]
             await cursor.execute(self._read, (*columns, bytes_total))
-            for n, first, head, offset, transaction_id, payload, created_at in await cursor.fetchall():
+            rows: list[Any] = await cursor.fetchall()
+            for n, first, head, offset, transaction_id, payload, created_at in rows:
                 if offset is None:
                     found[n - 1] = Records(first, head, found[n - 1].records)
                 else:
@@ -132,7 +133,8 @@ class Offsets(Calls):
         columns = [list(column) for column in zip(*lists, strict=True)] or [[], [], [], [], []]
         async with self._pool.connection() as connection:
             cursor = await connection.execute(self._changed, columns)
-            (_, _, _, degraded, _, safe_time), *rows = await cursor.fetchall()
+            rows: list[Any] = await cursor.fetchall()
+        _, _, _, degraded, _, safe_time = rows.pop(0)
         for n, partition_id, name, first, head, written_at in rows:
             page = found[n - 1] = found[n - 1] or []
             if partition_id is not None:
