@@ -25,7 +25,7 @@ UNKNOWN = "UNKNOWN_TOPIC_OR_PARTITION"
 OUT_OF_RANGE = "OFFSET_OUT_OF_RANGE"
 BAD_CURSOR = "BAD_CURSOR"
 
-_Offset = Annotated[int, msgspec.Meta(ge=-(1 << 63), lt=1 << 63)]
+_Offset = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _PIECE_BYTES = 64 << 10
 
 
