@@ -12,7 +12,7 @@ from queen.engine.engine import Engine
 from queen.engine.news import ENQUEUED
 from queen.settings import EngineSettings
 from queen.store.base import PushBatch
-from queen.store.enqueued import NOTHING_SEEN, Moved, Seen
+from queen.store.enqueued import NOTHING_SEEN, Moved, Place, Seen
 from tests.support.builders import ids_of, open_engine, pop
 from tests.support.fake_clock import in_virtual_time
 from tests.support.memory_store import MemoryStore
@@ -31,12 +31,14 @@ class Callers:
         self.due_ms: int | None = None
         self.looks: list[tuple[Seen, list[tuple[str, str]]]] = []
 
-    async def place_enqueued(self, limit: int, bytes_max: int, seen: Seen, skip: list[tuple[str, str]]) -> Moved:
+    async def place_enqueued(
+        self, limit: int, bytes_max: int, seen: Seen, after: Place, skip: list[tuple[str, str]]
+    ) -> Moved:
         self.looks.append((seen, list(skip)))
         if self.error is not None:
             raise self.error
         if self.busy:
-            return Moved([], [], None, None, None, [], False, NOTHING_SEEN)
+            return Moved([], [], None, None, None, [], None, NOTHING_SEEN)
         blocked = [one for one in self.blocked if one not in skip]
         taken, self.waiting = self.waiting[:limit], self.waiting[limit:]
         ids, heads = [], []
@@ -46,7 +48,7 @@ class Callers:
             count = len(taken)
             batch = PushBatch([row.partition_id], [count], [1] * count, names, [b"1"] * count, None, None)
             ids, heads = [row.partition_id], [(await self._store.push(batch))[0] + count]
-        more = bool(self.waiting) or bool(blocked)
+        more = Place(after.xid + 1, 1) if self.waiting or blocked else None
         return Moved(ids, heads, len(taken), 0, self.due_ms, blocked, more, Seen(len(self.looks), (7,)))
 
 
@@ -155,6 +157,21 @@ async def test_what_is_blocked_is_left_and_asked_for_again_by_the_same_look() ->
         await asyncio.sleep(0.3)
         assert callers.looks[count + 2] == (seen, [])
         assert len(callers.looks) == count + 3
+
+
+@in_virtual_time
+async def test_what_commits_during_a_long_look_is_not_taken_for_seen() -> None:
+    store = MemoryStore()
+    callers = Callers(store)
+    async with serving(store, callers) as engine:
+        callers.waiting = [str(n) for n in range(1200)]
+        count = len(callers.looks)
+        engine.hearing.heard(ENQUEUED)
+        await asyncio.sleep(0.5)
+        assert len(callers.looks) == count + 3
+        engine.hearing.heard(ENQUEUED)
+        await asyncio.sleep(0.1)
+        assert callers.looks[-1][0] == Seen(count + 1, (7,)), "as the first call of the look saw it"
 
 
 @in_virtual_time

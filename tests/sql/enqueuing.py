@@ -8,7 +8,7 @@ from typing import Any
 from tests.sql.client import Row, Session
 
 ALL: tuple[int, Sequence[int]] = (0, ())
-_TYPES = ("integer", "bigint", "bigint", "bigint[]", "text[]", "text[]")
+_TYPES = ("integer", "bigint", "bigint", "bigint[]", "bigint", "integer", "text[]", "text[]")
 
 
 def enqueue(session: Session, name: str, partition: str = "p", queue: str = "q", **more: Any) -> str:
@@ -32,12 +32,12 @@ def place(
     *,
     limit: int = 1000,
     bytes_max: int = 1 << 20,
+    after: tuple[int, int] = (0, 0),
     skip: Sequence[tuple[str, str]] = (),
 ) -> Row:
     """One call of place_enqueued()."""
-    return session.call(
-        "place_enqueued", _TYPES, limit, bytes_max, seen[0], list(seen[1]), [q for q, _ in skip], [p for _, p in skip]
-    )[0]
+    skipped = ([q for q, _ in skip], [p for _, p in skip])
+    return session.call("place_enqueued", _TYPES, limit, bytes_max, seen[0], list(seen[1]), *after, *skipped)[0]
 
 
 def order(session: Session, partition: str = "p", queue: str = "q") -> list[str]:

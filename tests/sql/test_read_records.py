@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -215,3 +216,22 @@ def test_safe_time_waits_for_nobody_else(session: Session, another: Callable[[],
         reader.rows("select {s}.enqueue('q', 'p', '1')")
         session.rows("select pg_sleep(0.01)")
         assert (_safe(session).at - began_at).total_seconds() > -5
+
+
+def test_safe_time_says_when_it_cannot_see_a_push(session: Session, another: Callable[[], Session]) -> None:
+    role = f"queen_test_{uuid.uuid4().hex[:8]}"
+    p = session.partition()
+    slow = another()
+    session.rows(f"create role {role}")
+    try:
+        session.rows(f"grant usage on schema {{s}} to {role}")
+        with slow.connection.transaction():
+            slow.push({p: ["a"]})
+            session.rows(f"set role {role}")
+            assert _safe(session).degraded is True
+            session.rows("reset role")
+            assert _safe(session).degraded is False
+    finally:
+        session.rows("reset role")
+        session.rows(f"drop owned by {role}")
+        session.rows(f"drop role {role}")

@@ -18,7 +18,7 @@ from queen.engine.hearing import Hearing
 from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.stats import Stats
 from queen.settings import EngineSettings
-from queen.store.enqueued import NOTHING_SEEN, EnqueuedCalls, Moved
+from queen.store.enqueued import BEGINNING, NOTHING_SEEN, EnqueuedCalls, Moved, Seen
 
 log = logging.getLogger(__name__)
 
@@ -88,19 +88,21 @@ class Enqueued:
         if began_at >= self._whole_at:
             self._seen = NOTHING_SEEN
             self._whole_at = began_at + _WHOLE_LOOK_S
-        skip: list[tuple[str, str]] = []
-        found = False
+        seen: Seen | None = None
+        after, skip, found = BEGINNING, list[tuple[str, str]](), False
         while True:
-            moved = await self._store.place_enqueued(self._limit, self._bytes_max, self._seen, skip)
+            moved = await self._store.place_enqueued(self._limit, self._bytes_max, self._seen, after, skip)
             await self._learn(moved)
             found = found or bool(moved.placed)
             skip += moved.blocked
-            if moved.placed is None or not moved.more or len(skip) > _SKIPPED_MAX:
+            seen = seen or moved.seen
+            if moved.more_behind is None or len(skip) > _SKIPPED_MAX:
                 break
+            after = moved.more_behind
         if moved.placed is None or skip:
             self._look_in(_AGAIN_S)  # What was left is found by the same look again.
         else:
-            self._seen = moved.seen
+            self._seen = seen
             self._look_in(self._pause_s(found))
 
     def _pause_s(self, found: bool) -> float:

@@ -21,54 +21,42 @@ from queen.store.admin.offsets import Listing
 router = APIRouter(prefix="/api/v1", tags=["reads by offset"])
 
 
-def _body(schema: dict[str, Any], example: dict[str, Any], most: int) -> dict[str, Any]:
-    entries = {"type": "array", "maxItems": most, "items": schema}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["entries"],
-                        "properties": {"entries": entries, "maxBytes": {"type": "integer"}}
-                        if "offset" in schema["properties"]
-                        else {"entries": entries},
-                    },
-                    "example": example,
-                }
-            },
-        }
-    }
+def _body(most: int, entry: dict[str, Any], example: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The `openapi_extra` of a body with entries of this shape."""
+    entries = {"type": "array", "maxItems": most, "items": {"type": "object", **entry}}
+    schema = {"type": "object", "required": ["entries"], "properties": {"entries": entries, **more}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
+
+_TEXT = {"type": "string"}
+_TEXT_OR_NULL, _WHOLE_OR_NULL = {"type": ["string", "null"]}, {"type": ["integer", "null"]}
 
 _FETCH = _body(
+    offsets.READS_MAX,
     {
-        "type": "object",
         "required": ["queue", "offset"],
         "properties": {
-            "queue": {"type": "string"},
-            "partition": {"type": ["string", "null"], "description": "Default when absent."},
+            "queue": _TEXT,
+            "partition": {**_TEXT_OR_NULL, "description": "Default when absent."},
             "offset": {"type": "integer", "description": "The first offset wanted."},
-            "maxBytes": {"type": ["integer", "null"], "description": "1 MiB when absent, 8 MiB at most."},
+            "maxBytes": {**_WHOLE_OR_NULL, "description": "1 MiB when absent, 8 MiB at most."},
         },
     },
     {"entries": [{"queue": "orders", "partition": "berlin", "offset": 0, "maxBytes": 65536}], "maxBytes": 1048576},
-    offsets.READS_MAX,
+    maxBytes={**_WHOLE_OR_NULL, "description": "Of the whole answer."},
 )
 _CHANGED = _body(
+    offsets.LISTS_MAX,
     {
-        "type": "object",
         "required": ["queue"],
         "properties": {
-            "queue": {"type": "string"},
-            "since": {"type": ["string", "null"], "description": "Only those written at or after this time."},
-            "after": {"type": ["string", "null"], "description": "`next` of the page before."},
-            "limit": {"type": ["integer", "null"], "description": "Partitions of the page, 1 to 1000 (the default)."},
+            "queue": _TEXT,
+            "since": {**_TEXT_OR_NULL, "description": "Only those written at or after this time."},
+            "after": {**_TEXT_OR_NULL, "description": "`next` of the page before."},
+            "limit": {**_WHOLE_OR_NULL, "description": "Partitions of the page, 1 to 1000 (the default)."},
         },
     },
     {"entries": [{"queue": "orders", "since": "2026-01-31T12:00:00.000000Z", "limit": 100}]},
-    offsets.LISTS_MAX,
 )
 
 

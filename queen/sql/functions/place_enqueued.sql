@@ -1,4 +1,4 @@
--- place_enqueued(limit, bytes_max, from, again, skip_queues, skip_partitions) → one row
+-- place_enqueued(limit, bytes_max, from, again, after_xid, after_number, skip_queues, skip_partitions) → one row
 --
 -- Gives messages of committed callers (see enqueue_many()) their place: those that are due at the end of the order of
 -- their partition, those for later outside the order, as a push would. Queues and partitions are created where missing,
@@ -6,24 +6,26 @@
 --   limit, bytes_max   at most so many messages; no further one once the payloads have reached so many bytes
 --   from, again        look only at transactions from this number on, and at these: the rest was found before. With 0
 --                      and an empty array, at all
+--   after_xid, after_number   go on behind this message: `last_xid` and `last_number` of the call before, if it had `more`
 --   skip_queues, skip_partitions   partitions, by name, to leave alone: those that were found blocked a moment ago
 -- Columns
 --   partition_ids, heads   the partitions that got messages into their order, and the offset after the newest one
 --   placed, duplicates     how many messages were placed, in the order or outside, and how many dropped
 --   due_ms                 how long until the first of those outside the order is due; null without any
 --   blocked_queues, blocked_partitions   partitions whose row is locked elsewhere: their messages are left
---   more                   there may be more; call again with the same `from` and `again`
---   next_from, next_again  for the next look, when there is no more and nothing was blocked or skipped: what was running
---                          when this look was taken. So rows that were moved, and stay in the way of a look while some old
---                          transaction is open, are not walked over again and again
+--   more, last_xid, last_number   there may be more, behind this message; call again with the same `from` and `again`
+--   next_from, next_again  those of the first call of a look are for the next one, if nothing was blocked: what was running
+--                          then. So rows that were moved, and stay in the way of a look while some old transaction is
+--                          open, are not walked over again and again
 -- Null `placed`: somebody else is at it. One at a time, so that the order is kept; waits for no partition.
 -- Tables written, in lock order: queues, counters, partitions (by resolve), partitions (by id), scheduled_places,
 -- messages, enqueued.
 create or replace function place_enqueued(
-    p_limit integer, p_bytes_max bigint, p_from bigint, p_again bigint[], p_skip_queues text[], p_skip_partitions text[],
+    p_limit integer, p_bytes_max bigint, p_from bigint, p_again bigint[], p_after_xid bigint, p_after_number integer,
+    p_skip_queues text[], p_skip_partitions text[],
     out partition_ids bigint[], out heads bigint[], out placed bigint, out duplicates bigint, out due_ms bigint,
     out blocked_queues text[], out blocked_partitions text[], out more boolean, out next_from bigint,
-    out next_again bigint[]
+    out next_again bigint[], out last_xid bigint, out last_number integer
 )
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
@@ -58,13 +60,13 @@ begin
                   from (select distinct u.xid from unnest(p_again) u (xid) where u.xid < p_from) a
                  cross join lateral (
                         select t.* from enqueued t
-                         where t.xid = a.xid
+                         where t.xid = a.xid and (t.xid, t.number) > (p_after_xid, p_after_number)
                            and not exists (select from unnest(p_skip_queues, p_skip_partitions) s (queue, partition)
                                             where s.queue = t.queue and s.partition = t.partition)
                          order by t.xid, t.number limit p_limit) e
                  union all
                 (select t.xid, t.number, t.queue, t.partition, t.payload from enqueued t
-                  where t.xid >= p_from
+                  where t.xid >= p_from and (t.xid, t.number) > (p_after_xid, p_after_number)
                     and not exists (select from unnest(p_skip_queues, p_skip_partitions) s (queue, partition)
                                      where s.queue = t.queue and s.partition = t.partition)
                   order by t.xid, t.number limit p_limit)
@@ -82,6 +84,7 @@ begin
     if v_xids is null then
         return;
     end if;
+    last_xid := v_xids[cardinality(v_xids)]; last_number := v_numbers[cardinality(v_numbers)];
 
     select array_agg(d.queue), array_agg(d.partition) into v_q, v_p
       from (select distinct u.queue, u.partition from unnest(v_queues, v_names) u (queue, partition)
