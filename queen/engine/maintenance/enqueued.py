@@ -27,6 +27,8 @@ _AGAIN_S = 0.1
 _FAILED_PAUSE_S = 1.0
 _LEAD_CHECK_S = 1.0
 _DEAF_FIRST_S, _DEAF_MAX_S = 0.1, 2.0
+# A notification is lost with its connection alone, and then the listener says so, by its own question at the latest.
+_LISTENING_S = 20.0
 _WHOLE_LOOK_S = 60.0
 _SKIPPED_MAX = 1000
 
@@ -55,7 +57,6 @@ class Enqueued:
         self._note_due = note_due
         self._limit = operation_messages_max(settings)
         self._bytes_max = operation_bytes_max(settings)
-        self._check_s = settings.scheduled_check_ms / 1000
         self._deaf_s = _DEAF_FIRST_S
         self._clock = asyncio.get_running_loop()
         self._seen = NOTHING_SEEN
@@ -107,7 +108,7 @@ class Enqueued:
 
     def _pause_s(self, found: bool) -> float:
         if self._hearing.listening:
-            return self._check_s
+            return _LISTENING_S
         self._deaf_s = _DEAF_FIRST_S if found else min(2 * self._deaf_s, _DEAF_MAX_S)
         return self._deaf_s
 
