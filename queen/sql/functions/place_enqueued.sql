@@ -110,7 +110,8 @@ begin
     -- Mostly there is neither a duplicate nor one for later, and the plain push does it.
     if not exists (select from unnest(v_dues) u (due_at) where u.due_at > clock_timestamp()) then
         begin
-            v_bases := push(v_ids, v_counts, v_places, v_txids, v_payloads, v_traces, null);
+            select p.bases into v_bases
+              from push(v_ids, v_counts, v_places, v_txids, v_payloads, v_traces, null) p;
             select array_agg(nullif(v_bases[u.place], -1) order by u.n), array_agg(false) into v_offsets, v_copies
               from unnest(v_places) with ordinality u (place, n);
         exception when unique_violation then
