@@ -61,7 +61,7 @@ class EnqueuedStore:
 
     def __init__(self, pool: Pool, schema: str) -> None:
         self._pool = pool
-        casts = ("integer", "bigint", "bigint", "bigint[]", "bigint", "integer", "text[]", "text[]")
+        casts = ("integer", "bigint", "bigint", "bigint[]", "bigint", "bigint", "text[]", "text[]")
         marks = sql.SQL(", ").join([sql.SQL("%s::{}").format(sql.SQL(cast)) for cast in casts])
         self._statement = sql.SQL("select * from {}({})").format(sql.Identifier(schema, "place_enqueued"), marks)
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.sql.client import Row, Session
 
 ALL: tuple[int, Sequence[int]] = (0, ())
-_TYPES = ("integer", "bigint", "bigint", "bigint[]", "bigint", "integer", "text[]", "text[]")
+_TYPES = ("integer", "bigint", "bigint", "bigint[]", "bigint", "bigint", "text[]", "text[]")
 
 
 def enqueue(session: Session, name: str, partition: str = "p", queue: str = "q", **more: Any) -> str:

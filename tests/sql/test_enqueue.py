@@ -117,6 +117,36 @@ def test_names_of_arguments_can_be_given(session: Session) -> None:
     assert tuple(row) == ("[1]", trace, "pending", None)
 
 
+@pytest.mark.parametrize(
+    "reset", ["reset all", "set local queen.enqueued = ''", "select set_config('queen.enqueued', '1:x', true)"]
+)
+def test_the_order_does_not_hang_on_a_setting_of_the_session(session: Session, reset: str) -> None:
+    with session.connection.transaction():
+        for n in range(5):
+            enqueue_many(session, [f"{n}a", f"{n}b"])
+            session.rows(reset)
+    place(session)
+    assert order(session) == [f"{n}{name}" for n in range(5) for name in "ab"]
+
+
+@pytest.mark.parametrize("level", list(psycopg.IsolationLevel)[1:])
+def test_callers_of_every_isolation_level(
+    session: Session, another: Callable[[], Session], level: psycopg.IsolationLevel
+) -> None:
+    callers = [another() for _ in range(3)]
+    for caller in callers:
+        caller.connection.isolation_level = level
+        caller.connection.autocommit = False
+        enqueue(caller, "a", str(id(caller)))
+    for caller in callers:
+        enqueue(caller, "b", str(id(caller)))
+    for caller in callers:
+        caller.connection.commit()
+    assert place(session).placed == 6
+    for caller in callers:
+        assert order(session, str(id(caller))) == ["a", "b"]
+
+
 def test_duplicates_are_dropped_when_they_are_placed(session: Session) -> None:
     p = session.partition()
     session.push({p: ["old"]})
@@ -197,7 +227,7 @@ def test_a_role_needs_two_rights(session: Session, another: Callable[[], Session
     try:
         session.rows(f"grant {role} to current_user")
         session.rows(f"grant usage on schema {{s}} to {role}")
-        session.rows(f"grant select, insert on {{s}}.enqueued to {role}")
+        session.rows(f"grant insert on {{s}}.enqueued to {role}")
         caller.rows(f"set role {role}")
         assert enqueue(caller, "a") == "a"
         caller.rows("reset role")

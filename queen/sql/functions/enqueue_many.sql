@@ -11,8 +11,10 @@
 -- The messages of one transaction keep their order within a partition. Between transactions there is none but that of
 -- the moves: place_enqueued() gives them their offsets after the commit. It also creates what is missing, and drops
 -- what is a duplicate by then. So the caller holds no lock that anybody waits for, however long its transaction.
--- (xid, number) is unique: an xid names one transaction, and the numbers go on from the highest that it can see, which
--- are all but those that it rolled back.
+-- (xid, number) is unique and ascends along the calls of a transaction: an xid names one transaction, and its numbers go
+-- on from the last one, which a setting of the transaction keeps; it goes back with a savepoint, as the messages do. They
+-- keep up with the clock, so they ascend even where that setting was reset. Nothing is read from a table: a transaction
+-- that is serializable would depend on all others that enqueue.
 -- Servers are woken at the commit; a transaction that notifies cannot be prepared (PREPARE TRANSACTION).
 -- Raises QN010 for an argument that is none, QN011 for a payload that is not JSON, QN012 for one that is too large.
 -- Tables written: enqueued.
@@ -20,7 +22,7 @@ create or replace function enqueue_many(
     queue text, partitions text[], payloads text[], transaction_ids text[] default null,
     delay_seconds double precision default null, scheduled_at timestamptz default null, trace_ids uuid[] default null
 ) returns text[]
-language plpgsql volatile set search_path from current set enable_seqscan = off as $$
+language plpgsql volatile set search_path from current as $$
 #variable_conflict use_variable
 declare
     c_bytes_max     constant integer := 16777216;   -- as engine.payload_bytes_max
@@ -29,7 +31,8 @@ declare
     v_names         text[];
     v_ids           text[];
     v_xid           bigint;
-    v_last          integer;
+    v_kept          text[];
+    v_last          bigint;         -- the number of this transaction's message before
     v_due           timestamptz := scheduled_at;
     v_n             integer := 0;
     v_payload       text;
@@ -80,11 +83,14 @@ begin
     end;
 
     v_xid := pg_current_xact_id()::text::bigint;
-    select e.number into v_last from enqueued e where e.xid = v_xid order by e.xid desc, e.number desc limit 1;
+    v_kept := string_to_array(current_setting('queen.enqueued', true), ':');
+    v_last := greatest(floor(extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000000)::bigint,
+                       case when v_kept[1] = v_xid::text then v_kept[2]::bigint end, 0);
+    perform set_config('queen.enqueued', v_xid || ':' || v_last + v_count, true);
     select array_agg(coalesce(nullif(u.id, ''), new_transaction_id()) order by u.n) into v_ids
       from unnest(payloads, transaction_ids) with ordinality u (payload, id, n);
     insert into enqueued (xid, number, trace_id, due_at, queue, partition, transaction_id, payload)
-    select v_xid, coalesce(v_last, 0) + i.n, i.trace_id, v_due, queue, coalesce(nullif(i.name, ''), 'Default'), i.id,
+    select v_xid, v_last + i.n, i.trace_id, v_due, queue, coalesce(nullif(i.name, ''), 'Default'), i.id,
            i.payload
       from unnest(payloads, v_ids, v_names, trace_ids) with ordinality i (payload, id, name, trace_id, n)
      order by i.n;

@@ -21,16 +21,16 @@
 -- Tables written, in lock order: queues, counters, partitions (by resolve), partitions (by id), scheduled_places,
 -- messages, enqueued.
 create or replace function place_enqueued(
-    p_limit integer, p_bytes_max bigint, p_from bigint, p_again bigint[], p_after_xid bigint, p_after_number integer,
+    p_limit integer, p_bytes_max bigint, p_from bigint, p_again bigint[], p_after_xid bigint, p_after_number bigint,
     p_skip_queues text[], p_skip_partitions text[],
     out partition_ids bigint[], out heads bigint[], out placed bigint, out duplicates bigint, out due_ms bigint,
     out blocked_queues text[], out blocked_partitions text[], out more boolean, out next_from bigint,
-    out next_again bigint[], out last_xid bigint, out last_number integer
+    out next_again bigint[], out last_xid bigint, out last_number bigint
 )
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     v_xids      bigint[];       -- per message, in the order of transactions
-    v_numbers   integer[];
+    v_numbers   bigint[];
     v_queues    text[];
     v_names     text[];
     v_ids       bigint[];       -- per partition, ascending

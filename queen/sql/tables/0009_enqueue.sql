@@ -3,7 +3,7 @@
 -- that is to be dropped, on a transaction id that a push brings too, on the name of a partition that is new.
 create table enqueued (
     xid             bigint not null,                    -- the caller's transaction: pg_current_xact_id()
-    number          integer not null,                   -- counts the messages of that transaction from 1
+    number          bigint not null,                    -- ascends within that transaction
     trace_id        uuid,
     due_at          timestamptz,                        -- null: at once
     queue           text collate "C" not null,
@@ -13,4 +13,4 @@ create table enqueued (
     primary key (xid, number)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 comment on table enqueued is
-    'Messages of committed transactions of callers, for the moment until they are placed. Whoever calls enqueue() may insert and select.';
+    'Messages of committed transactions of callers, for the moment until they are placed. Who calls enqueue() may insert.';
