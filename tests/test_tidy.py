@@ -113,7 +113,7 @@ def import_problems(path: Path, source: str) -> list[str]:
     part = _part(path)
     if part == "__init__":
         body = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
-        at_once = ast.unparse(ast.Module(body=body, type_ignores=[]))
+        at_once = ast.unparse(ast.Module(body=[*body], type_ignores=[]))
         parts = (_queen_parts(path, source) - HANDED_OUT) | _queen_parts(path, at_once)
         return [f"{path.name} imports {name}" for name in sorted(parts)]
     bad = []

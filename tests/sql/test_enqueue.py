@@ -118,7 +118,7 @@ def test_names_of_arguments_can_be_given(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    "reset", ["reset all", "set local queen.enqueued = ''", "select set_config('queen.enqueued', '1:x', true)"]
+    "reset", ["reset all", "set local queen_enqueue.last = ''", "set local queen_enqueue.last = '1:x'"]
 )
 def test_the_order_does_not_hang_on_a_setting_of_the_session(session: Session, reset: str) -> None:
     with session.connection.transaction():

@@ -83,10 +83,10 @@ begin
     end;
 
     v_xid := pg_current_xact_id()::text::bigint;
-    v_kept := string_to_array(current_setting('queen.enqueued', true), ':');
+    v_kept := string_to_array(current_setting('queen_enqueue.last', true), ':');
     v_last := greatest(floor(extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000000)::bigint,
                        case when v_kept[1] = v_xid::text then v_kept[2]::bigint end, 0);
-    perform set_config('queen.enqueued', v_xid || ':' || v_last + v_count, true);
+    perform set_config('queen_enqueue.last', v_xid || ':' || v_last + v_count, true);
     select array_agg(coalesce(nullif(u.id, ''), new_transaction_id()) order by u.n) into v_ids
       from unnest(payloads, transaction_ids) with ordinality u (payload, id, n);
     insert into enqueued (xid, number, trace_id, due_at, queue, partition, transaction_id, payload)
