@@ -201,6 +201,21 @@ async def test_a_failure_is_followed_by_a_look_at_all() -> None:
 
 
 @in_virtual_time
+async def test_contention_is_no_failure() -> None:
+    callers = Callers(MemoryStore())
+    async with serving(MemoryStore(), callers) as engine:
+        engine.hearing.heard(ENQUEUED)
+        await asyncio.sleep(0.1)
+        count = len(callers.looks)
+        callers.error = errors.EpochGone("dropped")
+        engine.hearing.heard(ENQUEUED)
+        await asyncio.sleep(0.01)
+        callers.error = None
+        await asyncio.sleep(0.3)
+        assert [seen for seen, _ in callers.looks[count:]] == [Seen(count, (7,))] * 2
+
+
+@in_virtual_time
 async def test_who_does_not_lead_leaves_it_alone() -> None:
     store = MemoryStore()
     callers = Callers(store)

@@ -154,6 +154,10 @@ class Enqueued:
         try:
             await self.tick()
             return
+        except errors.Contention as error:
+            log.debug("tick broke off loop=%s error=%s", self.name, error)  # An epoch came or went meanwhile.
+            self._look_in(_AGAIN_S)
+            return
         except errors.StoreUnavailable as error:
             log.debug("tick failed loop=%s error=%s", self.name, error)  # The pool tells of an outage, once for all.
         except errors.QueenError as error:
