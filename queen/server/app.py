@@ -27,6 +27,7 @@ from queen.server.routes import (
     groups,
     leases,
     messages,
+    offsets,
     ops,
     queue_status,
     queues,
@@ -36,6 +37,22 @@ from queen.server.routes import (
     transactions,
 )
 
+_ROUTES = (
+    queues,
+    resources,
+    groups,
+    messages,
+    dead_letters,
+    traces,
+    leases,
+    transactions,
+    offsets,
+    ops,
+    status,
+    queue_status,
+)
+"""In this order in the documentation. Within a module the order matters: what is named comes before what is matched."""
+
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
 
 
@@ -43,19 +60,7 @@ def create_app(context: Context) -> ASGIApp:
     """The ASGI application that serves this context."""
     app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
     app.state.context = context
-    for module in (
-        queues,
-        resources,
-        groups,
-        messages,
-        dead_letters,
-        traces,
-        leases,
-        transactions,
-        ops,
-        status,
-        queue_status,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
     shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
