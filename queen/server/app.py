@@ -1,7 +1,9 @@
 """The application: routes, errors, CORS and documentation around one engine; the shortcut in front.
 
-Shortcut ── hot route, no Origin header ──► Hot
-    └── everything else ──► segments kept apart ──► CORS ──► FastAPI (control plane; hot routes for web pages)
+Shortcut ── hot route, not from a web page ──► Hot
+    └── everything else ──► CORS ──► segments kept apart ──► FastAPI (control plane; hot routes for web pages)
+
+CORS stands outside FastAPI, so that a page can read every answer, one that tells of a bug included.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from queen.server import openapi
 from queen.server.context import SLASH, Context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
-from queen.server.hot import Shortcut, internal_error
+from queen.server.hot import Shortcut, internal_error, is_pop
 from queen.server.routes import dead_letters, groups, leases, ops, queues, status, transactions
 
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
@@ -34,11 +36,11 @@ def create_app(context: Context) -> ASGIApp:
     for module in (queues, groups, dead_letters, leases, transactions, ops, status):
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
-    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
+    pages = Cors(_Segments(app), context.settings.server.cors_origins, is_pop)
+    shortcut = Shortcut(pages, context.hot, context.engine, context.bodies, stall_s)
     app.router.routes += _hot_routes(shortcut)
     openapi.describe_hot_routes(app)
     _answer_errors(app)
-    app.add_middleware(Cors, origins=context.settings.server.cors_origins)
     return shortcut
 
 
