@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from queen.client.administration import Administration
-from queen.client.consumer import Consumed, Consumer, ConsumeOptions, Handler
+from queen.client.consumer import Consumed, ConsumeOptions, Consumer, Handler
 from queen.client.producer import Producer, ProducerOptions
 from queen.client.retry import RetryPolicy
 from queen.errors import InvalidRequest

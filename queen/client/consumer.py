@@ -213,7 +213,7 @@ class Consumer:
             self.consumed.handled += 1
 
     async def _settle(self, round_: _Round, left: Sequence[Message] = ()) -> None:
-        """Send the acks that wait, and give back what is `left`. Acks that were cut off wait again: twice is as once."""
+        """Send the acks that wait, and give back what is `left`. Acks that were cut off wait again: twice is once."""
         acks, round_.acks, round_.sent_at = round_.acks, [], time.monotonic()
         try:
             results = await self._client.settle([*acks, *(Ack(message, "retry") for message in left)])

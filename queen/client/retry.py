@@ -42,8 +42,8 @@ def retrying(
     on_retry: Callable[[], None],
     elsewhere: Callable[[], bool],
 ) -> AsyncRetrying:
-    """The retry loop of one call. `reached` says whether any answer ever came, `elsewhere` whether another server can be
-    tried at once; `on_retry` counts."""
+    """The retry loop of one call. `reached` says whether any answer ever came, `elsewhere` whether another server can
+    be tried at once; `on_retry` counts."""
 
     def spent(state: RetryCallState) -> bool:
         patience_ms = policy.patience_ms if reached() else min(policy.first_patience_ms, policy.patience_ms)

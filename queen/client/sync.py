@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from queen.client.client import Client
-from queen.client.consumer import Consumed, Consumer, ConsumeOptions
+from queen.client.consumer import Consumed, ConsumeOptions, Consumer
 from queen.client.messages import Message
 from queen.client.portal import Portal
 from queen.client.producer import Produced, Producer, ProducerOptions
@@ -35,7 +35,7 @@ def _waiting(
     """A verb of the async client as a method that waits for its result."""
 
     @wraps(verb)
-    def call(self: SyncClient, *values: _Options.args, **options: _Options.kwargs) -> _Result:
+    def call(self: SyncClient, /, *values: _Options.args, **options: _Options.kwargs) -> _Result:
         return self._portal.run(verb(self._client, *values, **options))
 
     return call
@@ -47,7 +47,7 @@ def _putting(
     """The same for a producer."""
 
     @wraps(verb)
-    def call(self: SyncProducer, *values: _Options.args, **options: _Options.kwargs) -> _Result:
+    def call(self: SyncProducer, /, *values: _Options.args, **options: _Options.kwargs) -> _Result:
         return self._portal.run(verb(self._producer, *values, **options))
 
     return call
@@ -113,9 +113,7 @@ class SyncClient:
     post = _waiting(Client.post)
     delete = _waiting(Client.delete)
 
-    def consume(
-        self, queue: str, handler: Callable[[Message], object], **options: Unpack[ConsumeOptions]
-    ) -> Consumed:
+    def consume(self, queue: str, handler: Callable[[Message], object], **options: Unpack[ConsumeOptions]) -> Consumed:
         """Hand every message of a queue to `handler`, in threads of its own, as many as `concurrency` says; until
         `stop` is called. Ctrl-C ends it in the same way, and is then raised; a second one does not wait for handlers.
         """

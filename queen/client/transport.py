@@ -107,12 +107,12 @@ class Transport:
         if status < 300 or status in call.accepted:
             self._servers.worked(server)
             return Answer(status, response.content, response.headers.get("queen-more") == "true")
-        error = error_of(status, response.headers, response.content)
+        refusal = error_of(status, response.headers, response.content)
         if status >= 500:
             # A server that asks to come later has done nothing; any other may have failed after the deed.
-            call.unanswered = call.unanswered or not isinstance(error, Overloaded)
+            call.unanswered = call.unanswered or not isinstance(refusal, Overloaded)
             self._leave_out(server, call)
-        raise error
+        raise refusal
 
     def _leave_out(self, server: Server, call: _Call) -> None:
         self._servers.failed(server)

@@ -128,7 +128,7 @@ def test_workers_handle_partitions_at_the_same_time(queen: FakeQueen) -> None:
             await all_there.wait()
             this.stop.set()
 
-        await this.client.consume("q", handle, stop=this.stop, concurrency=3, partitions=1)
+        await this.client.consume("q", handle, stop=this.stop, concurrency=3, batch=1)
 
     run(queen, work)
     assert len(queen.acks) == 3
@@ -139,7 +139,7 @@ def test_a_lease_is_extended_while_a_handler_runs(queen: FakeQueen) -> None:
 
     async def work(this: Run) -> None:
         async def handle(message: Message) -> None:
-            while len(queen.of("lease")) < 2:
+            while len(queen.of("lease")) < 2:  # noqa: ASYNC110 - the server is another thread
                 await asyncio.sleep(0.02)
             this.stop.set()
 
@@ -159,7 +159,7 @@ def test_after_a_lost_lease_nothing_more_of_the_batch_is_handled(queen: FakeQuee
             seen.append(message.payload())
             if len(seen) == 1:
                 queen.leases.clear()
-                while not queen.of("lease"):
+                while not queen.of("lease"):  # noqa: ASYNC110 - the server is another thread
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.1)  # Until the answer is there as well.
             if message.payload() == 2:
@@ -235,7 +235,7 @@ def test_an_ack_that_cannot_be_sent_is_counted_and_the_loop_goes_on(queen: FakeQ
     async def work(this: Run) -> Consumed:
         queen.faults["ack"].append(refuse(500))
         consuming = asyncio.create_task(this.until(2))
-        while not queen.of("ack"):
+        while not queen.of("ack"):  # noqa: ASYNC110 - the server is another thread
             await asyncio.sleep(0.02)
         queen.leases.clear()  # It ran out.
         await asyncio.to_thread(queen.put, "q", "a")

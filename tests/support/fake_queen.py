@@ -132,7 +132,9 @@ class FakeQueen:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         path, _, query = target.partition("?")
-        seen = Seen(_kind(path), path, {name: values[0] for name, values in parse_qs(query).items()}, _json(body), method)
+        seen = Seen(
+            _kind(path), path, {name: values[0] for name, values in parse_qs(query).items()}, _json(body), method
+        )
         self.seen.append(seen)
         self.reached.set()
         if self._hold is not None:
