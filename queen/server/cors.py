@@ -82,7 +82,11 @@ class Cors(CORSMiddleware):
 
     async def send(self, message: Message, send: Send, request_headers: Headers) -> None:
         """An answer on its way out."""
-        if message["type"] == "http.response.start" and request_headers.get("origin") in self._trusted:
+        if message["type"] == "http.response.start":
             message.setdefault("headers", [])
-            MutableHeaders(scope=message)[_CREDENTIALS] = "true"
+            headers = MutableHeaders(scope=message)
+            if request_headers.get("origin") in self._trusted:
+                headers[_CREDENTIALS] = "true"
+            # A browser must never answer a poll from its cache.
+            headers.setdefault("Cache-Control", "no-store")
         await super().send(message, send, request_headers)

@@ -153,6 +153,16 @@ def test_an_aborted_poll_ends_and_takes_no_lease(web: Open, api: Api, server: Em
     assert batch["messages"][0]["deliveryAttempt"] == 1
 
 
+def test_equal_polls_of_a_page_wait_side_by_side(web: Open, server: EmbeddedServer, queue: str) -> None:
+    """With `cache: "no-store"`; else Chromium holds the second back until the first is answered."""
+    page = web()
+    url = f"{server.url}/api/v1/pop/queue/{queue}?wait=true&timeout=60000"
+    page.page.evaluate("(url) => { for (let n = 0; n < 3; n += 1) call(url); }", url)
+    wait_until(lambda: server.parked_polls() == 3, "all polls to be parked")
+    page.page.close()
+    wait_until(lambda: server.parked_polls() == 0, "the polls to end")
+
+
 def test_a_page_that_is_closed_leaves_no_poll(web: Open, server: EmbeddedServer, queue: str) -> None:
     page = web()
     url = f"{server.url}/api/v1/pop/queue/{queue}?wait=true&timeout=60000"

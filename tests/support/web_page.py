@@ -15,7 +15,7 @@ SCRIPT = """
 const told = (error) => ({failed: error.name});
 window.call = async (url, options = {}) => {
   try {
-    const answer = await fetch(url, options);
+    const answer = await fetch(url, {cache: "no-store", ...options});
     const text = await answer.text();
     return {status: answer.status, headers: Object.fromEntries(answer.headers), text};
   } catch (error) { return told(error); }
