@@ -23,7 +23,7 @@ from queen.server import openapi
 from queen.server.context import SLASH, Context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
-from queen.server.hot import Shortcut, internal_error, is_pop
+from queen.server.hot import Shortcut, internal_error
 from queen.server.routes import dead_letters, groups, leases, ops, queues, status, transactions
 
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
@@ -36,7 +36,7 @@ def create_app(context: Context) -> ASGIApp:
     for module in (queues, groups, dead_letters, leases, transactions, ops, status):
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
-    pages = Cors(_Segments(app), context.settings.server.cors_origins, is_pop)
+    pages = Cors(_Segments(app), context.settings.server.cors_origins)
     shortcut = Shortcut(pages, context.hot, context.engine, context.bodies, stall_s)
     app.router.routes += _hot_routes(shortcut)
     openapi.describe_hot_routes(app)

@@ -1,4 +1,4 @@
-"""CORS: which web pages may call the API (http-api.md §2.1). Knows origins, no routes.
+"""CORS: which web pages may call the API (http-api.md §2.1). Knows origins, and of the routes that a pop takes.
 
 Browsers keep a page from reading the answer of a server that does not allow it; the request itself they send, as long
 as it is a simple one. So what comes from a page that is not allowed is refused before anything is done: a visited page
@@ -8,7 +8,7 @@ must not push, nor take messages away, only because a Queen runs on the visitor'
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from queen.server.errors import body
+from queen.server.hot import is_pop
 
 _LOCALHOST = r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
 _CREDENTIALS = "Access-Control-Allow-Credentials"
@@ -31,9 +32,7 @@ class Cors(CORSMiddleware):
     Credentials go to named origins only: a page that any site, or any program of the machine, can serve gets none.
     """
 
-    def __init__(self, app: ASGIApp, origins: Sequence[str], takes: Callable[[bytes], bool]) -> None:
-        """`takes`: does a GET of this raw path change something?"""
-        self._takes = takes
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
         everyone = "*" in origins
         names = [origin for origin in origins if origin not in ("*", "localhost")]
         self._trusted = frozenset(() if everyone else names)
@@ -64,7 +63,7 @@ class Cors(CORSMiddleware):
             return False
         if origin is None:
             # An image, a link or a fetch whose answer the page cannot read has no origin, and takes all the same.
-            return site == "cross-site" and scope["method"] == "GET" and self._takes(scope["raw_path"])
+            return site == "cross-site" and scope["method"] == "GET" and is_pop(scope["raw_path"])
         return not self.is_allowed_origin(origin) and origin.partition("://")[2] != headers.get("host")
 
     def preflight_response(self, request_headers: Headers) -> Response:

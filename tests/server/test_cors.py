@@ -29,7 +29,7 @@ class Inner:
 
 def ask(inner: Inner, method: str, path: str, *origins: str, **headers: str) -> tuple[int, dict[str, str]]:
     """(status, headers) of one request through CORS with these allowed origins."""
-    cors = Cors(inner, origins, lambda raw: raw.startswith(b"/pop"))
+    cors = Cors(inner, origins)
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -60,8 +60,8 @@ def test_an_allowed_page_can_read_every_answer(status: int) -> None:
         ("POST", "/push", {"origin": "https://evil.example"}),
         ("POST", "/push", {"origin": "null"}),
         ("POST", "/push", {"origin": "https://evil.example", "sec_fetch_site": "cross-site"}),
-        ("GET", "/pop", {"origin": "https://evil.example"}),
-        ("GET", "/pop", {"sec_fetch_site": "cross-site"}),
+        ("GET", "/api/v1/pop/queue/q", {"origin": "https://evil.example"}),
+        ("GET", "/api/v1/pop/queue/q", {"sec_fetch_site": "cross-site"}),
     ],
 )
 def test_what_a_page_from_elsewhere_sends_is_refused_before_anything_is_done(
@@ -80,8 +80,8 @@ def test_what_a_page_from_elsewhere_sends_is_refused_before_anything_is_done(
         ("POST", "/push", {"origin": f"http://{HOST}"}),
         ("POST", "/push", {"origin": f"https://{HOST}"}),
         ("POST", "/push", {"origin": "https://proxy.example", "sec_fetch_site": "same-origin"}),
-        ("GET", "/pop", {"sec_fetch_site": "same-origin"}),
-        ("GET", "/pop", {"sec_fetch_site": "none"}),
+        ("GET", "/api/v1/pop/queue/q", {"sec_fetch_site": "same-origin"}),
+        ("GET", "/api/v1/pop/queue/q", {"sec_fetch_site": "none"}),
         ("GET", "/docs", {"sec_fetch_site": "cross-site"}),
     ],
     ids=["program", "own page", "own page behind tls", "page behind a proxy", "own pop", "typed", "link to the docs"],
@@ -94,7 +94,7 @@ def test_programs_the_own_page_and_links_are_served(method: str, path: str, head
 
 def test_with_a_star_every_page_is_served() -> None:
     for headers in ({"origin": "https://any.example"}, {"sec_fetch_site": "cross-site"}):
-        assert ask(Inner(), "GET", "/pop", "*", **headers)[0] == 200
+        assert ask(Inner(), "GET", "/api/v1/pop/queue/q", "*", **headers)[0] == 200
 
 
 def test_a_named_page_of_the_internet_may_call_this_machine() -> None:
