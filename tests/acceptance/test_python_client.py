@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 
 from queen.client import Ack, Client, Message, NewMessage, SyncClient
@@ -14,6 +16,8 @@ from tests.support.fix_server import MakeServer
 from tests.support.server import EmbeddedServer, wait_until
 
 _Result = TypeVar("_Result")
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 pytestmark = pytest.mark.pg
 
@@ -65,6 +69,58 @@ def test_a_group_that_was_deleted_reads_again(server: EmbeddedServer, queue: str
             assert [one.payload() for one in batch.messages] == [1]
             await client.ack(batch.messages)
             assert await client.delete_group(queue) == 1
+
+    run(server, work)
+
+
+def needs(server: EmbeddedServer, path: str) -> None:
+    """Skip where the server does not have this route."""
+    if path not in httpx.get(f"{server.url}/openapi.json", timeout=60).json()["paths"]:
+        pytest.skip(f"this server has no {path}")
+
+
+def test_a_group_is_listed_and_moved(server: EmbeddedServer, queue: str) -> None:
+    needs(server, "/api/v1/consumer-groups/{group}/queues/{queue}/partitions/{partition}/seek")
+
+    async def work(client: Client) -> None:
+        async def waiting() -> int:
+            return len((await client.pop(queue, group="g", partitions=0)).messages)
+
+        await client.push([NewMessage(queue, n, partition=name) for n in range(3) for name in ("a", "b/c")])
+        await client.ack((await client.pop(queue, group="g", partitions=0)).messages)
+        (listed,) = [one for one in (await client.groups()).items if one.queue_name == queue]
+        assert (listed.name, listed.members, listed.total_lag) == ("g", 2, 0)
+        assert await client.seek_group("g", queue, LONG_AGO) == 2
+        assert await waiting() == 6
+        assert await client.seek_group("g", queue, "end") == 2
+        assert await waiting() == 0
+        assert await client.seek_group("g", queue, LONG_AGO, partition="b/c") == 1
+        assert await waiting() == 3
+        for wrong in ({"queue": "nope"}, {"queue": queue, "partition": "nope"}):
+            with pytest.raises(NotFound):
+                await client.seek_group("g", to="end", **wrong)
+        assert await client.delete_group("g", queue=queue) == 2
+
+    run(server, work)
+
+
+def test_dead_letters_are_replayed_in_place_or_elsewhere(server: EmbeddedServer, queue: str) -> None:
+    needs(server, "/api/v1/dlq/{id}/replay")
+
+    async def work(client: Client) -> None:
+        await client.configure(queue, {"retryLimit": 0})
+        await client.push([NewMessage(queue, n) for n in range(3)])
+        for _ in range(3):
+            await client.ack((await client.pop(queue, batch=1)).messages, "failed", error="x")
+        page = await client.dead_letters(queue=queue, limit=2)
+        assert (page.more, page.total) == (True, 3)
+        assert (await client.replay(page.items[0])).result == "moved"
+        assert [one.payload() for one in (await client.pop(queue)).messages] == [2]
+        await client.replay(page.items[1].id, queue=f"{queue}.other", partition="p")
+        assert [one.partition for one in (await client.pop(f"{queue}.other")).messages] == ["p"]
+        for gone in (page.items[0], "nonsense"):
+            with pytest.raises(NotFound):
+                await client.replay(gone)
 
     run(server, work)
 
