@@ -16,10 +16,11 @@ import httpx
 from queen.client.answers import error_of
 from queen.client.retry import NO_RETRY, RetryPolicy, retrying
 from queen.client.servers import Server, Servers
-from queen.errors import InvalidRequest, Overloaded, QueenError, ServerUnreachable
+from queen.errors import InvalidRequest, Overloaded, ServerUnreachable
 
 _CONNECT_TIMEOUT_S = 5.0
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_POOL_SHARE = 0.9
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 _UNREACHABLE_HINT = "Start a server with `queen serve`, or name a running one with --url or QUEEN_URL."
 
 
@@ -64,6 +65,8 @@ class Transport:
         self.shown_url = self._servers.shown
         self._timeout_s = timeout_s
         self._retry = retry
+        self._connections_max = connections_max
+        self._closed = False
         self.reached = False
         self.retries = 0
         limits = httpx.Limits(max_connections=connections_max, max_keepalive_connections=connections_max)
@@ -72,6 +75,7 @@ class Transport:
         self._http = httpx.AsyncClient(headers=headers, limits=limits, timeout=None, trust_env=False)
 
     async def close(self) -> None:
+        self._closed = True
         await self._http.aclose()
 
     async def request(
@@ -87,6 +91,8 @@ class Transport:
     ) -> Answer:
         """Send until answered, refused for good, or out of patience. `timeout_s` bounds each single try; `once` allows
         one try only; statuses that are `accepted` are answers even if they are not below 300."""
+        if self._closed:
+            raise InvalidRequest("this client is closed")
         call = _Call(method, path, params, body, timeout_s or self._timeout_s, accepted)
         policy = NO_RETRY if once else self._retry
         loop = retrying(policy, lambda: self.reached, self._count_retry, lambda: call.failover)
@@ -98,7 +104,7 @@ class Transport:
         call.failover = False
         try:
             response = await self._send(server, call)
-        except QueenError as error:
+        except ServerUnreachable as error:
             call.unanswered = call.unanswered or not isinstance(error.__cause__, _NOT_SENT)
             self._leave_out(server, call)
             raise
@@ -120,7 +126,8 @@ class Transport:
 
     async def _send(self, server: Server, call: _Call) -> httpx.Response:
         headers = {"Content-Type": "application/json"} if call.body is not None else None
-        timeout = httpx.Timeout(call.timeout_s, connect=min(call.timeout_s, _CONNECT_TIMEOUT_S))
+        connect_s = min(call.timeout_s, _CONNECT_TIMEOUT_S)
+        timeout = httpx.Timeout(call.timeout_s, connect=connect_s, pool=call.timeout_s * _POOL_SHARE)
         try:
             # httpx bounds each read; only the outer clock bounds an answer that drips.
             async with asyncio.timeout(call.timeout_s):
@@ -132,6 +139,10 @@ class Transport:
                     headers=headers,
                     timeout=timeout,
                 )
+        except httpx.PoolTimeout as error:
+            # Nothing of this is the server's.
+            text = f"all {self._connections_max} connections of this client were in use for {call.timeout_s:g} s"
+            raise Overloaded(text, hint="Allow more with connections_max; a pop that waits holds one.") from error
         except (httpx.TimeoutException, TimeoutError) as error:
             raise _unreachable(server, f"no answer within {call.timeout_s:g} s") from error
         except httpx.HTTPError as error:

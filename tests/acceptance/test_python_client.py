@@ -73,14 +73,15 @@ def test_a_group_that_was_deleted_reads_again(server: EmbeddedServer, queue: str
     run(server, work)
 
 
-def needs(server: EmbeddedServer, path: str) -> None:
-    """Skip where the server does not have this route."""
-    if path not in httpx.get(f"{server.url}/openapi.json", timeout=60).json()["paths"]:
-        pytest.skip(f"this server has no {path}")
+def needs(server: EmbeddedServer, start: str, end: str) -> None:
+    """Skip where the server does not have this route, whatever the names of its parameters."""
+    paths = httpx.get(f"{server.url}/openapi.json", timeout=60).json()["paths"]
+    if not any(path.startswith(start) and path.endswith(end) for path in paths):
+        pytest.skip(f"this server has no {start} … {end}")
 
 
 def test_a_group_is_listed_and_moved(server: EmbeddedServer, queue: str) -> None:
-    needs(server, "/api/v1/consumer-groups/{group}/queues/{queue}/partitions/{partition}/seek")
+    needs(server, "/api/v1/consumer-groups/{", "/seek")
 
     async def work(client: Client) -> None:
         async def waiting() -> int:
@@ -105,7 +106,7 @@ def test_a_group_is_listed_and_moved(server: EmbeddedServer, queue: str) -> None
 
 
 def test_dead_letters_are_replayed_in_place_or_elsewhere(server: EmbeddedServer, queue: str) -> None:
-    needs(server, "/api/v1/dlq/{id}/replay")
+    needs(server, "/api/v1/dlq/{", "/replay")
 
     async def work(client: Client) -> None:
         await client.configure(queue, {"retryLimit": 0})

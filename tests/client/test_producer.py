@@ -98,7 +98,7 @@ def test_partitions_keep_their_order_over_several_lanes_and_faults(queen: FakeQu
 
 
 @pytest.mark.parametrize("bound", [{"buffer_max": 3}, {"buffer_bytes_max": 400}], ids=["messages", "bytes"])
-def test_a_put_waits_while_the_buffer_is_full(queen: FakeQueen, bound: dict[str, int]) -> None:
+def test_a_put_waits_while_the_buffer_is_full(queen: FakeQueen, bound: dict[str, Any]) -> None:
     queen.hold()
 
     async def work(producer: Producer) -> None:
