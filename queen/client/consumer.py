@@ -40,6 +40,7 @@ _ACK_AFTER_S = 1.0
 _ERROR_LENGTH_MAX = 1000
 _PAUSES: Final = RetryPolicy(wait_ms=200, wait_ms_max=5_000)
 _EMPTY_PAUSE_S = 1.0
+_WAIT_MS_MIN = 100  # Polls that hardly wait would be a storm.
 
 
 class ConsumeOptions(TypedDict, total=False):
@@ -56,7 +57,7 @@ class ConsumeOptions(TypedDict, total=False):
     partitions: int
     """Most partitions they are taken from, 0 for no bound. 10."""
     wait_ms: int
-    """How long the server waits for messages to come, in milliseconds. 30,000."""
+    """How long the server waits for messages to come, in milliseconds, at least 100. 30,000."""
     lease_seconds: int
     """Length of a lease, in seconds. It is extended while a batch is worked on, so this is how long the messages of a
     consumer that died stay away from the others. 60."""
@@ -114,8 +115,9 @@ class Consumer:
         on_error: OnError = "failed",
         subscription_mode: str | None = None,
     ) -> None:
-        if min(concurrency, batch, lease_seconds) < 1 or min(partitions, wait_ms) < 0:
-            raise InvalidRequest("concurrency, batch and lease_seconds are at least 1, partitions and wait_ms 0")
+        if min(concurrency, batch, lease_seconds) < 1 or partitions < 0 or wait_ms < _WAIT_MS_MIN:
+            bounds = f"concurrency, batch and lease_seconds are at least 1, partitions 0, wait_ms {_WAIT_MS_MIN}"
+            raise InvalidRequest(bounds)
         self._client = client
         self._queue = queue
         self._handler = handler
@@ -169,7 +171,7 @@ class Consumer:
             group=self._group,
             batch=self._batch,
             partitions=self._partitions,
-            wait=self._wait_ms > 0,
+            wait=True,
             wait_ms=self._wait_ms,
             lease_seconds=self._lease_s,
             subscription_mode=self._mode,

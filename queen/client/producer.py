@@ -140,8 +140,8 @@ class Producer:
             await self.put(message)
 
     async def flush(self) -> None:
-        """Wait until everything taken so far is stored. Raises MessagesNotStored when something is not; its `unstored`
-        then holds all of it, in order, and the producer goes on with what is put from then on."""
+        """Wait until everything taken is stored; what other tasks put meanwhile as well. Raises MessagesNotStored when
+        something is not: `unstored` then holds all of it, in order, and the producer goes on with what is put next."""
         self._hurry(1)
         try:
             async with self._changed:

@@ -272,7 +272,9 @@ def test_answers_that_do_not_wait_are_no_storm(queen: FakeQueen) -> None:
     assert len(queen.of("pop")) == 1
 
 
-@pytest.mark.parametrize("options", [{"concurrency": 0}, {"batch": 0}, {"lease_seconds": 0}, {"partitions": -1}])
+@pytest.mark.parametrize(
+    "options", [{"concurrency": 0}, {"batch": 0}, {"lease_seconds": 0}, {"partitions": -1}, {"wait_ms": 0}]
+)
 def test_options_out_of_range_are_refused(queen: FakeQueen, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
         run(queen, lambda this: this.until(1, **options))
