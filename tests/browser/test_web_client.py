@@ -16,7 +16,7 @@ from tests.support.proxy import Proxy
 from tests.support.server import EmbeddedServer, wait_until
 from tests.support.web_page import page_server
 
-pytestmark = [pytest.mark.browser, pytest.mark.pg]
+pytestmark = [pytest.mark.browser, pytest.mark.pg, pytest.mark.spec("R17")]
 
 ALLOWED = ["localhost", "127.0.0.1", "app.test"]
 BODY_BYTES_MAX = 400_000
@@ -135,6 +135,7 @@ def test_lines_go_up_and_results_come_back_line_by_line(web: Open, api: Api, que
     assert [message["data"] for message in api.drain(queue)] == list(range(count))
 
 
+@pytest.mark.spec("R16")
 def test_an_aborted_poll_ends_and_takes_no_lease(web: Open, api: Api, server: EmbeddedServer, queue: str) -> None:
     page = web()
     page.page.evaluate(
