@@ -461,8 +461,3 @@ def decode_object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise errors.InvalidRequest("bad body: expected an object", hint="send a JSON object")
     return found
-
-
-def decode_as(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
-    """A typed body of a management call. Raises InvalidRequest for whatever is not such a body."""
-    return _decode(decoder, body)

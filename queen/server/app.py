@@ -1,7 +1,9 @@
 """The application: routes, errors, CORS and documentation around one engine; the shortcut in front.
 
-Shortcut ── hot route, no Origin header ──► Hot
-    └── everything else ──► segments kept apart ──► CORS ──► FastAPI (control plane; hot routes for web pages)
+Shortcut ── hot route, not from a web page ──► Hot
+    └── everything else ──► CORS ──► segments kept apart ──► FastAPI (control plane; hot routes for web pages)
+
+CORS stands outside FastAPI, so that a page can read every answer, one that tells of a bug included.
 """
 
 from __future__ import annotations
@@ -63,11 +65,11 @@ def create_app(context: Context) -> ASGIApp:
     for module in _ROUTES:
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
-    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
+    pages = Cors(_Segments(app), context.settings.server.cors_origins)
+    shortcut = Shortcut(pages, context.hot, context.engine, context.bodies, stall_s)
     app.router.routes += _hot_routes(shortcut)
     openapi.describe_hot_routes(app)
     _answer_errors(app)
-    app.add_middleware(Cors, origins=context.settings.server.cors_origins)
     return shortcut
 
 
