@@ -27,6 +27,7 @@ from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
 from queen.engine.maintenance.statistics import TICK_S, Statistics
+from queen.engine.maintenance.traces import ForgetTraces
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.moves import Moves
@@ -144,6 +145,9 @@ class Engine:
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        if settings.trace_ms_max:
+            traces = ForgetTraces(store, settings.trace_ms_max, leading=lambda: self.presence.leading)
+            self._loops.append(Loop("forget traces", traces.tick, traces.interval_s))
         self._upkeep = (
             Upkeep(epochs, settings, self.stats, leading=lambda: self.presence.leading) if epochs is not None else None
         )
@@ -291,6 +295,16 @@ class Engine:
         self.catalog.forget_queue(name)
         if self.outbox.open:
             self.outbox.queue_deleted(name)
+
+    async def stored_aside(self, last_offsets: dict[int, int], count: int) -> None:
+        """So many messages were stored past the batchers, by partition the last one's offset: wake who waits, here and
+        on the other servers."""
+        self.stats.counters.push_messages += count
+        await self.catalog.find_partitions(last_offsets)
+        for partition_id, last_offset in last_offsets.items():
+            partition = self.catalog.by_id(partition_id)
+            if partition is not None:
+                partition.stored(last_offset)
 
     def forget_group(self, group: str) -> None:
         """The group was deleted here: its next pop is a first contact again, also on the other servers."""
