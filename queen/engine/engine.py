@@ -21,6 +21,7 @@ from queen.engine.extend import Extend, Extended
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
+from queen.engine.maintenance.enqueued import Enqueued
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
@@ -43,6 +44,7 @@ from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import EpochUpkeep, QueueRow, Store
+from queen.store.enqueued import EnqueuedCalls
 from queen.store.kept import KeptNumbers
 
 log = logging.getLogger(__name__)
@@ -85,11 +87,12 @@ class Engine:
         waits_max: int = 4,
         epochs: EpochUpkeep | None = None,
         kept: KeptNumbers | None = None,
+        enqueued: EnqueuedCalls | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
         `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
-        queues and groups.
+        queues and groups. `enqueued`: likewise the messages of callers' own transactions.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -136,7 +139,7 @@ class Engine:
         self.hearing.peers = lambda: self.presence.peers
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops: list[Loop | Placing] = [
+        self._loops: list[Loop | Placing | Enqueued] = [
             placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
@@ -150,6 +153,18 @@ class Engine:
         )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if enqueued is not None:
+            self._loops.append(
+                Enqueued(
+                    enqueued,
+                    self.catalog,
+                    self.stats,
+                    settings,
+                    self.hearing,
+                    lambda: self.presence.leading,
+                    placing.note,
+                )
+            )
         self.statistics = Statistics(kept, settings, self.stats, lambda: self.presence.leading) if kept else None
         if self.statistics is not None:
             pause_s = min(TICK_S, settings.statistics_ms / 1000)
