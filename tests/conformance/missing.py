@@ -8,22 +8,9 @@ from __future__ import annotations
 
 _CHANGED = "route POST /api/v1/partitions/changed"
 _FETCH = "route POST /api/v1/fetch"
-_MESSAGES = "route /api/v1/messages"
 _SIZE = "the option maxSize is stored only"
-_TRACES = "route /api/v1/traces"
 
 MISSING = {
-    "trace: trace with a name": _TRACES,
-    "trace: trace with several names, and none": _TRACES,
-    "trace: trace from a consumer group": _TRACES,
-    "admin: list_messages": _MESSAGES,
-    "admin: get_message": _MESSAGES,
-    "admin: get_message of an unknown one raises": _MESSAGES,
-    "admin: delete_message": _MESSAGES,
-    "admin: retry_message": _MESSAGES,
-    "admin: get_traces_by_name": _TRACES,
-    "admin: get_trace_names": _TRACES,
-    "admin: get_traces_for_message": _TRACES,
     "admin: get_status": "route GET /api/v1/status",
     "admin: get_analytics": "route GET /api/v1/status/analytics",
     "admin: get_system_metrics": "route GET /api/v1/analytics/system-metrics",

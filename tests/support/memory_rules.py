@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from queen import errors, model
@@ -145,3 +147,27 @@ def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: 
     cursor.lease_id = cursor.lease_until = None
     cursor.deliveries = cursor.retries = 0
     return True
+
+
+Leases = dict[bytes, tuple[list[int], int]]
+"""What is written down of leases over several partitions: these, and when."""
+
+
+def write_leases(leases: Leases, batch: PopBatch, now: int) -> None:
+    """Write down the leases of a batch that stand for several candidates."""
+    for lease_id, count in Counter(batch.lease_ids).items():
+        if lease_id is None or count == 1:
+            continue
+        if lease_id in leases:
+            raise errors.DuplicateTransaction("a lease id is stored already")
+        numbers = [n for n, own in zip(batch.partition_ids, batch.lease_ids, strict=True) if own == lease_id]
+        leases[lease_id] = (numbers, now)
+
+
+def forget_leases(leases: Leases, cursors: Iterable[CursorState], now: int, older_than_s: int) -> int:
+    """Remove what is written down of dead leases, a thousand at most."""
+    live = {cursor.lease_id for cursor in cursors if cursor.held(now)}
+    old = [key for key, row in leases.items() if row[1] < now - older_than_s * 1_000_000 and key not in live]
+    for key in old[:1000]:
+        del leases[key]
+    return len(old[:1000])

@@ -54,6 +54,7 @@ from tests.support.memory_rules import (
     due_us,
     extras,
     foreign_duplicate,
+    forget_leases,
     held_span,
     move,
     ms_left,
@@ -61,6 +62,7 @@ from tests.support.memory_rules import (
     place_due,
     skip_gap,
     within,
+    write_leases,
 )
 
 P = ParamSpec("P")
@@ -227,7 +229,7 @@ class MemoryStore(NoPool, MemoryCluster):
         assert len(set(pairs)) == len(pairs), "at most one candidate per partition and group"
         assert batch.requests == sorted(batch.requests), "candidates of one request stand side by side"
         if batch.several:
-            self._write_leases(batch, now)
+            write_leases(self.leases, batch, now)
         used: Counter[int] = Counter()
         spans = []
         for place, pair in enumerate(pairs):
@@ -247,15 +249,6 @@ class MemoryStore(NoPool, MemoryCluster):
             elif found:
                 spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
-
-    def _write_leases(self, batch: PopBatch, now: int) -> None:
-        for lease_id, count in Counter(batch.lease_ids).items():
-            if lease_id is None or count == 1:
-                continue
-            if lease_id in self.leases:
-                raise errors.DuplicateTransaction("a lease id is stored already")
-            numbers = [n for n, own in zip(batch.partition_ids, batch.lease_ids, strict=True) if own == lease_id]
-            self.leases[lease_id] = (numbers, now)
 
     def _lease(
         self,
@@ -525,12 +518,7 @@ class MemoryStore(NoPool, MemoryCluster):
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:
-        now = self.now()
-        live = {cursor.lease_id for cursor in self.cursors.values() if cursor.held(now)}
-        old = [key for key, row in self.leases.items() if row[1] < now - older_than_s * 1_000_000 and key not in live]
-        for key in old[:1000]:
-            del self.leases[key]
-        return len(old[:1000])
+        return forget_leases(self.leases, self.cursors.values(), self.now(), older_than_s)
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)
