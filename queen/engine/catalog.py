@@ -15,6 +15,7 @@ from queen import errors, model
 from queen.engine.batcher import Batcher
 from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
+from queen.engine.room import Room
 from queen.store.base import QueueRow, Resolved, Store
 
 _READS_MAX = 3
@@ -23,8 +24,8 @@ _READS_MAX = 3
 class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
-    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "outbox",
-                 "partitions", "task", "window_ms")  # fmt: skip
+    __slots__ = ("delay_ms", "encrypted", "fill_ms", "groups", "guarded", "id", "json_name", "name", "namespace",
+                 "options", "outbox", "partitions", "priority", "room", "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
@@ -37,6 +38,12 @@ class Queue:
         self.delay_ms = 0
         self.window_ms = 0
         self.fill_ms = 0
+        self.priority = 0
+        self.encrypted = False
+        self.room: Room | None = None
+        """How full it is, if it has a maxSize."""
+        self.guarded = False
+        """Do pushes have to be looked at because of one of the two?"""
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
 
@@ -47,11 +54,25 @@ class Queue:
         self.delay_ms = int(self.options["delayedProcessing"]) * 1000
         self.window_ms = int(self.options["windowBuffer"]) * 1000
         self.fill_ms = int(self.options["minPopWaitTime"])
+        self.priority = int(self.options["priority"])
+        self.guard(self.options)
         for ready in self.groups.values():
             if before != (self.delay_ms, self.window_ms):
                 ready.look_again()
             if known is not None and known != self.options:
                 ready.reconsider()
+
+    def guard(self, options: dict[str, Any]) -> None:
+        """Take over the options that pushes have to know; also before the others are asked for."""
+        self.encrypted = bool(options["encryptionEnabled"])
+        size_max = int(options["maxSize"])
+        if not size_max:
+            self.room = None
+        elif self.room is None:
+            self.room = Room(self.id, size_max)
+        else:
+            self.room.size_max = size_max
+        self.guarded = self.encrypted or self.room is not None
 
     @property
     def lease_ms(self) -> int:
@@ -194,7 +215,7 @@ class Catalog:
 
         One that is not known here is remembered if it is `wanted`.
         """
-        self._outdated += 1
+        self.outdate()
         rows = await self._store.queues_by_id(list(queue_ids))
         for queue_id in set(queue_ids) - {row.queue_id for row in rows}:
             gone = self._queues_by_id.get(queue_id)
@@ -202,6 +223,10 @@ class Catalog:
                 self.forget_queue(gone.name)
         known = self._queues_by_id
         return [self.learn(row) for row in rows if row.queue_id in known or (wanted is not None and wanted(row))]
+
+    def outdate(self) -> None:
+        """Queues were changed: what is being read of any of them just now may be what was true before."""
+        self._outdated += 1
 
     async def find_partitions(self, partition_ids: Collection[int]) -> None:
         """Get to know partitions by id; those that do not exist stay unknown."""
@@ -241,7 +266,7 @@ class Catalog:
 
     def forget_queue(self, name: str) -> None:
         """The queue was deleted: nothing that was known of it holds, and whoever waits looks again."""
-        self._outdated += 1
+        self.outdate()
         queue = self._queues.pop(name, None)
         if queue is None:
             return
@@ -267,7 +292,11 @@ class Catalog:
 
     async def _resolve(self, lookups: list[_Lookup]) -> Collection[Hashable]:
         pairs = list(dict.fromkeys(lookup.pair for lookup in lookups))
-        rows = await self._store.resolve([q.encode() for q, _ in pairs], [p.encode() for _, p in pairs])
+        for _ in range(_READS_MAX):
+            outdated = self._outdated
+            rows = await self._store.resolve([q.encode() for q, _ in pairs], [p.encode() for _, p in pairs])
+            if outdated == self._outdated:
+                break
         found = dict(zip(pairs, rows, strict=True))
         for lookup in lookups:
             if not lookup.future.done():
@@ -276,4 +305,7 @@ class Catalog:
 
     def _add_resolved(self, key: tuple[str, str], found: dict[tuple[str, str], Resolved]) -> Partition:
         row = found[key]
-        return self.add(self._known_queue(row.queue_id, key[0]), row.partition_id, key[1], row.epoch)
+        queue = self._known_queue(row.queue_id, key[0])
+        if row.options is not None and queue.options is None:
+            queue.guard(row.options)
+        return self.add(queue, row.partition_id, key[1], row.epoch)

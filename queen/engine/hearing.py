@@ -56,6 +56,7 @@ class Hearing:
         self.listening = False
         self.on_hello: Callable[[], None] = _ignore
         self.peers: Callable[[], int] = _nobody
+        self.on_paused: Callable[[bool, int], None] = _whatever
         self._store = store
         self._instance_id = instance_id
         self._catalog = catalog
@@ -149,6 +150,10 @@ class Hearing:
         for group, ends in news.freed.items():
             for partition_id, acked, lease_id in ends:
                 self._freed(group, partition_id, acked, lease_id)
+        if news.paused is not None:
+            self.on_paused(*news.paused)
+        if news.queues:
+            self._catalog.outdate()
         known = {number for number in news.queues if self._catalog.queue_by_id(number) is not None}
         self._changed.update(news.queues if self._discoveries else known)
         self._lost = self._lost or news.everything
@@ -290,6 +295,10 @@ def _tell(what: str, error: errors.QueenError) -> None:
 
 def _ignore() -> None:
     """Nobody wants to know of new servers."""
+
+
+def _whatever(_: bool, __: int) -> None:
+    """Nobody wants to know whether pops pause."""
 
 
 def _nobody() -> int:

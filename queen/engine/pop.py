@@ -24,7 +24,9 @@ from queen.engine.fill import Fill
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
 from queen.engine.memory import Memory
+from queen.engine.opening import Opener, Spans
 from queen.engine.ready import ReadySet, Waiter
+from queen.engine.sealing import has_sealed
 from queen.engine.stats import Stats
 from queen.engine.timers import Timers
 from queen.settings import EngineSettings
@@ -39,7 +41,7 @@ _REQUESTS_PER_FLUSH_MAX = 512
 class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
-    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
+    __slots__ = ("acks_itself", "auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
                  "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
 
     def __init__(
@@ -60,6 +62,8 @@ class PopRequest:
         self.only = only
         self.lease_ms = lease_ms
         self.auto_ack = auto_ack
+        self.acks_itself = False
+        """Leased although it acknowledges at delivery, until it is sure that it can deliver (`opening`)."""
         # Not itself: that would be a cycle, and keep what was delivered until the collector runs.
         self.key: Hashable = id(self)
         self.weight = 1
@@ -76,13 +80,17 @@ class PopRequest:
         """The candidates for one look; they are held in their ready sets."""
         taken: list[tuple[ReadySet, Partition]] = []
         most, messages = min(self.partitions, partitions_max), self.batch
-        for ready in self.sets:
+        for ready in self.in_turn():
             partitions, found = ready.take(most - len(taken), messages, self.only)
             taken += [(ready, partition) for partition in partitions]
             messages -= found
             if len(taken) >= most or messages <= 0:
                 break
         return taken
+
+    def in_turn(self) -> list[ReadySet]:
+        """The sets in the order in which this look takes from them."""
+        return self.sets
 
     def peek(self) -> list[tuple[ReadySet, Partition]]:
         """The candidates that `take` would take just now."""
@@ -142,7 +150,8 @@ class Pop:
         stats: Stats,
         timers: Timers,
         settings: EngineSettings,
-        give_back: Callable[[PopRequest], Awaitable[None]],
+        opener: Opener,
+        give_back: Callable[[str, str, Spans], Awaitable[None]],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -152,6 +161,9 @@ class Pop:
         self._counters = stats.counters
         self._timers = timers
         self._give_back = give_back
+        self._opener = opener
+        self.paused = False
+        """Pops of all servers pause: nothing is looked for, and who may wait waits."""
         self._bytes_max = settings.pop_bytes_max
         self._partitions_max = memory.partitions_per_call(self._bytes_max)
         self._draining = False
@@ -178,6 +190,13 @@ class Pop:
         request.size = request.batch
         try:
             while True:
+                if self.paused:
+                    if wait_until is None or self._is_over(request, wait_until):
+                        break
+                    _wait(request, on_park)
+                    if not await self._park(request, wait_until):
+                        break
+                    continue
                 if wait_until is not None and any(ready.queue.fill_ms for ready in request.sets):
                     await self._fill.wait(
                         request, wait_until, lambda: self._is_over(request, wait_until), lambda: _wait(request, on_park)
@@ -191,6 +210,8 @@ class Pop:
                 _wait(request, on_park)
                 if not await self._park(request, wait_until):
                     break
+            if request.acks_itself or any(has_sealed(span.payloads) for _, span in request.spans):
+                await self._opener.open(request)
         except asyncio.CancelledError:
             request.gone = True
             await self._hand_back(request)
@@ -227,7 +248,7 @@ class Pop:
     async def _look(self, request: PopRequest) -> None:
         """Try while there are candidates; each try is at most one store call."""
         for _ in range(_LOOKS_MAX):
-            if not request.has_hints() or request.gone:
+            if not request.has_hints() or request.gone or self.paused:
                 return
             if self._memory.answers:
                 self._memory.admit_pop()
@@ -262,7 +283,7 @@ class Pop:
         for ready in request.sets:
             ready.nudge()
         if request.spans and not request.auto_ack:
-            await asyncio.shield(self._give_back(request))
+            await asyncio.shield(self._give_back(request.group, request.lease_id, request.spans))
 
     def _count(self, request: PopRequest) -> None:
         messages = _messages(request)
@@ -304,15 +325,17 @@ class Pop:
         """End the look of these requests; what came for nobody goes back."""
         for request in requests:
             if request.spans and not request.auto_ack and (request.gone or request.done.done()):
-                self._spawn(self._give_back(request))
+                self._spawn(self._give_back(request.group, request.lease_id, request.spans))
             request.settle()
 
     def _candidates(self, requests: list[PopRequest]) -> list[_Candidate]:
         found = []
         for request in requests:
-            if request.gone or request.done.done():
+            if request.gone or request.done.done() or self.paused:
                 continue
             found_now = request.take(self._partitions_max)
+            if request.auto_ack and any(ready.queue.encrypted for ready, _ in found_now):
+                request.auto_ack, request.acks_itself = False, True
             taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in found_now])
             if taken and not request.auto_ack:
                 request.lease_id = model.new_lease_id(taken[0].partition.id if len(taken) == 1 else 0)

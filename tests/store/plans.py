@@ -203,6 +203,11 @@ def _page(session: Session, seed: int) -> object:
     return session.call("ready_partitions", types, seed % 10 + 1, "g", 0, 20)
 
 
+def _undelivered(session: Session, seed: int) -> object:
+    types = ("integer[]", "bigint[]", "integer")
+    return session.call("undelivered", types, [seed % 10 + 1, (seed + 1) % 10 + 1], [0, 0], 20)
+
+
 _KEYS = frozenset({"messages_1_pkey", "partitions_pkey", "cursors_pkey"})
 _TRANSACTION = "messages_1_transaction_id_partition_id_once_epoch_idx"
 
@@ -221,5 +226,6 @@ HOT = (
     Hot("locate 10", _locate, 100, frozenset({_TRANSACTION})),
     Hot("resolve 10", _resolve, 200, frozenset({"idx_partitions_name"})),
     Hot("offset_at", _offset_at, 120, frozenset({"messages_1_pkey"})),
+    Hot("undelivered 2 of 20", _undelivered, 400, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
 )

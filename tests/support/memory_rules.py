@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 from queen import errors, model
-from queen.store.base import Acked, AckRow, Placed, PopBatch, PushBatch, Span, Stored
+from queen.store.base import Acked, AckRow, Fill, Placed, PopBatch, PushBatch, Span, Stored
 from tests.support.memory_rows import CursorState, MessageState, PartitionState
 
 
@@ -131,3 +131,29 @@ def foreign_duplicate(batch: PushBatch, stored: list[Stored]) -> int | None:
     rows = list(zip(batch.places, stored, strict=True))
     fresh = {(place, row.offset) for place, row in rows if not row.duplicate}
     return next((n for n, (place, row) in enumerate(rows) if row.duplicate and (place, row.offset) not in fresh), None)
+
+
+def fills(
+    partitions: dict[int, PartitionState],
+    cursors: dict[tuple[int, bytes], CursorState],
+    afters: dict[int, int],
+    limit: int,
+    now: int,
+) -> list[Fill]:
+    """As undelivered.sql: what a page of each queue holds, and what of it each group does not wait for."""
+    found: list[Fill] = []
+    for queue_id, after in afters.items():
+        page = [one for number, one in sorted(partitions.items()) if one.queue.id == queue_id and number > after][:limit]
+        if not page:
+            continue
+        kept = sum(one.next_offset - one.first_offset for one in page)
+        found.append(Fill(queue_id, None, kept, page[-1].id if len(page) == limit else None))
+        groups: dict[str, int] = {}
+        for one in page:
+            for (number, group), cursor in cursors.items():
+                if number == one.id:
+                    leased = cursor.lease_end if cursor.lease_id is not None and cursor.held(now) else -1
+                    passed = max(cursor.acked, leased) - one.first_offset + 1
+                    groups[group.decode()] = groups.get(group.decode(), 0) + max(passed, 0)
+        found += [Fill(queue_id, group, messages, None) for group, messages in groups.items()]
+    return found

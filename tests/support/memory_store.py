@@ -23,6 +23,7 @@ from queen import errors
 from queen.store.base import (
     Acked,
     AckRow,
+    Fill,
     PartitionRow,
     Placed,
     PopBatch,
@@ -53,6 +54,7 @@ from tests.support.memory_rules import (
     check_order,
     due_us,
     extras,
+    fills,
     foreign_duplicate,
     held_span,
     move,
@@ -463,8 +465,14 @@ class MemoryStore(NoPool, MemoryCluster):
             if partition is None:
                 partition = PartitionState(self._next_id("partition"), state, name.decode())
                 self.partitions[partition.id] = partition
-            rows.append(Resolved(state.id, partition.id, partition.epoch))
+            rows.append(Resolved(state.id, partition.id, partition.epoch, state.guarding))
         return rows
+
+    @_call
+    async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
+        pages = dict(zip(queue_ids, afters, strict=True))
+        found = fills(self.partitions, self.cursors, pages, limit, self.now())
+        return found + [Fill(queue_id, group, 0, None) for queue_id, group in self.subscriptions if queue_id in pages]
 
     @_call
     async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from queen import model, wire
+from queen.engine.sealing import Seals
 from queen.server.context import Filter, Offset, context, read_time, whole
+from queen.server.errors import content as describe_error
 
 router = APIRouter(prefix="/api/v1", tags=["dead letters"])
 
@@ -38,10 +40,11 @@ async def list_dead_letters(
         limit=limit,
         offset=offset,
     )
+    seals = context(request).engine.seals
     total = int(rows[0].total) if rows else 0
     body = wire.encode(
         {
-            "messages": [_dead_letter(row) for row in rows],
+            "messages": [_dead_letter(row, seals) for row in rows],
             "pagination": {"limit": limit, "offset": offset},
             "total": total,
         }
@@ -50,8 +53,9 @@ async def list_dead_letters(
     return Response(body, media_type="application/json", headers=more)
 
 
-def _dead_letter(row: Any) -> dict[str, Any]:
-    return {
+def _dead_letter(row: Any, seals: Seals) -> dict[str, Any]:
+    payload, error = seals.show(row.payload, row.queue, row.partition, row.transaction_id)
+    found = {
         "id": model.encode_id(model.DEAD_LETTER, row.dead_letter_id),
         "messageId": str(row.first_id or model.encode_id(model.MESSAGE, row.partition_id, row.offset)),
         "transactionId": row.transaction_id,
@@ -62,8 +66,11 @@ def _dead_letter(row: Any) -> dict[str, Any]:
         "errorMessage": row.error,
         "retryCount": row.retries,
         # The producer's own bytes, not a second rendering of them.
-        "data": wire.raw(row.payload),
+        "data": wire.raw_bytes(payload) if payload is not None else None,
         "producerSub": row.producer_sub,
         "createdAt": wire.datetime_text(row.created_at),
         "failedAt": wire.datetime_text(row.failed_at),
     }
+    if error is not None:
+        found["dataError"] = describe_error(error)
+    return found

@@ -6,6 +6,7 @@ from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
+from queen.store.admin.switches import Switches
 from queen.store.pool import Pool
 
 
@@ -17,3 +18,4 @@ class Admin:
         self.groups = Groups(pool, schema)
         self.dead_letters = DeadLetters(pool, schema)
         self.server = DatabaseServer(pool, schema)
+        self.switches = Switches(pool, schema)
