@@ -23,8 +23,8 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
-from queen.engine.outbox import Outbox
 from queen.engine.opening import Spans
+from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.model import COMPLETED, DEAD, FAILED, RETRY, AckItem
@@ -263,7 +263,9 @@ class Ack:
             await call.done
         return [pair for pair, entry in zip(spans, entries, strict=True) if entry.outcome is not None]
 
-    def _send_spans(self, group: str, lease_id: str, spans: Spans, *, completed: bool) -> tuple[AckCall, list[AckGroup]]:
+    def _send_spans(
+        self, group: str, lease_id: str, spans: Spans, *, completed: bool
+    ) -> tuple[AckCall, list[AckGroup]]:
         call, entries = AckCall(), []
         lease_bytes = uuid.UUID(lease_id).bytes
         for partition, span in spans:

@@ -20,7 +20,6 @@ from queen.engine.pop import PARTITIONS_PER_CALL_MAX, PopRequest
 from queen.engine.ready import ReadySet
 from queen.store.base import QueueRow
 
-
 FAIR_EVERY = 8
 _served = itertools.count(1)
 _TURNS_KEPT = 10_000

@@ -18,8 +18,8 @@ from queen.engine.ack import Ack, AckResult
 from queen.engine.catalog import Catalog, Queue
 from queen.engine.discover import Discoveries, DiscoveryRequest
 from queen.engine.extend import Extend, Extended
-from queen.engine.hearing import Hearing
 from queen.engine.guard import Guard
+from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
 from queen.engine.maintenance.housekeeping import Housekeeping
@@ -183,8 +183,8 @@ class Engine:
     def learn_pause(self, paused: bool, version: int) -> None:
         """Somebody turned the switch, or a look at it says how it stands; what is older than what is known is ignored.
 
-        With the pause polls that wait are answered with "empty". Those that come then wait for their time, or for the end
-        of the pause.
+        With the pause polls that wait are answered with "empty". Those that come then wait for their time, or for the
+        end of the pause.
         """
         if version <= self._pause_version:
             return

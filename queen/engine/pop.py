@@ -41,8 +41,8 @@ _REQUESTS_PER_FLUSH_MAX = 512
 class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
-    __slots__ = ("acks_itself", "auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
-                 "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
+    __slots__ = ("acks_itself", "auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only",
+                 "parked", "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
 
     def __init__(
         self,

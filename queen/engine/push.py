@@ -176,7 +176,7 @@ class Push:
         if not messages:
             return request
         await self._split(request, messages)
-        if any([chunk.partition.queue.guarded for chunk in request.chunks]):
+        if any(chunk.partition.queue.guarded for chunk in request.chunks):
             taken = await self._guard.enter(request.chunks)
             try:
                 await self._store_all(request)

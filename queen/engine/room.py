@@ -153,7 +153,8 @@ class Rooms:
                     groups = passed.setdefault(queue_id, {})
                     groups[group] = groups.get(group, 0) + messages
         return {
-            queue_id: messages - min(passed.get(queue_id, {}).values(), default=0) for queue_id, messages in kept.items()
+            queue_id: messages - min(passed.get(queue_id, {}).values(), default=0)
+            for queue_id, messages in kept.items()
         }
 
 

@@ -5,10 +5,10 @@
 The space tells a sealed payload from one that only looks like it: a producer's payload never begins with a space,
 because what stands around a JSON value is not part of it. It is JSON all the same, so every SQL tool can read on.
 
-AES-256-GCM. `data` is salt (16 bytes), nonce (12) and ciphertext with its tag. A process encrypts under a key of its own,
-made from the configured one and its salt, and counts its nonces: so no nonce is ever used twice, however many messages
-there are. Version, key id and place go in as additional data: a row that was put in another's place cannot be opened. A
-replayed dead letter may be elsewhere than it was sealed for; its transaction id says so (`dlq:`).
+AES-256-GCM. `data` is salt (16 bytes), nonce (12) and ciphertext with its tag. A process encrypts under a key of its
+own, made from the configured one and its salt, and counts its nonces: so no nonce is ever used twice, however many
+messages there are. Version, key id and place go in as additional data: a row that was put in another's place cannot be
+opened. A replayed dead letter may be elsewhere than it was sealed for; its transaction id says so (`dlq:`).
 
 What cannot be opened raises PayloadSealed, and is never handed out as it is.
 """
@@ -44,7 +44,9 @@ _WARNED_MAX = 10_000
 _ABOVE_SPACE: Final = b"!"
 _MARK: Final = b' {"sealed":'
 _REPLAYED: Final = "dlq:"
-_TO_DO: Final = "set engine.encryption_key to the key that it was sealed under, or add that to engine.encryption_keys_old"
+_TO_DO: Final = (
+    "set engine.encryption_key to the key that it was sealed under, or add that to engine.encryption_keys_old"
+)
 
 
 class _Sealed(msgspec.Struct, rename={"place": "for"}):

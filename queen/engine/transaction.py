@@ -136,7 +136,9 @@ class Transaction:
         for position, message in enumerate(messages):
             placed.append((position, await self._catalog.ensure_partition(message.queue, message.partition)))
         placed.sort(key=lambda pair: pair[1].id)
-        return placed, assemble([(partition.id, self._as_stored(messages[place], partition)) for place, partition in placed])
+        return placed, assemble(
+            [(partition.id, self._as_stored(messages[place], partition)) for place, partition in placed]
+        )
 
     def _as_stored(self, message: NewMessage, partition: Partition) -> NewMessage:
         return self._guard.sealed(message, partition) if partition.queue.encrypted else message

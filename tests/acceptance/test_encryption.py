@@ -1,4 +1,4 @@
-"""encryptionEnabled against a real server: nothing plain in the tables, plain answers, and keys that change or are lost."""
+"""encryptionEnabled on a real server: nothing plain in the tables, plain answers, and keys that change or are lost."""
 
 from __future__ import annotations
 
@@ -45,9 +45,7 @@ def fill(api: Api, queue: str) -> None:
     assert answer.status_code == 201
 
 
-def test_nothing_plain_is_stored_and_everything_plain_is_answered(
-    api: Api, server: EmbeddedServer, queue: str
-) -> None:
+def test_nothing_plain_is_stored_and_everything_plain_is_answered(api: Api, server: EmbeddedServer, queue: str) -> None:
     fill(api, queue)
     batch = api.wait_pop(queue, batch=1)
     [lost] = api.ack(batch["messages"], "failed", "no")
@@ -80,7 +78,11 @@ def test_an_auto_ack_pop_gets_each_message_once(api: Api, queue: str) -> None:
 
 
 def test_the_key_is_shown_nowhere(api: Api, server: EmbeddedServer) -> None:
-    texts = [server.log.read_text("utf-8"), httpx.get(f"{server.url}/metrics").text, httpx.get(f"{server.url}/health").text]
+    texts = [
+        server.log.read_text("utf-8"),
+        httpx.get(f"{server.url}/metrics").text,
+        httpx.get(f"{server.url}/health").text,
+    ]
     assert not any(KEY in text for text in texts)
 
 
@@ -128,6 +130,6 @@ def test_a_changed_key_a_lost_key_and_no_key(make_server: MakeServer) -> None:
     plain = make_server(beside=first)
     plain.start()
     with Api(plain.url) as api:
-        api.push_to("dead", ["plain", "again"])
+        api.push([{"queue": "dead", "payload": payload} for payload in ("plain", "again")])
         assert data(api.wait_pop("dead")) == ["plain", "again"]
     assert plain.output().count("no key is configured") == 1

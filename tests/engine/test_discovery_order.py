@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 from queen.engine.discover import FAIR_EVERY
@@ -45,7 +46,7 @@ async def test_no_queue_waits_longer_than_its_turns() -> None:
         found = await served(engine, 96)
         for name in ("shop.a", "shop.b", "shop.c", "shop.d"):
             places = [-1, *[place for place, one in enumerate(found) if one == name], len(found)]
-            gaps = [later - earlier for earlier, later in zip(places, places[1:], strict=False)]
+            gaps = [later - earlier for earlier, later in itertools.pairwise(places)]
             assert max(gaps) <= 4 * FAIR_EVERY, name
 
 

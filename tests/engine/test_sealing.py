@@ -36,7 +36,7 @@ def sealed(payload: bytes = SECRET, by: Seals | None = None) -> bytes:
     return (by or seals()).seal(payload, place(), b"t1")
 
 
-@pytest.mark.parametrize("payload", [SECRET, b"null", b'""', b'"\\ud83d"', b"[1]", "\"é☃\"".encode(), b"1" * 2_000_000])
+@pytest.mark.parametrize("payload", [SECRET, b"null", b'""', b'"\\ud83d"', b"[1]", '"é☃"'.encode(), b"1" * 2_000_000])
 def test_a_payload_comes_back_byte_for_byte(payload: bytes) -> None:
     one = seals()
     stored = one.seal(payload, place(), b"t1")

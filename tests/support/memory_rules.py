@@ -143,7 +143,9 @@ def fills(
     """As undelivered.sql: what a page of each queue holds, and what of it each group does not wait for."""
     found: list[Fill] = []
     for queue_id, after in afters.items():
-        page = [one for number, one in sorted(partitions.items()) if one.queue.id == queue_id and number > after][:limit]
+        page = [one for number, one in sorted(partitions.items()) if one.queue.id == queue_id and number > after][
+            :limit
+        ]
         if not page:
             continue
         kept = sum(one.next_offset - one.first_offset for one in page)

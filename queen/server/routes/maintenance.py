@@ -90,5 +90,7 @@ async def turn_pop_maintenance(request: Request) -> PopMaintenance:
 def _enabled(body: bytes) -> bool:
     enabled = wire.decode_object(body).get("enabled") if body else None
     if not isinstance(enabled, bool):
-        raise errors.InvalidRequest("enabled (boolean) is required", hint='send {"enabled": true} or {"enabled": false}')
+        raise errors.InvalidRequest(
+            "enabled (boolean) is required", hint='send {"enabled": true} or {"enabled": false}'
+        )
     return enabled
