@@ -24,6 +24,7 @@ from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
 from queen.engine.opening import Spans
+from queen.engine.pop import PopRequest
 from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
@@ -248,8 +249,12 @@ class Ack:
         self._count(results)
         return results
 
-    async def give_back(self, group: str, lease_id: str, spans: Spans) -> None:
+    async def give_back(self, request: PopRequest) -> None:
         """Return a lease that nobody will use, without a charge, so that the messages are delivered at once."""
+        await self.give_back_spans(request.group, request.lease_id, request.spans)
+
+    async def give_back_spans(self, group: str, lease_id: str, spans: Spans) -> None:
+        """The same of some of its partitions."""
         call, _ = self._send_spans(group, lease_id, spans, completed=False)
         if call.left:
             # One that fails runs out by itself.

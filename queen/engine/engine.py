@@ -113,7 +113,7 @@ class Engine:
             self.stats,
             self._timers,
             settings,
-            Opener(self.seals, self.leases, self._ack.give_back, self._ack.complete),
+            Opener(self.seals, self.leases, self._ack.give_back_spans, self._ack.complete),
             self._ack.give_back,
         )
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note, guard)

@@ -24,7 +24,7 @@ from queen.engine.fill import Fill
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
 from queen.engine.memory import Memory
-from queen.engine.opening import Opener, Spans
+from queen.engine.opening import Opener
 from queen.engine.ready import ReadySet, Waiter
 from queen.engine.sealing import has_sealed
 from queen.engine.stats import Stats
@@ -151,7 +151,7 @@ class Pop:
         timers: Timers,
         settings: EngineSettings,
         opener: Opener,
-        give_back: Callable[[str, str, Spans], Awaitable[None]],
+        give_back: Callable[[PopRequest], Awaitable[None]],
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -283,7 +283,7 @@ class Pop:
         for ready in request.sets:
             ready.nudge()
         if request.spans and not request.auto_ack:
-            await asyncio.shield(self._give_back(request.group, request.lease_id, request.spans))
+            await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
         messages = _messages(request)
@@ -325,7 +325,7 @@ class Pop:
         """End the look of these requests; what came for nobody goes back."""
         for request in requests:
             if request.spans and not request.auto_ack and (request.gone or request.done.done()):
-                self._spawn(self._give_back(request.group, request.lease_id, request.spans))
+                self._spawn(self._give_back(request))
             request.settle()
 
     def _candidates(self, requests: list[PopRequest]) -> list[_Candidate]:

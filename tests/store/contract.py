@@ -94,7 +94,7 @@ class StoreContract(AckContract, ClusterContract, TransactionContract, DelayCont
         )
         await bench.expire()
         assert Fill(row.queue_id, GROUP.decode(), 1, None) in await bench.store.undelivered([row.queue_id], [0], 10)
-        assert Fill(row.queue_id, None, 1, min(one, two)) in await bench.store.undelivered([row.queue_id], [0], 1)
+        assert Fill(row.queue_id, None, 3, min(one, two)) in await bench.store.undelivered([row.queue_id], [0], 1)
 
     @on_bench
     async def test_partitions_are_found_by_id(self, bench: Bench) -> None:

@@ -8,18 +8,20 @@
 --                    cursor: that came after its registration
 --   last             in the queue's own row: the partition to go on after, null when all were looked at
 -- What the slowest group waits for is the first number less the smallest of the second (0 when there is no group), both
--- added up over all pages. From counters and cursors; no message is read.
+-- added up over all pages. From counters and cursors; no message is read. The bounds of a page are written as those of
+-- ready_partitions(), for its reasons.
 create or replace function undelivered(p_queue_ids integer[], p_afters bigint[], p_limit integer)
 returns table (queue_id integer, consumer_group text, messages bigint, last bigint)
 language sql stable set search_path from current
-    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+    set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+    set enable_sort = off set enable_incremental_sort = off as $$
     with page as materialized (
         select u.queue_id, p.*
           from unnest(p_queue_ids, p_afters) u (queue_id, after)
          cross join lateral (
                 select t.partition_id, t.first_offset, t.next_offset from partitions t
-                 where t.queue_id = u.queue_id and t.partition_id > u.after
-                 order by t.partition_id limit p_limit) p
+                 where (t.queue_id, t.partition_id) > (u.queue_id, u.after) and t.queue_id <= u.queue_id
+                 order by t.queue_id, t.partition_id limit p_limit) p
     )
     select p.queue_id, null::text, sum(p.next_offset - p.first_offset)::bigint,
            case when count(*) >= p_limit then max(p.partition_id) end
