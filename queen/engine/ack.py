@@ -24,8 +24,8 @@ from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
 from queen.engine.opening import Spans
-from queen.engine.pop import PopRequest
 from queen.engine.outbox import Outbox
+from queen.engine.pop import PopRequest
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.model import COMPLETED, DEAD, FAILED, RETRY, AckItem

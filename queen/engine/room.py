@@ -7,8 +7,9 @@ How full a queue is = what its slowest group waited for at the last reading (`un
 
 So it is never too low by what this server stored, and too low by what others stored since the reading: with several
 servers a queue may get fuller than its maxSize by about what they store in that time. Readings are made in the
-background, many queues in a call, and only of queues with the option that somebody pushed to lately. One that nobody
-pushed to for a while is read when the next push comes, because what was known of it says nothing any more.
+background, many queues in a call, and only of queues with the option that somebody pushed to lately; a page of
+partitions a call, and the less often the longer they take. What is known of a queue that nobody pushed to for a while
+says nothing any more: the next push waits a moment for a reading, and goes on without it when that takes long.
 """
 
 from __future__ import annotations
@@ -30,16 +31,22 @@ TICK_S = 0.25
 """A queue without room is read this often."""
 _READ_EVERY_S = 1.0
 _STALE_S = 5.0
+_WAIT_S = 0.25
+"""Longest wait of a push for the reading of a queue of which nothing is known; one of many partitions takes longer."""
+_REST_TIMES, _STALE_TIMES = 10, 30
+"""A queue is not read for so many times as long as its last reading took, and is stale after so many times."""
 _PUSHED_LATELY_S = 10.0
 _QUEUES_PER_CALL = 50
-_PARTITIONS_PER_CALL = 500
+_PARTITIONS_PER_CALL, _PARTITIONS_MIN = 10_000, 200
+"""Of all queues of a call together, and of each at least."""
 _RETRY_AFTER_MS = 1000
 
 
 class Room:
     """How full one queue is, as far as this server knows."""
 
-    __slots__ = ("asked_at", "depth", "flying", "is_full", "queue_id", "read_at", "reading", "size_max", "stored")
+    __slots__ = ("asked_at", "began_at", "depth", "flying", "is_full", "queue_id", "read_at", "reading", "size_max",
+                 "stored", "took_s")  # fmt: skip
 
     def __init__(self, queue_id: int, size_max: int) -> None:
         self.queue_id = queue_id
@@ -48,7 +55,8 @@ class Room:
         self.stored = 0
         self.flying = 0
         self.is_full = False
-        self.asked_at = self.read_at = float("-inf")  # on the loop's clock
+        self.asked_at = self.began_at = self.read_at = float("-inf")  # on the loop's clock
+        self.took_s = 0.0
         self.reading: asyncio.Task[None] | None = None
 
     @property
@@ -75,8 +83,8 @@ class Rooms:
         for _, room, _ in asked:
             room.asked_at = now
             self._active[room.queue_id] = room
-            if now - room.read_at > _STALE_S:
-                await asyncio.shield(self._begin([room]))
+            if now - room.read_at > max(_STALE_S, _STALE_TIMES * room.took_s):
+                await self._learn(room)
         for queue, room, count in asked:
             if room.used + count > room.size_max:
                 room.is_full = True
@@ -98,7 +106,9 @@ class Rooms:
         for number, room in list(self._active.items()):
             if now - room.asked_at > _PUSHED_LATELY_S:
                 del self._active[number]
-            elif room.reading is None and (room.is_full or now - room.read_at >= _READ_EVERY_S):
+            elif room.reading is None and now - room.read_at >= max(
+                0 if room.is_full else _READ_EVERY_S, _REST_TIMES * room.took_s
+            ):
                 due.append(room)
         for first in range(0, len(due), _QUEUES_PER_CALL):
             # Some may be on their way by now, for a push that could not wait for this.
@@ -111,13 +121,22 @@ class Rooms:
                 log.debug("cannot read how full queues are error=%s", error.message)  # The pool tells of an outage.
                 return
 
+    async def _learn(self, room: Room) -> None:
+        """Wait for a reading, as long as it is young. Raises what the store raises."""
+        reading = self._begin([room])
+        left = room.began_at + _WAIT_S - self._loop.time()
+        if left > 0:
+            done, _ = await asyncio.wait({reading}, timeout=left)
+            for task in done:
+                task.result()
+
     def _begin(self, rooms: list[Room]) -> asyncio.Task[None]:
         """Read these; one that is being read is not read once more."""
         if len(rooms) == 1 and rooms[0].reading is not None:
             return rooms[0].reading
         task = self._loop.create_task(self._read(rooms))
         for room in rooms:
-            room.reading = task
+            room.reading, room.began_at = task, self._loop.time()
         task.add_done_callback(_forget_failure)
         return task
 
@@ -133,7 +152,8 @@ class Rooms:
             room.depth = depths.get(room.queue_id, 0)
             # What was stored while it was read may be in both numbers until the next time.
             room.stored -= stored
-            room.read_at = began_at
+            room.read_at = self._loop.time()
+            room.took_s = room.read_at - began_at
             room.is_full = room.used >= room.size_max
 
     async def _depths(self, queue_ids: list[int]) -> dict[int, int]:
@@ -142,7 +162,8 @@ class Rooms:
         passed: dict[int, dict[str, int]] = {}
         afters = dict.fromkeys(queue_ids, 0)
         while afters:
-            rows = await self._store.undelivered(list(afters), list(afters.values()), _PARTITIONS_PER_CALL)
+            limit = max(_PARTITIONS_MIN, _PARTITIONS_PER_CALL // len(afters))
+            rows = await self._store.undelivered(list(afters), list(afters.values()), limit)
             afters = {}
             for queue_id, group, messages, last in rows:
                 if group is None:

@@ -10,7 +10,7 @@ from queen import errors
 from queen.engine.engine import Engine
 from queen.engine.transaction import AckOperation
 from queen.model import QUEUE_MODE
-from tests.engine.cluster import open_cluster
+from tests.engine.cluster import elapsed, now, open_cluster
 from tests.support.builders import ack, ids_of, items, message, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time
 from tests.support.memory_store import MemoryStore
@@ -207,3 +207,54 @@ async def test_many_bounded_queues_are_read_in_few_calls() -> None:
         store.trouble.calls.clear()
         await asyncio.sleep(1.6)
         assert 3 <= store.trouble.calls["undelivered"] <= 6
+
+
+@in_virtual_time
+async def test_a_push_does_not_wait_long_for_a_reading() -> None:
+    store = bounded(3)
+    async with open_engine(store, loops=True) as engine:
+        gate = store.trouble.block("undelivered")
+        start = now()
+        await push(engine, "a", "b")
+        assert 0 < elapsed(start) < 1
+        start = now()
+        await refused(engine, "c", "d")
+        assert elapsed(start) == 0, "only the first push waits for one reading"
+        gate.open()
+        await asyncio.sleep(9)  # What was stored during a reading may count twice until the next one.
+        await push(engine, "c")
+
+
+@in_virtual_time
+async def test_readings_that_take_long_are_rare() -> None:
+    store = bounded(1000)
+    async with open_engine(store, loops=True) as engine:
+        store.trouble.latency_s = 0.5
+        for n in range(120):
+            await push(engine, f"m{n}")
+        assert store.trouble.calls["undelivered"] <= 15
+
+
+@in_virtual_time
+async def test_a_reading_that_fails_fails_the_push_that_needs_it_and_is_tried_again() -> None:
+    store = bounded(3)
+    async with open_engine(store) as engine:
+        store.trouble.fail("undelivered", errors.StoreUnavailable("away"))
+        with pytest.raises(errors.StoreUnavailable):
+            await push(engine, "a")
+        await push(engine, "a")
+
+
+@in_virtual_time
+async def test_large_queues_are_read_page_by_page() -> None:
+    store = bounded(9_000)
+    async with open_engine(store) as one, open_engine(store) as two:
+        names = [f"p{n}" for n in range(10_001)]
+        for first in range(0, 10_001, 5_000):
+            some = names[first : first + 5_000]
+            store.configure("orders", maxSize=0)
+            await one.push([message("a", partition) for partition in some])
+        store.configure("orders", maxSize=10_001)
+        with pytest.raises(errors.QueueFull):
+            await push(two, "b")
+        assert store.trouble.calls["undelivered"] == 2
