@@ -54,6 +54,7 @@ HOMES = {
     "rich": ("cli",),
     "yaml": ("settings",),
     "httpx": ("client",),
+    "cryptography": ("engine",),
 }
 
 

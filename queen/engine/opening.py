@@ -47,7 +47,7 @@ class Opener:
         """Leave in `request.spans` what can be delivered. Raises PayloadSealed when that is nothing, and what the store
         raises."""
         error = await self._open(request)
-        if request.acks_itself and request.spans:
+        if request.acks_itself and request.spans and not request.gone:
             request.spans = await self._complete(request.group, request.lease_id, request.spans)
             request.auto_ack, request.lease_id = True, ""
         if error is not None and not request.spans:

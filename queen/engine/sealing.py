@@ -114,7 +114,7 @@ class Seals:
 
         Raises PayloadSealed for one that cannot be opened here.
         """
-        if not payload.startswith(_MARK):
+        if not is_sealed(payload):
             return payload
         return self._open(payload, (queue, partition, transaction_id))
 
@@ -130,7 +130,7 @@ class Seals:
         queue, name, payloads = partition.queue.name, partition.name, span.payloads
         try:
             for place, (payload, transaction_id) in enumerate(zip(payloads, span.transaction_ids, strict=True)):
-                if payload.startswith(_MARK):
+                if is_sealed(payload):
                     payloads[place] = self._open(payload, (queue, name, transaction_id.decode()))
         except errors.PayloadSealed as error:
             self._warn(queue, f"messages cannot be delivered: {error.message}")
@@ -173,6 +173,11 @@ class Seals:
         if queue not in self._warned and len(self._warned) < _WARNED_MAX:
             self._warned.add(queue)
             log.warning("%s queue=%s", text, queue)
+
+
+def is_sealed(payload: bytes) -> bool:
+    """Is this stored payload encrypted?"""
+    return payload.startswith(_MARK)
 
 
 def has_sealed(payloads: Sequence[bytes]) -> bool:

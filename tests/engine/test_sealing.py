@@ -6,16 +6,19 @@ import asyncio
 import base64
 import json
 import logging
+import sys
 from typing import Any
 
 import pytest
 
 from queen import errors
 from queen.engine.catalog import Partition, Queue
-from queen.engine.sealing import Seals
+from queen.engine.engine import PopQuery
+from queen.engine.sealing import Seals, is_sealed
+from queen.model import Due
 from queen.settings import EngineSettings
 from tests.support.builders import ack, ids_of, message, open_engine, pop, push
-from tests.support.fake_clock import in_virtual_time
+from tests.support.fake_clock import in_virtual_time, settle
 from tests.support.memory_store import MemoryStore
 
 pytest.importorskip("cryptography", reason="the extra queen[encryption] is not installed")
@@ -130,6 +133,19 @@ def _altered(**changes: Any) -> bytes:
 def test_what_is_damaged_is_refused(damaged: bytes) -> None:
     with pytest.raises(errors.PayloadSealed):
         seals().open_payload(damaged, "orders", "eu", "t1")
+
+
+def test_a_key_without_the_library_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    with pytest.raises(errors.SettingsError) as caught:
+        seals()
+    assert "queen[encryption]" in str(caught.value.hint)
+    assert KEY not in caught.value.message
+    seals(None)
+
+
+def test_what_is_sealed_and_what_is_not() -> None:
+    assert [is_sealed(payload) for payload in (sealed(), SECRET, sealed().strip())] == [True, False, False]
 
 
 def encrypted() -> MemoryStore:
@@ -252,8 +268,6 @@ async def test_sealed_messages_open_after_the_option_was_switched_off() -> None:
 
 @in_virtual_time
 async def test_scheduled_messages_are_sealed_too() -> None:
-    from queen.model import Due
-
     store = encrypted()
     async with open_engine(store, loops=True, encryption_key=KEY) as engine:
         later = message("a", payload=SECRET)
@@ -261,3 +275,19 @@ async def test_scheduled_messages_are_sealed_too() -> None:
         await engine.push([later])
         batch = await pop(engine, wait_ms=60_000)
         assert batch.spans[0][1].payloads == [SECRET]
+
+
+@in_virtual_time
+async def test_a_client_that_left_gets_nothing_acknowledged() -> None:
+    store = encrypted()
+    async with open_engine(store, encryption_key=KEY) as engine:
+        await push(engine, "a")
+        gate = store.trouble.block("pop", after=True)
+        request = await engine.prepare_pop(PopQuery("orders", auto_ack=True))
+        popping = asyncio.ensure_future(engine.pop(request, 0))
+        await gate.reached()
+        engine.leave(request)
+        gate.open()
+        await popping
+        await settle()
+        assert ids_of(await pop(engine)) == ["a"]
