@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize("query", [{}, {"auto_ack": True}, {"partition": "eu"}, {"group": "g"}], ids=str)
-def test_a_pop_gets_nothing_and_asks_for_nothing(query: dict[str, object]) -> None:
+def test_a_pop_gets_nothing_and_asks_for_nothing(query: dict[str, Any]) -> None:
     @in_virtual_time
     async def run() -> None:
         store = MemoryStore()
