@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from queen import __version__
@@ -19,6 +19,9 @@ from queen.server.numbers import VERBS, milliseconds
 
 if TYPE_CHECKING:
     from queen.server.context import Context
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The form that every scraper reads; none of our names needs a later one."""
 
 _COUNTERS = {
     "push_requests": "Push requests answered.",
@@ -178,7 +181,7 @@ def exposition(here: Context) -> tuple[bytes, str]:
     """(body, content type) of the Prometheus form."""
     registry = CollectorRegistry()
     registry.register(_Collector(here))
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(registry), CONTENT_TYPE
 
 
 class _Collector:

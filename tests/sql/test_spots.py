@@ -122,3 +122,48 @@ def test_an_ack_that_waited_for_its_row_finds_it_where_it_lies_then(
     mover.rows("commit")
     thread.join()
     assert [(row.acked, row.released) for row in got] == [(0, True)]
+
+
+def pages(session: Session, call: str) -> int:
+    """Pages that a call touches, undone."""
+    session.rows("begin")
+    plan = session.one(f"explain (analyze, buffers, format json) select * from {{s}}.{call}")[0]["Plan"]
+    session.rows("rollback")
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+ROUNDS = 3000
+"""Of push and pop under a snapshot that keeps every version of two rows."""
+
+
+def push_call(number: int, word: str, hint: str = "null") -> str:
+    return f"push(array[{number}], array[1], array[1], array[{word}], array['1'], null, null, {hint})"
+
+
+def pop_call(number: int, hints: str = "null, null") -> str:
+    one = f"array[{number}], array['g'], array[1], array[1], array[null::uuid], array[0::bigint]"
+    return f"pop_1({one}, false, 1000000, null, null, {hints})"
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+def test_a_held_snapshot_makes_no_call_dearer(session: Session, another: Callable[[], Session], hinted: bool) -> None:
+    [number] = session.partitions(1)
+    session.open_cursors([number])
+    session.push({number: ["first"]})
+    holder = another()
+    holder.rows("begin isolation level repeatable read")
+    holder.rows("select count(*) from {s}.partitions")
+    push, pop = push_call(number, "'m' || n"), pop_call(number)
+    work = f"perform {session.schema}.{push}; perform {session.schema}.{pop}; commit;"
+    session.rows("set synchronous_commit = off")
+    session.rows(f"do $$ begin for n in 1 .. {ROUNDS} loop {work} end loop; end $$")
+    cursor, partition = (f"array['{spots(session, table, [number])[0]}'::tid]" for table in ("cursors", "partitions"))
+    calls = [push_call(number, "'x'"), pop_call(number)]
+    if hinted:
+        calls = [push_call(number, "'x'", partition), pop_call(number, f"{cursor}, {partition}")]
+    for call in calls:
+        pages(session, call)  # the first one of a session also reads the catalog
+        assert pages(session, call) <= 30, call
+    by_key = f"explain (analyze, buffers, format json) select from {{s}}.partitions where partition_id = {number}"
+    assert session.one(by_key)[0]["Plan"]["Shared Hit Blocks"] > 30, "that is what is avoided"
+    holder.rows("commit")

@@ -68,18 +68,22 @@ begin
                    and (t.lease_until is null or t.lease_until <= now())
                    for no key update skip locked) h on true
           left join lateral (
+                -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
+                select t.ctid as at from cursors t
+                 where h.acked is null and t.partition_id = i.partition_id
+                   and t.consumer_group >= i.consumer_group and t.consumer_group <= i.consumer_group
+                 order by t.partition_id desc, t.consumer_group desc limit 1) w on true
+          left join lateral (
                 select t.ctid as at, t.acked, t.deliveries, t.epoch from cursors t
-                 where h.acked is null
-                   and t.partition_id = i.partition_id and t.consumer_group = i.consumer_group
-                   and (t.lease_until is null or t.lease_until <= now())
+                 where t.ctid = w.at and (t.lease_until is null or t.lease_until <= now())
                    for no key update skip locked) k on true
           left join lateral (
                 select t.next_offset, t.epoch, t.epoch_first_offset from partitions t
                  where t.ctid = i.partition_spot and t.partition_id = i.partition_id) hp on true
           left join lateral (
                 select t.next_offset, t.epoch, t.epoch_first_offset from partitions t
-                 where hp.next_offset is null and t.partition_id = i.partition_id
-                offset 0) kp on true            -- keeps the test of hp before the look-up
+                 where hp.next_offset is null and t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
+                 order by t.partition_id desc limit 1) kp on true
          cross join lateral (
                 select coalesce(h.at, k.at) as at, coalesce(h.acked, k.acked) as acked,
                        coalesce(h.deliveries, k.deliveries) as deliveries, coalesce(h.epoch, k.epoch) as epoch,

@@ -55,8 +55,14 @@ begin
                       from partitions t where t.ctid = i.spot and t.partition_id = i.partition_id
                        for no key update skip locked) h on true
               left join lateral (
+                    -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
+                    select t.ctid as at from partitions t
+                     where h.next_offset is null
+                       and t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
+                     order by t.partition_id desc limit 1) w on true
+              left join lateral (
                     select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
-                      from partitions t where h.next_offset is null and t.partition_id = i.partition_id
+                      from partitions t where t.ctid = w.at
                        for no key update skip locked) k on true
               left join queues q on q.queue_id = coalesce(h.queue_id, k.queue_id)
              order by i.n) l;
