@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Hashable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from typing import Any, TypeVar
 
 from queen import errors, model
 from queen.engine.batcher import Batcher
@@ -19,6 +19,8 @@ from queen.engine.room import Room
 from queen.store.base import QueueRow, Resolved, Store
 
 _READS_MAX = 3
+
+T = TypeVar("T")
 
 
 class Queue:
@@ -202,12 +204,7 @@ class Catalog:
         """The queue with its options, created in the database when it is not there."""
         queue = self._queues.get(name)
         if queue is None or queue.options is None:
-            for _ in range(_READS_MAX):
-                outdated = self._outdated
-                row = await self._store.ensure_queue(name)
-                if outdated == self._outdated:
-                    break  # Else something was changed while the answer was on its way, perhaps this queue.
-            queue = self.learn(row)
+            queue = self.learn(await self._up_to_date(lambda: self._store.ensure_queue(name)))
         return queue
 
     async def reload(self, queue_ids: Collection[int], wanted: Callable[[QueueRow], bool] | None = None) -> list[Queue]:
@@ -232,8 +229,8 @@ class Catalog:
         """Get to know partitions by id; those that do not exist stay unknown."""
         unknown = [number for number in partition_ids if number not in self._by_id]
         if unknown:
-            for row in await self._store.partition_names(unknown):
-                queue = self._known_queue(row.queue_id, row.queue)
+            for row in await self._up_to_date(lambda: self._store.partition_names(unknown)):
+                queue = self._known_queue(row.queue_id, row.queue, row.options)
                 self.add(queue, row.partition_id, row.partition, row.epoch)
 
     async def matching(self, namespace: str | None, task: str | None) -> list[Queue]:
@@ -276,7 +273,17 @@ class Catalog:
         for ready in queue.groups.values():
             ready.close()
 
-    def _known_queue(self, queue_id: int, name: str) -> Queue:
+    async def _up_to_date(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What is read; once more when something was changed while it was on its way, perhaps this."""
+        for _ in range(_READS_MAX):
+            outdated = self._outdated
+            found = await read()
+            if outdated == self._outdated:
+                break
+        return found
+
+    def _known_queue(self, queue_id: int, name: str, options: dict[str, Any] | None = None) -> Queue:
+        """`options`: those that pushes have to know, as read just now."""
         queue = self._queues.get(name)
         if queue is not None and queue.id != queue_id:
             self.forget_queue(name)
@@ -284,6 +291,8 @@ class Catalog:
         if queue is None:
             queue = self._queues[name] = self._queues_by_id[queue_id] = Queue(queue_id, name, self._outbox)
             self.on_new(queue)
+        if options is not None and queue.options is None:
+            queue.guard(options)
         return queue
 
     def _forget_oldest(self) -> None:
@@ -292,11 +301,8 @@ class Catalog:
 
     async def _resolve(self, lookups: list[_Lookup]) -> Collection[Hashable]:
         pairs = list(dict.fromkeys(lookup.pair for lookup in lookups))
-        for _ in range(_READS_MAX):
-            outdated = self._outdated
-            rows = await self._store.resolve([q.encode() for q, _ in pairs], [p.encode() for _, p in pairs])
-            if outdated == self._outdated:
-                break
+        queues, partitions = [q.encode() for q, _ in pairs], [p.encode() for _, p in pairs]
+        rows = await self._up_to_date(lambda: self._store.resolve(queues, partitions))
         found = dict(zip(pairs, rows, strict=True))
         for lookup in lookups:
             if not lookup.future.done():
@@ -305,7 +311,5 @@ class Catalog:
 
     def _add_resolved(self, key: tuple[str, str], found: dict[tuple[str, str], Resolved]) -> Partition:
         row = found[key]
-        queue = self._known_queue(row.queue_id, key[0])
-        if row.options is not None and queue.options is None:
-            queue.guard(row.options)
+        queue = self._known_queue(row.queue_id, key[0], row.options)
         return self.add(queue, row.partition_id, key[1], row.epoch)

@@ -177,13 +177,14 @@ class QueueRow(NamedTuple):
 
 
 class PartitionRow(NamedTuple):
-    """A partition's place by its id."""
+    """A partition's place by its id; the options of the queue only if a push needs to know one of them."""
 
     partition_id: int
     queue_id: int
     queue: str
     partition: str
     epoch: int
+    options: dict[str, object] | None = None
 
 
 class EpochRow(NamedTuple):

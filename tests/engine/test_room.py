@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from queen import errors
+from queen.engine import room
 from queen.engine.engine import Engine
 from queen.engine.transaction import AckOperation
 from queen.model import QUEUE_MODE
@@ -166,6 +167,17 @@ async def test_options_reach_a_server_that_knows_the_queue_already() -> None:
 
 
 @in_virtual_time
+async def test_a_server_that_knows_a_queue_by_acks_alone_keeps_its_bound() -> None:
+    store = bounded(2)
+    async with open_engine(store) as one, open_engine(store) as two:
+        await push(one, "a", "b")
+        [first, _] = items(await pop(one))
+        assert [result.error for result in await two.ack(QUEUE_MODE, [first])] == [None]
+        assert two.catalog.partition("orders", "eu") is not None
+        await refused(two, "c", "d", "e")
+
+
+@in_virtual_time
 async def test_what_is_read_while_a_queue_is_configured_elsewhere_is_read_again() -> None:
     store = MemoryStore()
     async with open_cluster(store) as [one, two]:
@@ -245,16 +257,17 @@ async def test_a_reading_that_fails_fails_the_push_that_needs_it_and_is_tried_ag
         await push(engine, "a")
 
 
-@in_virtual_time
-async def test_large_queues_are_read_page_by_page() -> None:
-    store = bounded(9_000)
-    async with open_engine(store) as one, open_engine(store) as two:
-        names = [f"p{n}" for n in range(10_001)]
-        for first in range(0, 10_001, 5_000):
-            some = names[first : first + 5_000]
-            store.configure("orders", maxSize=0)
-            await one.push([message("a", partition) for partition in some])
-        store.configure("orders", maxSize=10_001)
-        with pytest.raises(errors.QueueFull):
-            await push(two, "b")
-        assert store.trouble.calls["undelivered"] == 2
+def test_large_queues_are_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_PARTITIONS_PER_CALL", 10)
+    monkeypatch.setattr(room, "_PARTITIONS_MIN", 5)
+
+    @in_virtual_time
+    async def run() -> None:
+        store = MemoryStore()
+        async with open_engine(store) as one, open_engine(store) as two:
+            await one.push([message("a", f"p{n}") for n in range(25)])
+            store.configure("orders", maxSize=25)
+            await refused(two, "b")
+            assert store.trouble.calls["undelivered"] == 3
+
+    run()

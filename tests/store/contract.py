@@ -72,7 +72,9 @@ class StoreContract(AckContract, ClusterContract, TransactionContract, DelayCont
         assert (await bench.store.resolve([b"plain"], [b"p"]))[0].options is None
         for options in ({"maxSize": 7}, {"maxSize": 0, "encryptionEnabled": True}):
             await bench.configure("plain", **options)
-            assert (await bench.store.resolve([b"plain"], [b"p"]))[0].options == {**DEFAULTS, **options}
+            [row] = await bench.store.resolve([b"plain"], [b"p"])
+            assert row.options == {**DEFAULTS, **options}
+            assert (await bench.store.partition_names([row.partition_id]))[0].options == row.options
 
     @on_bench
     async def test_what_a_queue_holds_and_what_its_groups_do_not_wait_for(self, bench: Bench) -> None:

@@ -488,7 +488,7 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
         found = [self.partitions[number] for number in partition_ids if number in self.partitions]
-        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch) for p in found]
+        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch, p.queue.guarding) for p in found]
 
     # Queues and groups.
 

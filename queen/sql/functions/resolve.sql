@@ -1,7 +1,7 @@
 -- resolve(queues, partitions) → one row per (queue, partition) pair, in input order, created where missing
--- Columns: queue_id, partition_id, epoch, options: those of the queue if pushes need to know one of them (a maxSize,
--- encryption), else null, as nearly always. A new queue takes namespace and task from its name: up to the first dot,
--- and between the first and the second. Two callers that create the same thing both get the same ids.
+-- Columns: queue_id, partition_id, epoch, and what push_options() says of the queue. A new queue takes namespace and task
+-- from its name: up to the first dot, and between the first and the second. Two callers that create the same thing both
+-- get the same ids.
 -- Each look-up is a lateral one with a limit, so that it is one descent of an index whatever the statistics say.
 -- Tables written, in lock order: queues (by name), counters, partitions (by queue, name).
 create or replace function resolve(p_queues text[], p_partitions text[])
@@ -49,8 +49,7 @@ begin
 
     return query
     select q.queue_id, p.partition_id, p.epoch,
-           case when (q.options ->> 'maxSize')::bigint > 0 or (q.options ->> 'encryptionEnabled')::boolean
-                then default_options() || q.options end
+           case when q.options <> '{}' then push_options(q.options) end
       from unnest(p_queues, p_partitions) with ordinality u (queue, partition, n)
      cross join lateral (select t.queue_id, t.options from queues t where t.name = u.queue limit 1) q
      cross join lateral (
