@@ -19,6 +19,7 @@ from queen.settings import Settings
 from queen.store.admin.admin import Admin
 from queen.store.admin.switches import POP_MAINTENANCE
 from queen.store.budget import Budget, read_budget
+from queen.store.enqueued import EnqueuedStore
 from queen.store.epochs import EpochStore
 from queen.store.listen import Listener
 from queen.store.migrate import MigrationReport, migrate
@@ -60,11 +61,14 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     try:
         waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
         schema = settings.database.schema
+        admin = Admin(pool, schema)
         engine = Engine(
             PostgresStore(pool, schema),
             settings.engine,
             waits_max,
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
+            admin.statistics,
+            enqueued=EnqueuedStore(pool, schema),
         )
         admin = Admin(pool, schema)
         # Before the first pop is taken: a pause outlives every server.

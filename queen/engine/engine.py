@@ -22,12 +22,16 @@ from queen.engine.guard import Guard
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
+from queen.engine.maintenance.enqueued import Enqueued
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
+from queen.engine.maintenance.statistics import TICK_S, Statistics
+from queen.engine.maintenance.traces import ForgetTraces
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
+from queen.engine.moves import Moves
 from queen.engine.opening import Opener
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
@@ -45,6 +49,8 @@ from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.base import EpochUpkeep, QueueRow, Store
+from queen.store.enqueued import EnqueuedCalls
+from queen.store.kept import KeptNumbers
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +86,18 @@ class Engine:
     """Queues, partitions, leases: everything between a request and the store."""
 
     def __init__(
-        self, store: Store, settings: EngineSettings, waits_max: int = 4, epochs: EpochUpkeep | None = None
+        self,
+        store: Store,
+        settings: EngineSettings,
+        waits_max: int = 4,
+        epochs: EpochUpkeep | None = None,
+        kept: KeptNumbers | None = None,
+        enqueued: EnqueuedCalls | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
-        `epochs`: what rotation and retention work on; without it they do not run.
+        `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
+        queues and groups. `enqueued`: likewise the messages of callers' own transactions.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -119,6 +132,7 @@ class Engine:
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note, guard)
         self._extend = Extend(store, self.leases, self.stats, settings)
         self._discoveries = Discoveries()
+        self._moves = Moves(self.catalog, self.leases, self._sweeper)
         self.hearing = Hearing(
             store,
             self.instance_id,
@@ -127,7 +141,7 @@ class Engine:
             self._sweeper,
             self._discoveries,
             self.stats,
-            self._forget_group,
+            self._moves,
         )
         self.presence = Presence(store, self.instance_id, self.outbox, settings.leader_lease_ms, self._join)
         self.hearing.on_hello = self.presence.met
@@ -136,18 +150,37 @@ class Engine:
         self.presence.on_paused = self.hearing.on_paused = self.learn_pause
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops: list[Loop | Placing] = [
+        self._loops: list[Loop | Placing | Enqueued] = [
             placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("rooms", rooms.tick, ROOMS_S),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        if settings.trace_ms_max:
+            traces = ForgetTraces(store, settings.trace_ms_max, leading=lambda: self.presence.leading)
+            self._loops.append(Loop("forget traces", traces.tick, traces.interval_s))
         self._upkeep = (
             Upkeep(epochs, settings, self.stats, leading=lambda: self.presence.leading) if epochs is not None else None
         )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if enqueued is not None:
+            self._loops.append(
+                Enqueued(
+                    enqueued,
+                    self.catalog,
+                    self.stats,
+                    settings,
+                    self.hearing,
+                    lambda: self.presence.leading,
+                    placing.note,
+                )
+            )
+        self.statistics = Statistics(kept, settings, self.stats, lambda: self.presence.leading) if kept else None
+        if self.statistics is not None:
+            pause_s = min(TICK_S, settings.statistics_ms / 1000)
+            self._loops.append(Loop("statistics", self.statistics.tick, pause_s))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.pulse = Pulse()
@@ -211,6 +244,8 @@ class Engine:
         self.pulse.stop()
         for loop in self._loops:
             await loop.stop()
+        if self.statistics is not None:
+            await self.statistics.stop()
         batchers = (self._push.batcher, self._ack.batcher, self._pop.batcher)
         try:
             async with asyncio.timeout(timeout_s):
@@ -220,6 +255,7 @@ class Engine:
             for part in (self._push, self._ack.batcher, self._pop.batcher):
                 part.abandon(errors.ShuttingDown("the server is stopping"))
         await self._part()
+        self._moves.close()
         self.leases.close()
 
     async def push(self, messages: list[NewMessage]) -> PushRequest:
@@ -303,17 +339,33 @@ class Engine:
         if self.outbox.open:
             self.outbox.queue_deleted(name)
 
+    async def stored_aside(self, last_offsets: dict[int, int], count: int) -> None:
+        """So many messages were stored past the batchers, by partition the last one's offset: wake who waits, here and
+        on the other servers."""
+        self.stats.counters.push_messages += count
+        await self.catalog.find_partitions(last_offsets)
+        for partition_id, last_offset in last_offsets.items():
+            partition = self.catalog.by_id(partition_id)
+            if partition is not None:
+                partition.stored(last_offset)
+
     def forget_group(self, group: str) -> None:
         """The group was deleted here: its next pop is a first contact again, also on the other servers."""
-        self._forget_group(group)
+        self._moves.forget(group)
         if self.outbox.open:
             self.outbox.group_deleted(group)
 
-    def _forget_group(self, group: str) -> None:
-        for queue in list(self.catalog.queues()):
-            ready = queue.groups.pop(group, None)
-            if ready is not None:
-                ready.close()
+    def group_left(self, queue_id: int, group: str) -> None:
+        """The same, on one queue."""
+        self._moves.forget(group, queue_id)
+        if self.outbox.open:
+            self.outbox.group_left(queue_id, group)
+
+    def group_sought(self, queue_id: int, group: str, partition_id: int = 0) -> None:
+        """The group's cursor on a partition, on all of them for 0, was set to another place here: look anew."""
+        self._moves.sought(queue_id, group, partition_id)
+        if self.outbox.open:
+            self.outbox.group_sought(queue_id, group, partition_id)
 
     async def _prepare_discovery(self, query: PopQuery) -> PopRequest:
         """A pop over all queues of a namespace and a task, also over those that appear while it waits."""

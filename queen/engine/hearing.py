@@ -20,7 +20,8 @@ from queen.engine.catalog import Catalog, Queue
 from queen.engine.discover import Discoveries
 from queen.engine.leases import Leases
 from queen.engine.maintenance.housekeeping import IN_USE_S
-from queen.engine.news import News, decode, decode_payload
+from queen.engine.moves import Moves
+from queen.engine.news import ENQUEUED, News, decode, decode_payload
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.engine.sweep import Sweeper
@@ -51,10 +52,11 @@ class Hearing:
         sweeper: Sweeper,
         discoveries: Discoveries,
         stats: Stats,
-        forget_group: Callable[[str], None],
+        moves: Moves,
     ) -> None:
         self.listening = False
         self.on_hello: Callable[[], None] = _ignore
+        self.on_enqueued: Callable[[bool], None] = _ignore_enqueued
         self.peers: Callable[[], int] = _nobody
         self.on_paused: Callable[[bool, int], None] = _whatever
         self._store = store
@@ -64,7 +66,7 @@ class Hearing:
         self._sweeper = sweeper
         self._discoveries = discoveries
         self._counters = stats.counters
-        self._forget_group = forget_group
+        self._moves = moves
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()  # Everything announced before is known here.
         self._last: dict[uuid.UUID, int] = {}
@@ -92,6 +94,7 @@ class Hearing:
         """Notifications arrive from now on; what was announced before is read."""
         self.listening = True
         self._missed = True
+        self.on_enqueued(True)
         self._begin_work()
 
     def down(self) -> None:
@@ -106,6 +109,9 @@ class Hearing:
 
     def heard(self, text: str) -> None:
         """A notification came in."""
+        if text == ENQUEUED:
+            self.on_enqueued(False)
+            return
         announcement = decode_payload(text)
         if announcement is None:
             if not self._complained:
@@ -144,7 +150,11 @@ class Hearing:
         for name in news.deleted:
             self._catalog.forget_queue(name)
         for group in news.groups:
-            self._forget_group(group)
+            self._moves.forget(group)
+        for queue_id, group in news.left:
+            self._moves.forget(group, queue_id)
+        for queue_id, group, partition_id in news.sought:
+            self._moves.sought(queue_id, group, partition_id)
         for queue_id, pairs in news.stored.items():
             self._stored(queue_id, pairs)
         for group, ends in news.freed.items():
@@ -295,6 +305,10 @@ def _tell(what: str, error: errors.QueenError) -> None:
 
 def _ignore() -> None:
     """Nobody wants to know of new servers."""
+
+
+def _ignore_enqueued(_: bool) -> None:
+    """Nobody places what callers enqueue."""
 
 
 def _whatever(_: bool, __: int) -> None:

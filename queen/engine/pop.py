@@ -35,6 +35,7 @@ from queen.store.base import PopBatch, Span, Standing, Store
 PARTITIONS_PER_CALL_MAX = 1000
 _LOOKS_MAX = 20
 _LOCKED_RETRY_S = 0.01
+_LOCKED_IN_A_ROW = 3
 _REQUESTS_PER_FLUSH_MAX = 512
 
 
@@ -123,13 +124,19 @@ class PopRequest:
 class _Candidate:
     """One partition that one request wants to lease."""
 
-    __slots__ = ("leased", "partition", "ready", "request")
+    __slots__ = ("leased", "partition", "ready", "request", "starts")
 
     def __init__(self, request: PopRequest, ready: ReadySet, partition: Partition) -> None:
         self.leased = False
+        self.starts = ready.starts
         self.request = request
         self.ready = ready
         self.partition = partition
+
+    @property
+    def outdated(self) -> bool:
+        """Was its group sought since it was taken?"""
+        return self.starts != self.ready.starts
 
     @property
     def epoch(self) -> int:
@@ -356,16 +363,20 @@ class Pop:
             self._take_span(candidates[span.place - 1], span, leases)
         for lease in leases.values():
             self._leases.add(lease)
+        for candidate in candidates:
+            if candidate.leased and candidate.outdated:
+                # The seek may have ended this very lease: do not count on it, look.
+                self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
         return [candidates[place] for place in sorted(missed)]
 
     def _hold_back(self, candidate: _Candidate, span: Span, batch: PopBatch) -> None:
-        """Its first message is too young; unless the options changed while we asked, wait until it is not."""
+        """Its first message is too young; unless that changed while we asked, wait until it is not."""
         ready, partition = candidate.ready, candidate.partition
         assert span.held_ms is not None, "the span is of a partition held back"
         partition.head = max(partition.head, span.head)
         queue, place = partition.queue, span.place - 1
         asked = tuple((given[place] or 0) if given else 0 for given in (batch.delays_ms, batch.windows_ms))
-        if asked == (queue.delay_ms, queue.window_ms):
+        if asked == (queue.delay_ms, queue.window_ms) and not candidate.outdated:
             self._leases.hold_back(ready, partition, span.held_ms)
         else:
             ready.free(partition, more=True)
@@ -373,6 +384,8 @@ class Pop:
     def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
         request, ready, partition = candidate.request, candidate.ready, candidate.partition
         candidate.leased = True
+        if ready.locked:
+            ready.locked.pop(partition.id, None)
         request.spans.append((partition, span))
         partition.head = max(partition.head, span.head)
         leased = LeasedSpan(ready, partition, span)
@@ -400,6 +413,7 @@ class Pop:
     async def _place(self, missed: list[_Candidate], standings: list[Standing]) -> None:
         unopened: list[_Candidate] = []
         stuck: list[_Candidate] = []
+        empty: list[_Candidate] = []
         # Where they were looked for; read before anything is learnt of newer epochs.
         asked = [candidate.epoch for candidate in missed]
         for candidate, epoch, standing in zip(missed, asked, standings, strict=True):
@@ -422,11 +436,28 @@ class Pop:
             elif candidate.request.spans:
                 # The request's limit was used up by its other candidates.
                 ready.free(partition, more=True)
-            else:
-                # Locked by another call a moment ago.
+            elif self._seems_locked(candidate):
                 self._leases.hold(ready, partition, _LOCKED_RETRY_S)
+            else:
+                empty.append(candidate)
         await self._open(unopened)
         await self._move_on(stuck)
+        await self._skip(empty)
+
+    def _seems_locked(self, candidate: _Candidate) -> bool:
+        """Locked by another call a moment ago; not if that is so again and again, for then the message is not there."""
+        locked, number = candidate.ready.locked, candidate.partition.id
+        locked[number] = locked.get(number, 0) + 1
+        return locked[number] < _LOCKED_IN_A_ROW
+
+    async def _skip(self, candidates: list[_Candidate]) -> None:
+        """What should be there may have been deleted: go on behind it."""
+        if candidates:
+            for candidate in candidates:
+                candidate.ready.locked.pop(candidate.partition.id, None)
+            await self._store.skip_gaps([c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates])
+            for candidate in candidates:
+                self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
 
     async def _open(self, candidates: list[_Candidate]) -> None:
         if candidates:

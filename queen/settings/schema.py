@@ -272,6 +272,13 @@ class EngineSettings:
         low=100,
         high=60_000,
     )
+    statistics_ms: int = setting(
+        10_000,
+        "Time between two counts of queues and groups while work goes on; sixty times that when it does not.",
+        unit="ms",
+        low=100,
+        high=3_600_000,
+    )
     cached_partitions_max: int = setting(1_000_000, "Partitions whose ids stay in memory.", low=100, high=100_000_000)
     remembered_messages_max: int = setting(
         1_000_000,
@@ -319,6 +326,13 @@ class EngineSettings:
     epochs_max: int = setting(100, "Most child tables of messages; no further one is opened.", low=8, high=1_000)
     upkeep_ms: int = setting(
         5_000, "Time between looks for expired messages and child tables that can go.", unit="ms", low=100, high=600_000
+    )
+    trace_ms_max: int = setting(
+        7 * _DAY_MS,
+        "Traces of messages are deleted at this age; 0: never.",
+        unit="ms",
+        low=0,
+        high=3_650 * _DAY_MS,
     )
     upkeep_lock_ms: int = setting(
         25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000

@@ -198,9 +198,88 @@ def _offset_at(session: Session, seed: int) -> object:
     return session.one("select {s}.offset_at(%s, now() - interval '50 seconds')", spread(1, seed)[0])
 
 
+def _read_records(session: Session, seed: int) -> object:
+    ids = spread(10, seed)
+    types = ("text[]", "text[]", "bigint[]", "bigint[]", "bigint")
+    names = ([f"q{p % 10 + 1}" for p in ids], [f"p{p}" for p in ids])
+    return session.call("read_records", types, *names, [60] * 10, [300] * 10, 1 << 20)
+
+
+def _changed_partitions(session: Session, seed: int) -> object:
+    types = ("text[]", "timestamptz[]", "timestamptz[]", "text[]", "integer[]")
+    return session.call("changed_partitions", types, [f"q{seed % 10 + 1}"], [None], [None], ["p3"], [20])
+
+
 def _page(session: Session, seed: int) -> object:
     types = ("integer", "text", "bigint", "integer")
     return session.call("ready_partitions", types, seed % 10 + 1, "g", 0, 20)
+
+
+def _count(session: Session, function: str, seed: int) -> object:
+    return session.call(function, ("bigint[]",), spread(20, seed))
+
+
+def _partition_stats(session: Session, seed: int) -> object:
+    return session.call("partition_stats", ("integer", "integer", "integer"), seed % 10 + 1, 20, 0)
+
+
+def _depth(session: Session, seed: int) -> object:
+    types = ("integer", "text", "integer", "integer", "integer")
+    return session.call("depth", types, seed % 10 + 1, "g", 20, 0, 10)
+
+
+def _list_queues(session: Session, seed: int) -> object:
+    types = ("text", "text", "text", "text", "integer", "integer")
+    return session.call("list_queues", types, None, None, None, None, 5, seed % 3)
+
+
+def _too_many(session: Session, seed: int) -> object:
+    """Queues with far more partitions than are counted: to find that out is all it costs."""
+    ids = [seed % 10 + 1, (seed + 1) % 10 + 1]
+    return session.call("queue_numbers", ("integer[]", "integer", "boolean"), ids, 20, False)
+
+
+def _refresh(session: Session, seed: int) -> object:
+    """A page in the middle of a queue, which is not written then."""
+    types = ("integer", "bigint", "integer", "text")
+    return session.call("refresh_stats", types, seed % 10 + 1, 0, 20, None)
+
+
+def _seek(session: Session, seed: int) -> object:
+    """To the middle of each partition, by halves."""
+    at = session.one("select now() - interval '50 seconds'")
+    return session.call("seek", ("bigint[]", "text", "timestamptz"), spread(10, seed), "h", at)
+
+
+def _seek_page(session: Session, seed: int) -> object:
+    types = ("integer", "text", "timestamptz", "bigint", "integer")
+    return session.call("seek_queue", types, seed % 10 + 1, "sought", None, PARTITIONS // 2, 20)
+
+
+def _kept_group(session: Session, seed: int) -> None:
+    """A walk came by, long ago."""
+    session.rows(
+        "insert into {s}.group_stats (queue_id, consumer_group, computed_at, members, partitions_with_lag,"
+        " partitions_ready, total_lag, processing, consumed, oldest_pending_at)"
+        " values (%s, 'h', now(), 1, 1, 1, 1, 0, false, '2000-01-01') on conflict do nothing",
+        seed % 10 + 1,
+    )
+
+
+def _list_groups(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    return session.call("list_groups", ("integer", "integer", "integer"), 20, 0, 0)
+
+
+def _group_partitions(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    return session.call("group_partitions", ("text", "integer", "integer", "integer"), "h", 20, 0, 0)
+
+
+def _lagging(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    types = ("bigint", "integer", "integer", "integer", "integer")
+    return session.call("lagging_partitions", types, 0, 20, 0, 20, 0)
 
 
 def _undelivered(session: Session, seed: int) -> object:
@@ -209,6 +288,7 @@ def _undelivered(session: Session, seed: int) -> object:
 
 
 _KEYS = frozenset({"messages_1_pkey", "partitions_pkey", "cursors_pkey"})
+_COUNTED = frozenset({"partitions_pkey", "cursors_pkey"})
 _TRANSACTION = "messages_1_transaction_id_partition_id_once_epoch_idx"
 
 HOT = (
@@ -225,7 +305,21 @@ HOT = (
     Hot("examine 10", _examine, 120, frozenset({"cursors_pkey", "partitions_pkey"})),
     Hot("locate 10", _locate, 100, frozenset({_TRANSACTION})),
     Hot("resolve 10", _resolve, 200, frozenset({"idx_partitions_name"})),
+    Hot("read_records 10", _read_records, 300, frozenset({"messages_1_pkey", "idx_partitions_name"})),
+    Hot("changed_partitions 20", _changed_partitions, 200, frozenset({"idx_partitions_name"})),
     Hot("offset_at", _offset_at, 120, frozenset({"messages_1_pkey"})),
     Hot("undelivered 2 of 20", _undelivered, 400, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
+    Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),
+    Hot("count_groups 20", lambda s, n: _count(s, "count_groups", n), 1200, _COUNTED | {"messages_1_pkey"}),
+    Hot("partition_stats 20", _partition_stats, 800, _KEYS | {"idx_partitions_name", "idx_dead_letters_partition"}),
+    Hot("list_queues 5", _list_queues, 60, frozenset({"queues_name_key"})),
+    Hot("queue_numbers, too many", _too_many, 120, frozenset({"idx_partitions_queue"})),
+    Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
+    Hot("seek 10", _seek, 1200, _KEYS),
+    Hot("seek_queue 20", _seek_page, 600, _COUNTED | {"idx_partitions_queue"}),
+    Hot("list_groups 20", _list_groups, 200, frozenset({"idx_group_stats_group"})),
+    Hot("group_partitions 20", _group_partitions, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
+    Hot("lagging_partitions 20", _lagging, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
+    Hot("refresh_stats 20", _refresh, 1500, _KEYS | {"idx_partitions_queue"}),
 )

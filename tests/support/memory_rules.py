@@ -159,3 +159,17 @@ def fills(
                     groups[group.decode()] = groups.get(group.decode(), 0) + max(passed, 0)
         found += [Fill(queue_id, group, messages, None) for group, messages in groups.items()]
     return found
+
+
+def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: int) -> bool:
+    """Move a cursor that is not held past places where no message is stored; whether it moved."""
+    if cursor is None or partition is None or cursor.held(now):
+        return False
+    behind = partition.after(cursor.acked, 1)
+    following = behind[0].offset if behind else partition.next_offset
+    if following == cursor.acked + 1:
+        return False
+    cursor.acked = cursor.lease_end = following - 1
+    cursor.lease_id = cursor.lease_until = None
+    cursor.deliveries = cursor.retries = 0
+    return True

@@ -61,6 +61,7 @@ from tests.support.memory_rules import (
     ms_left,
     parts,
     place_due,
+    skip_gap,
     within,
 )
 
@@ -129,6 +130,12 @@ class MemoryStore(NoPool, MemoryCluster):
         """Remove a group's cursors and registrations."""
         self.cursors = {place: one for place, one in self.cursors.items() if place[1] != group.encode()}
         self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[1] != group}
+
+    def seek(self, group: str, offset: int, partition_id: int = 0) -> None:
+        """Set a group's cursors, or the one on a partition, to where this offset is next."""
+        for (number, name), cursor in self.cursors.items():
+            if name == group.encode() and partition_id in (0, number):
+                self.cursors[number, name] = CursorState(offset - 1, offset - 1, epoch=cursor.epoch)
 
     def messages(self, queue: str, partition: str) -> list[MessageState]:
         """What is stored in a partition, in order."""
@@ -524,6 +531,11 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         return [self._row(queue) for queue in self.queues.values() if queue.id in queue_ids]
+
+    @_call
+    async def skip_gaps(self, partition_ids: list[int], groups: list[bytes]) -> int:
+        now, pairs = self.now(), zip(partition_ids, groups, strict=True)
+        return sum(skip_gap(self.cursors.get(pair), self.partitions.get(pair[0]), now) for pair in pairs)
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:

@@ -1,0 +1,51 @@
+-- stored_at_each(partition_ids, offsets) → for each, in the same order, when the partition's first message at or after the
+-- offset was stored; null where nothing stands (any more), or nothing was asked
+-- Like stored_at() for many at once: one statement for each epoch that is read, not one for each partition. It hands
+-- back an array and not rows, so that nobody has to join them: the planner, who cannot know how many there are, would
+-- compare each with each.
+create or replace function stored_at_each(p_partition_ids bigint[], p_offsets bigint[]) returns timestamptz[]
+language plpgsql stable set search_path from current set enable_seqscan = off as $$
+declare
+    v_times     timestamptz[] := array_fill(null::timestamptz, array[coalesce(cardinality(p_partition_ids), 0)]);
+    v_epoch     integer;
+    v_places    integer[];
+    v_ids       bigint[];
+    v_offsets   bigint[];
+    v_found     integer[];
+    v_ats       timestamptz[];
+begin
+    for v_epoch, v_places, v_ids, v_offsets in
+        -- Recorded epochs are known by their spans, the newest of a partition by where it begins.
+        select w.epoch, array_agg(w.n), array_agg(w.partition_id), array_agg(w."offset")
+          from (select u.n::integer as n, u.partition_id, u."offset",
+                       coalesce(s.epoch, case when u."offset" >= p.epoch_first_offset then p.epoch end) as epoch
+                  from unnest(p_partition_ids, p_offsets) with ordinality u (partition_id, "offset", n)
+                 cross join lateral (select t.epoch, t.epoch_first_offset from partitions t
+                                      where t.partition_id = u.partition_id and u."offset" < t.next_offset) p
+                  left join lateral (select t.epoch from spans t
+                                      where t.partition_id = u.partition_id and t.last_offset >= u."offset"
+                                      order by t.partition_id, t.epoch limit 1) s on true) w
+         group by w.epoch
+    loop
+        if v_epoch is null then
+            select array_agg(u.n), array_agg(stored_at(u.partition_id, u."offset")) into v_found, v_ats
+              from unnest(v_places, v_ids, v_offsets) u (n, partition_id, "offset");
+        else
+            begin
+                execute format(
+                    'select array_agg(u.n), array_agg(m.created_at) from unnest($1, $2, $3) u (n, partition_id, "offset")
+                      cross join lateral (select t.created_at from messages_%s t
+                                           where t.partition_id = u.partition_id and t."offset" >= u."offset"
+                                           order by t.partition_id, t."offset" limit 1) m', v_epoch)
+                   into v_found, v_ats using v_places, v_ids, v_offsets;
+            exception when undefined_table then
+                v_found := null;  -- The epoch has just left, and with it what stood there.
+            end;
+        end if;
+        for i in 1 .. coalesce(cardinality(v_found), 0) loop
+            v_times[v_found[i]] := v_ats[i];
+        end loop;
+    end loop;
+    return v_times;
+end
+$$;
