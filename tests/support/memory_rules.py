@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from queen import errors, model
-from queen.store.base import Acked, AckRow, Fill, Placed, PopBatch, PushBatch, Span, Stored
-from tests.support.memory_rows import CursorState, MessageState, PartitionState
+from queen.store.base import Acked, AckRow, Fill, Placed, PopBatch, PushBatch, Span, Standing, Stored
+from tests.support.memory_rows import CursorState, MessageState, PartitionState, QueueState
 
 
 def parts(batch: PushBatch) -> dict[int, list[int]]:
@@ -136,6 +137,7 @@ def foreign_duplicate(batch: PushBatch, stored: list[Stored]) -> int | None:
 def fills(
     partitions: dict[int, PartitionState],
     cursors: dict[tuple[int, bytes], CursorState],
+    subscriptions: Iterable[tuple[int, str]],
     afters: dict[int, int],
     limit: int,
     now: int,
@@ -158,7 +160,21 @@ def fills(
                     passed = max(cursor.acked, leased) - one.first_offset + 1
                     groups[group.decode()] = groups.get(group.decode(), 0) + max(passed, 0)
         found += [Fill(queue_id, group, messages, None) for group, messages in groups.items()]
-    return found
+    return found + [Fill(queue_id, group, 0, None) for queue_id, group in subscriptions if queue_id in afters]
+
+
+def queues_like(
+    queues: dict[str, QueueState], name: str | None, namespace: str | None, task: str | None, search: str | None
+) -> list[QueueState]:
+    """As find_queues.sql, without a page."""
+    return [
+        queue
+        for queue in sorted(queues.values(), key=lambda queue: queue.name.encode())
+        if name in (None, queue.name)
+        and namespace in (None, queue.namespace)
+        and task in (None, queue.task)
+        and (search is None or search.lower() in queue.name.lower())
+    ]
 
 
 def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: int) -> bool:
@@ -173,3 +189,21 @@ def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: 
     cursor.lease_id = cursor.lease_until = None
     cursor.deliveries = cursor.retries = 0
     return True
+
+
+def standing(partition: PartitionState | None, cursor: CursorState | None, now: int) -> Standing:
+    """As a row of examine.sql."""
+    if partition is None:
+        return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
+    if cursor is None:
+        return Standing(True, None, partition.next_offset, None, None, None, None)
+    held = cursor.held(now)
+    return Standing(
+        True,
+        cursor.acked,
+        partition.next_offset,
+        partition.epoch,
+        uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
+        cursor.lease_end,
+        ms_left(cursor, now),
+    )

@@ -13,7 +13,6 @@ import asyncio
 import copy
 import functools
 import itertools
-import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -61,7 +60,9 @@ from tests.support.memory_rules import (
     ms_left,
     parts,
     place_due,
+    queues_like,
     skip_gap,
+    standing,
     within,
 )
 
@@ -414,24 +415,8 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
         now = self.now()
-        return [self._standing(number, group, now) for number, group in zip(partition_ids, groups, strict=True)]
-
-    def _standing(self, number: int, group: bytes, now: int) -> Standing:
-        partition, cursor = self.partitions.get(number), self.cursors.get((number, group))
-        if partition is None:
-            return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
-        if cursor is None:
-            return Standing(True, None, partition.next_offset, None, None, None, None)
-        held = cursor.held(now)
-        return Standing(
-            True,
-            cursor.acked,
-            partition.next_offset,
-            partition.epoch,
-            uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
-            cursor.lease_end,
-            ms_left(cursor, now),
-        )
+        pairs = zip(partition_ids, groups, strict=True)
+        return [standing(self.partitions.get(pair[0]), self.cursors.get(pair), now) for pair in pairs]
 
     @_call
     async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
@@ -478,8 +463,7 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
         pages = dict(zip(queue_ids, afters, strict=True))
-        found = fills(self.partitions, self.cursors, pages, limit, self.now())
-        return found + [Fill(queue_id, group, 0, None) for queue_id, group in self.subscriptions if queue_id in pages]
+        return fills(self.partitions, self.cursors, self.subscriptions, pages, limit, self.now())
 
     @_call
     async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
@@ -518,14 +502,7 @@ class MemoryStore(NoPool, MemoryCluster):
         limit: int = 1000,
         offset: int = 0,
     ) -> list[QueueRow]:
-        found = [
-            queue
-            for queue in sorted(self.queues.values(), key=lambda queue: queue.name.encode())
-            if name in (None, queue.name)
-            and namespace in (None, queue.namespace)
-            and task in (None, queue.task)
-            and (search is None or search.lower() in queue.name.lower())
-        ]
+        found = queues_like(self.queues, name, namespace, task, search)
         return [self._row(queue) for queue in found[offset : offset + limit]]
 
     @_call
