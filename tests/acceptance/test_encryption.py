@@ -62,6 +62,27 @@ def test_nothing_plain_is_stored_and_everything_plain_is_answered(api: Api, serv
     assert all(WORD not in text and json.loads(text)["data"] for text in everything)
 
 
+def test_management_routes_and_reads_by_offset_open_payloads_and_a_replay_keeps_them(api: Api, queue: str) -> None:
+    api.configure(queue, encryptionEnabled=True)
+    api.push_to(queue, [{"word": WORD}])
+    [message] = api.wait_pop(queue)["messages"]
+    detail = api.get(f"/api/v1/messages/{message['partitionId']}/t0")
+    assert (detail["data"], detail["isEncrypted"]) == ({"word": WORD}, True)
+    assert api.get("/api/v1/messages", queue=queue)["messages"][0]["data"] == {"word": WORD}
+    answer = api.http.post("/api/v1/fetch", json={"entries": [{"queue": queue, "offset": 0}]})
+    assert answer.json()["entries"][0]["records"][0]["payload"] == {"word": WORD}
+    api.ack([message], "dlq")
+    [letter] = api.dead_letters(queue=queue)["messages"]
+    preview = api.http.post("/api/v1/dlq/replay", json={"queue": queue, "preview": True}).json()
+    assert preview["first"][0]["data"] == {"word": WORD}
+    elsewhere = f"{queue}-again"
+    answer = api.http.post(f"/api/v1/dlq/{letter['id']}/replay", json={"queue": elsewhere, "partition": "p"})
+    assert answer.json()["result"] == "moved", answer.text
+    batch = api.wait_pop(elsewhere)
+    assert data(batch) == [{"word": WORD}]
+    api.settle(batch)
+
+
 def test_large_answers_are_opened_too(api: Api, queue: str) -> None:
     api.configure(queue, encryptionEnabled=True)
     payloads = [{"n": n, "text": "x" * 300_000} for n in range(8)]
@@ -112,6 +133,10 @@ def test_servers_with_other_keys(api: Api, server: EmbeddedServer, module_server
         [row] = other.dead_letters(queue="dead")["messages"]
         assert row["data"] is None
         assert row["dataError"]["code"] == "payload_sealed"
+        [row] = other.get("/api/v1/messages", queue="rotated")["messages"]
+        assert (row["data"], row["payload"], row["dataError"]["code"]) == (None, None, "payload_sealed")
+        answer = other.http.post("/api/v1/fetch", json={"entries": [{"queue": "rotated", "offset": 0}]})
+        assert (answer.status_code, answer.json()["code"]) == (503, "payload_sealed")
     assert server.query("SELECT count(*) FROM cursors WHERE lease_until > now()") == [(0,)]
     assert "messages cannot be delivered" in wrong.output()
     wrong.terminate()
