@@ -23,6 +23,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
+from queen.engine.opening import Spans
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PopRequest
 from queen.engine.ready import ReadySet
@@ -250,18 +251,40 @@ class Ack:
 
     async def give_back(self, request: PopRequest) -> None:
         """Return a lease that nobody will use, without a charge, so that the messages are delivered at once."""
-        group, lease_id = request.group.encode(), uuid.UUID(request.lease_id).bytes
-        call = AckCall()
-        for partition, span in request.spans:
-            entry = AckGroup(partition.id, request.group, request.lease_id)
-            entry.lease = self._leases.get(request.lease_id)
-            entry.row = AckRow(partition.id, group, lease_id, retried=span.first_offset)
-            call.add(entry)
-            self.batcher.submit(entry)
+        await self.give_back_spans(request.group, request.lease_id, request.spans)
+
+    async def give_back_spans(self, group: str, lease_id: str, spans: Spans) -> None:
+        """The same of some of its partitions."""
+        call, _ = self._send_spans(group, lease_id, spans, completed=False)
         if call.left:
             # One that fails runs out by itself.
             with contextlib.suppress(errors.QueenError):
                 await call.done
+
+    async def complete(self, group: str, lease_id: str, spans: Spans) -> Spans:
+        """Acknowledge all of a lease; returns the spans for which it was still alive. Raises what the store raises."""
+        call, entries = self._send_spans(group, lease_id, spans, completed=True)
+        if call.left:
+            await call.done
+        return [pair for pair, entry in zip(spans, entries, strict=True) if entry.outcome is not None]
+
+    def _send_spans(
+        self, group: str, lease_id: str, spans: Spans, *, completed: bool
+    ) -> tuple[AckCall, list[AckGroup]]:
+        call, entries = AckCall(), []
+        lease_bytes = uuid.UUID(lease_id).bytes
+        for partition, span in spans:
+            entry = AckGroup(partition.id, group, lease_id)
+            entry.lease = self._leases.get(lease_id)
+            entry.row = AckRow(partition.id, group.encode(), lease_bytes)
+            if completed:
+                entry.row.completed = span.offsets[-1] if span.offsets else span.first_offset + len(span.payloads) - 1
+            else:
+                entry.row.retried = span.first_offset
+            call.add(entry)
+            entries.append(entry)
+            self.batcher.submit(entry)
+        return call, entries
 
     def _send_remembered(self, group: str, groups: list[AckGroup], call: AckCall) -> list[AckGroup]:
         """Send what a lease of this server says everything of; `call` waits for it. Returns the others."""

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
 from queen import errors
 from queen.engine.ack import UNRESOLVABLE, Ack, AckGroup, AckResult
 from queen.engine.catalog import Catalog, Partition
+from queen.engine.guard import Guard
 from queen.engine.limits import Limits
 from queen.engine.push import assemble
+from queen.engine.room import Room
 from queen.engine.stats import Stats
 from queen.model import AckItem, NewMessage
 from queen.store.base import Acked, PushBatch, Store, Stored, Transacted
@@ -49,10 +52,18 @@ class Transaction:
     """The transact verb of the engine."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, ack: Ack, limits: Limits, stats: Stats, on_due: Callable[[int], None]
+        self,
+        store: Store,
+        catalog: Catalog,
+        ack: Ack,
+        limits: Limits,
+        stats: Stats,
+        on_due: Callable[[int], None],
+        guard: Guard,
     ) -> None:
         """`on_due` is told of scheduled messages that were stored: in how many ms each is due."""
         self._on_due = on_due
+        self._guard = guard
         self._store = store
         self._catalog = catalog
         self._ack = ack
@@ -79,6 +90,29 @@ class Transaction:
         messages = [operation for operation in operations if isinstance(operation, NewMessage)]
         order, batch = await self._messages(messages)
         groups = await self._groups(operations, required_leases)
+        if not any(partition.queue.guarded for _, partition in order):
+            return await self._carry_out(operations, messages, order, batch, groups)
+        wanted = Counter(partition.queue for _, partition in order if partition.queue.room is not None)
+        taken = await self._guard.take(wanted)
+        stored: Counter[Room] = Counter()
+        try:
+            results = await self._carry_out(operations, messages, order, batch, groups)
+            for result in results:
+                room = result.partition.queue.room if isinstance(result, Pushed) else None
+                if room is not None and isinstance(result, Pushed) and not result.stored.duplicate:
+                    stored[room] += 1
+            return results
+        finally:
+            self._guard.give_back(taken, stored)
+
+    async def _carry_out(
+        self,
+        operations: list[Operation],
+        messages: list[NewMessage],
+        order: list[tuple[int, Partition]],
+        batch: PushBatch | None,
+        groups: list[AckGroup],
+    ) -> list[Result]:
         plain = [group for group in groups if not group.has_failures()]
         failures = [group for group in groups if group.has_failures()]
         try:
@@ -102,7 +136,12 @@ class Transaction:
         for position, message in enumerate(messages):
             placed.append((position, await self._catalog.ensure_partition(message.queue, message.partition)))
         placed.sort(key=lambda pair: pair[1].id)
-        return placed, assemble([(partition.id, messages[position]) for position, partition in placed])
+        return placed, assemble(
+            [(partition.id, self._as_stored(messages[place], partition)) for place, partition in placed]
+        )
+
+    def _as_stored(self, message: NewMessage, partition: Partition) -> NewMessage:
+        return self._guard.sealed(message, partition) if partition.queue.encrypted else message
 
     async def _groups(self, operations: list[Operation], required_leases: list[str]) -> list[AckGroup]:
         """The acks by cursor, in the order of the locks. Raises TransactionRefused for one that cannot be."""

@@ -33,6 +33,8 @@ _ORIGIN = r"\*|localhost|https?://[^/\s,]+"
 _ORIGIN_DOC = "origins such as https://app.example.com, or localhost (any port), or * (any)"
 _URL_DOC = "a URL such as postgresql://user:password@host:5432/database"
 _URL = r"postgres(ql)?://\S*"
+_KEY = r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=?"
+_KEY_DOC = "32 bytes, as 64 hexadecimal digits or in base64; openssl rand -hex 32 makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,22 @@ class EngineSettings:
         "Leased messages whose place stays in memory, so that an ack needs no look-up.",
         low=0,
         high=100_000_000,
+    )
+    encryption_key: str | None = setting(
+        None,
+        "Payloads of queues with encryptionEnabled are stored encrypted under this key.",
+        secret="whole",
+        pattern=_KEY,
+        pattern_doc=_KEY_DOC,
+        aliases=("QUEEN_ENCRYPTION_KEY",),
+    )
+    encryption_keys_old: tuple[str, ...] = setting(
+        (),
+        "Keys of the past: what was stored under one of these can be read, and nothing new is stored under them.",
+        secret="whole",
+        pattern=_KEY,
+        pattern_doc=_KEY_DOC,
+        aliases=("QUEEN_ENCRYPTION_KEYS_OLD",),
     )
     epoch_age_ms_min: int = setting(
         600_000,

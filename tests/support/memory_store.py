@@ -13,7 +13,6 @@ import asyncio
 import copy
 import functools
 import itertools
-import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -23,6 +22,7 @@ from queen import errors
 from queen.store.base import (
     Acked,
     AckRow,
+    Fill,
     PartitionRow,
     Placed,
     PopBatch,
@@ -53,6 +53,7 @@ from tests.support.memory_rules import (
     check_order,
     due_us,
     extras,
+    fills,
     foreign_duplicate,
     forget_leases,
     held_span,
@@ -60,7 +61,9 @@ from tests.support.memory_rules import (
     ms_left,
     parts,
     place_due,
+    queues_like,
     skip_gap,
+    standing,
     within,
     write_leases,
 )
@@ -399,24 +402,8 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
         now = self.now()
-        return [self._standing(number, group, now) for number, group in zip(partition_ids, groups, strict=True)]
-
-    def _standing(self, number: int, group: bytes, now: int) -> Standing:
-        partition, cursor = self.partitions.get(number), self.cursors.get((number, group))
-        if partition is None:
-            return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
-        if cursor is None:
-            return Standing(True, None, partition.next_offset, None, None, None, None)
-        held = cursor.held(now)
-        return Standing(
-            True,
-            cursor.acked,
-            partition.next_offset,
-            partition.epoch,
-            uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
-            cursor.lease_end,
-            ms_left(cursor, now),
-        )
+        pairs = zip(partition_ids, groups, strict=True)
+        return [standing(self.partitions.get(pair[0]), self.cursors.get(pair), now) for pair in pairs]
 
     @_call
     async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
@@ -457,8 +444,13 @@ class MemoryStore(NoPool, MemoryCluster):
             if partition is None:
                 partition = PartitionState(self._next_id("partition"), state, name.decode())
                 self.partitions[partition.id] = partition
-            rows.append(Resolved(state.id, partition.id, partition.epoch))
+            rows.append(Resolved(state.id, partition.id, partition.epoch, state.guarding))
         return rows
+
+    @_call
+    async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
+        pages = dict(zip(queue_ids, afters, strict=True))
+        return fills(self.partitions, self.cursors, self.subscriptions, pages, limit, self.now())
 
     @_call
     async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
@@ -474,7 +466,7 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
         found = [self.partitions[number] for number in partition_ids if number in self.partitions]
-        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch) for p in found]
+        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch, p.queue.guarding) for p in found]
 
     # Queues and groups.
 
@@ -497,14 +489,7 @@ class MemoryStore(NoPool, MemoryCluster):
         limit: int = 1000,
         offset: int = 0,
     ) -> list[QueueRow]:
-        found = [
-            queue
-            for queue in sorted(self.queues.values(), key=lambda queue: queue.name.encode())
-            if name in (None, queue.name)
-            and namespace in (None, queue.namespace)
-            and task in (None, queue.task)
-            and (search is None or search.lower() in queue.name.lower())
-        ]
+        found = queues_like(self.queues, name, namespace, task, search)
         return [self._row(queue) for queue in found[offset : offset + limit]]
 
     @_call

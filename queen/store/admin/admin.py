@@ -9,6 +9,7 @@ from queen.store.admin.offsets import Offsets
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
 from queen.store.admin.statistics import Statistics
+from queen.store.admin.switches import Switches
 from queen.store.admin.traces import Traces
 from queen.store.pool import Pool
 
@@ -25,3 +26,4 @@ class Admin:
         self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
         self.statistics = Statistics(pool, schema)
+        self.switches = Switches(pool, schema)
