@@ -59,18 +59,20 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
     try:
         waits_max = max(1, min(_WAITS_MAX, settings.database.pool_size // 4))
         schema = settings.database.schema
+        admin = Admin(pool, schema)
         engine = Engine(
             PostgresStore(pool, schema),
             settings.engine,
             waits_max,
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
+            admin.activity,
         )
         engine.start()
         hearing = engine.hearing
         listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)
         listener.start()
         try:
-            yield Runtime(settings, engine, Admin(pool, settings.database.schema), pool, migration)
+            yield Runtime(settings, engine, admin, pool, migration)
         finally:
             await listener.stop()
             await engine.stop(settings.server.shutdown_timeout_ms / 1000)

@@ -15,6 +15,7 @@ from queen import errors, model
 from queen.engine.batcher import Batcher
 from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
+from queen.engine.tally import Tally
 from queen.store.base import QueueRow, Resolved, Store
 
 _READS_MAX = 3
@@ -24,7 +25,7 @@ class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
     __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "outbox",
-                 "partitions", "task", "window_ms")  # fmt: skip
+                 "partitions", "tally", "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
@@ -39,6 +40,8 @@ class Queue:
         self.fill_ms = 0
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
+        self.tally: Tally | None = None
+        """What was done with it since that was last written down; None: nothing."""
 
     def take_options(self, row: QueueRow) -> None:
         """Remember what the store says of this queue. What is held back by other options is looked at again."""

@@ -20,6 +20,8 @@ class DiscoveryRequest(PopRequest):
 
     __slots__ = ("namespace", "open_set", "task")
 
+    named = False
+
     def __init__(
         self,
         *arguments: Any,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Hashable
 
@@ -41,6 +42,9 @@ class PopRequest:
 
     __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
                  "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
+
+    named = True
+    """Does it name its queue?"""
 
     def __init__(
         self,
@@ -150,6 +154,7 @@ class Pop:
         self._limits = limits
         self._memory = memory
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self._timers = timers
         self._give_back = give_back
         self._bytes_max = settings.pop_bytes_max
@@ -175,6 +180,9 @@ class Pop:
         store raises, and Overloaded when too many wait.
         """
         self._counters.pop_requests += 1
+        if request.named:
+            queue = request.sets[0].queue
+            (queue.tally or self._tallies.of(queue)).pop_requests += 1
         request.size = request.batch
         try:
             while True:
@@ -265,10 +273,28 @@ class Pop:
             await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
-        messages = _messages(request)
-        self._counters.pop_messages += messages
-        if not messages:
+        if not request.spans:
             self._counters.pop_empty += 1
+            if request.named:
+                queue = request.sets[0].queue
+                (queue.tally or self._tallies.of(queue)).pop_empty += 1
+            return
+        tallies = self._tallies
+        total, mark = tallies.total, tallies.next_mark()
+        now_us = int(time.time() * 1_000_000) - tallies.clock_ahead_us - model.EPOCH_2000_US
+        for partition, span in request.spans:
+            queue = partition.queue
+            tally = queue.tally or tallies.of(queue)
+            messages, lag_us = len(span.payloads), now_us - span.created_ats[0]
+            self._counters.pop_messages += messages
+            tally.delivered(messages, lag_us)
+            total.delivered(messages, lag_us)
+            if request.auto_ack:
+                tally.ack_success += messages
+                total.ack_success += messages
+            if not request.named and tally.mark != mark:
+                tally.mark = mark
+                tally.pop_requests += 1
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         began_at = self._loop.time()

@@ -18,11 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from queen import __version__, errors
 from queen.server import openapi
-from queen.server.context import SLASH, Context
+from queen.server.context import SLASH, Context, context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
 from queen.server.hot import Shortcut, internal_error
-from queen.server.routes import dead_letters, groups, leases, ops, queues, status, transactions
+from queen.server.routes import analytics, dead_letters, groups, leases, ops, queues, status, transactions
 
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
 
@@ -31,7 +31,7 @@ def create_app(context: Context) -> ASGIApp:
     """The ASGI application that serves this context."""
     app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
     app.state.context = context
-    for module in (queues, groups, dead_letters, leases, transactions, ops, status):
+    for module in (queues, groups, dead_letters, leases, transactions, ops, status, analytics):
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
     shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
@@ -77,8 +77,10 @@ class _Segments:
 
 
 def _answer_errors(app: FastAPI) -> None:
-    async def known(_: Request, error: Exception) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.QueenError)
+        if not isinstance(error, errors.NotFound):
+            context(request).engine.stats.refusals.note("management", error.code, error.message)
         return _response(respond(error))
 
     async def invalid(_: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.store.admin.activity import Activity
 from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.queues import Queues
@@ -16,4 +17,5 @@ class Admin:
         self.queues = Queues(pool, schema)
         self.groups = Groups(pool, schema)
         self.dead_letters = DeadLetters(pool, schema)
+        self.activity = Activity(pool, schema)
         self.server = DatabaseServer(pool, schema)
