@@ -1,4 +1,4 @@
-"""How this process is: processor, memory, connections, requests, sampled every few seconds and summed up by the minute."""
+"""How this process is: processor, memory, connections, requests; sampled every few seconds, summed up by the minute."""
 
 from __future__ import annotations
 

@@ -280,21 +280,28 @@ class Pop:
                 (queue.tally or self._tallies.of(queue)).pop_empty += 1
             return
         tallies = self._tallies
-        total, mark = tallies.total, tallies.next_mark()
+        mark, delivered, lag_us_sum, lag_us_max = tallies.next_mark(), 0, 0, 0
         now_us = int(time.time() * 1_000_000) - tallies.clock_ahead_us - model.EPOCH_2000_US
         for partition, span in request.spans:
             queue = partition.queue
             tally = queue.tally or tallies.of(queue)
-            messages, lag_us = len(span.payloads), now_us - span.created_ats[0]
-            self._counters.pop_messages += messages
-            tally.delivered(messages, lag_us)
-            total.delivered(messages, lag_us)
+            messages, lag_us = len(span.payloads), tally.add_lag(now_us - span.created_ats[0])
+            delivered += messages
+            tally.pop_messages += messages
             if request.auto_ack:
                 tally.ack_success += messages
-                total.ack_success += messages
             if not request.named and tally.mark != mark:
                 tally.mark = mark
                 tally.pop_requests += 1
+            lag_us_sum += lag_us
+            lag_us_max = max(lag_us_max, lag_us)
+        self._counters.pop_messages += delivered
+        total = tallies.total
+        total.lag_count += len(request.spans)
+        total.lag_us_sum += lag_us_sum
+        total.lag_us_max = max(total.lag_us_max, lag_us_max)
+        if request.auto_ack:
+            total.ack_success += delivered
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         began_at = self._loop.time()

@@ -36,15 +36,18 @@ class Tally:
         self.lag_count = self.lag_us_sum = self.lag_us_max = 0
         self.mark: object = None
 
-    def delivered(self, messages: int, lag_us: int) -> None:
-        """Messages of one partition were delivered, the oldest of them `lag_us` after it was stored."""
-        # The clocks of server and database may differ by a little.
-        lag_us = min(max(lag_us, 0), _LAG_US_MAX)
-        self.pop_messages += messages
+    def add_lag(self, lag_us: int) -> int:
+        """Messages of one partition were delivered, the oldest of them so long after it was stored. Returns what of it
+        counts: the clocks of server and database may differ by a little."""
+        if lag_us < 0:
+            lag_us = 0
+        elif lag_us > _LAG_US_MAX:
+            lag_us = _LAG_US_MAX
         self.lag_count += 1
         self.lag_us_sum += lag_us
         if lag_us > self.lag_us_max:
             self.lag_us_max = lag_us
+        return lag_us
 
     def add_acks(self, success: int, failed: int, rejected: int) -> None:
         """Messages were completed; were sent back or set aside; stayed as they were."""
@@ -119,25 +122,27 @@ class Tallies:
 
     def count_acks(self, queue: Queue | None, entry: AckGroup, told: list[AckResult], mark: int) -> None:
         """Count what became of the acks of one partition; `mark` is the same for all partitions of a call."""
-        success, failed, rejected = _sorted(entry, told)
-        self.total.add_acks(success, failed, rejected)
-        if queue is None:
-            return
-        tally = queue.tally or self.of(queue)
+        total = self.total
+        # Acks of what is unknown count in the sums alone.
+        tally = total if queue is None else queue.tally or self.of(queue)
         if tally.mark != mark:
             tally.mark = mark
             tally.ack_requests += 1
+        first, number = told[0], len(told)
+        # Nearly always all of them were completed.
+        if entry.plain and first.error is None and not first.noop and told.count(first) == number:
+            tally.ack_success += number
+            if tally is not total:
+                total.ack_success += number
+            return
+        success, failed, rejected = _sorted(entry, told)
         tally.add_acks(success, failed, rejected)
+        if tally is not total:
+            total.add_acks(success, failed, rejected)
 
 
 def _sorted(entry: AckGroup, told: list[AckResult]) -> tuple[int, int, int]:
     """(completed, sent back or set aside, unchanged) of the acks of one partition."""
-    first = told[0]
-    # Nearly always one and the same result for all.
-    if entry.plain and told.count(first) == len(told):
-        if first.error is not None:
-            return 0, 0, len(told)
-        return (0, 0, 0) if first.noop else (len(told), 0, 0)
     success = failed = rejected = 0
     for item, result in zip(entry.items, told, strict=True):
         if result.error is not None:

@@ -83,7 +83,7 @@ def read_range(here: Context, since: str | None, until: str | None, *, hours: in
         raise errors.InvalidRequest("bad query: from and to are too far apart", hint=f"at most {_DAYS_MAX} days")
     width = minutes or _width(end - begin)
     kept = timedelta(milliseconds=here.settings.engine.activity_minutes_kept_ms)
-    if now - begin > kept:
+    if begin < bucket_of(now - kept, _HOUR_MINUTES):
         width = max(width, _HOUR_MINUTES)  # Of that time only hours are known.
     return Range(bucket_of(begin, width), end, width, now)
 

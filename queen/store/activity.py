@@ -39,7 +39,7 @@ class Counts(NamedTuple):
     def plus(self, other: Counts) -> Counts:
         """Both together; of the longest lags the longer one."""
         sums = [a + b for a, b in zip(self[:-1], other[:-1], strict=True)]
-        return Counts(*sums, max(self.lag_ms_max, other.lag_ms_max))  # type: ignore[arg-type]
+        return Counts._make([*sums, max(self.lag_ms_max, other.lag_ms_max)])
 
 
 class Place(NamedTuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import re
+import signal
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -51,7 +54,8 @@ def work(api: Api, queue: str) -> None:
     api.ack([first])
     api.ack(rest[:1], "failed")
     other = api.pop(queue, consumerGroup="h", batch=10, partitions=10, autoAck="true")
-    assert other is not None and len(other["messages"]) == 5
+    assert other is not None
+    assert len(other["messages"]) == 5
     assert api.pop(queue, consumerGroup="h") is None
 
 
@@ -200,25 +204,21 @@ def test_odd_filters(api: Api, path: str, status_code: int) -> None:
         assert set(answer.json()) == {"error", "code", "hint"}
 
 
-@pytest.mark.parametrize(
-    ("hours", "minutes"), [(1, 1), (6, 5), (24, 15), (24 * 7, 60), (24 * 8, 360)]
-)
+@pytest.mark.parametrize(("hours", "minutes"), [(1, 1), (6, 5), (24, 15), (24 * 7, 60), (24 * 8, 360)])
 def test_buckets_are_wider_the_longer_the_time(api: Api, hours: int, minutes: int) -> None:
     found = api.get("/api/v1/status", **_last(hours))
     assert found["bucketMinutes"] == minutes
 
 
 def _last(hours: int) -> dict[str, str]:
-    from datetime import UTC, datetime, timedelta
-
     now = datetime.now(UTC)
     return {"from": (now - timedelta(hours=hours)).isoformat(), "to": now.isoformat()}
 
 
 @pytest.fixture(scope="module")
-def second(module_servers: MakeServer, server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+def second(module_servers: MakeServer, server: EmbeddedServer) -> EmbeddedServer:
     """A second server on the database of `server`."""
-    yield module_servers(beside=server)
+    return module_servers(beside=server)
 
 
 def test_work_of_another_server_counts_when_it_is_written_and_a_killed_one_loses_its_minute(
@@ -251,3 +251,14 @@ def test_numbers_are_still_there_after_a_restart(make_server: MakeServer, queue:
         assert [len(replica["timeSeries"]) for replica in found["replicas"]] != []
         assert httpx.get(f"{server.url}/api/v1/analytics/queue-parked-replicas").json()["replicas"] != []
     server.check_unharmed()
+
+
+def test_a_worker_that_was_replaced_is_told_of_with_its_cause(make_server: MakeServer) -> None:
+    server = make_server("--workers", "2")
+    server.start()
+    (victim,) = re.findall(r"worker started worker=1 pid=(\d+)", server.output())
+    os.kill(int(victim), signal.SIGKILL)
+    with Api(server.url) as api:
+        wait_until(lambda: api.get("/api/v1/status")["workerRestarts"]["total"] == 1, "the worker to be replaced")
+        (event,) = api.get("/api/v1/status")["workerRestarts"]["events"]
+    assert (event["worker"], event["how"]) == (1, "signal=SIGKILL")

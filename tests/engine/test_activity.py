@@ -93,7 +93,8 @@ async def test_a_finished_minute_is_written_once_with_its_sums() -> None:
         assert minutes.written == []
         await asyncio.sleep(2)
         orders, bills = (engine.catalog.queue(name) for name in ("orders", "bills"))
-        assert orders is not None and bills is not None
+        assert orders is not None
+        assert bills is not None
         assert minutes.rows == [
             {
                 ALL_QUEUES: Counts(push_requests=2, push_messages=3),

@@ -157,7 +157,7 @@ async def test_the_lag_is_from_the_storing_to_the_delivery() -> None:
         stored_us = request.spans[0][1].created_ats[0]
         now_us = stored_us + 5_000_000
         tallies.close(10)
-        tallies.of(request.sets[0].queue).delivered(1, now_us - stored_us)
+        tallies.of(request.sets[0].queue).add_lag(now_us - stored_us)
         row = engine.activity.running().rows[request.sets[0].queue.id, engine.activity.running().since]
         assert (row.lag_count, row.lag_ms_sum, row.lag_ms_max) == (1, 5000.0, 5000.0)
 

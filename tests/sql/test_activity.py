@@ -156,7 +156,14 @@ def test_metrics_of_a_bucket_are_summed_up_by_server(session: Session) -> None:
     for number, value in ((0, 10.0), (1, 30.0)):
         gauge = {"avg": value, "min": value - 1, "max": value + 1, "last": value + 0.5}
         record(session, YESTERDAY + timedelta(minutes=number), {}, metrics={"cpu": {"user": gauge}})
-    record(session, YESTERDAY, {}, TWO, worker=2, metrics={"cpu": {"user": dict.fromkeys(("avg", "min", "max", "last"), 1)}})
+    record(
+        session,
+        YESTERDAY,
+        {},
+        TWO,
+        worker=2,
+        metrics={"cpu": {"user": dict.fromkeys(("avg", "min", "max", "last"), 1)}},
+    )
     types = ("timestamptz", "timestamptz", "integer", "text", "integer", "integer")
     rows = session.call("instance_series", types, YESTERDAY, NEVER, 5, None, None, 10)
     assert [(row.bucket, row.hostname, row.port, row.worker) for row in rows] == [

@@ -1,4 +1,4 @@
-"""Activity over time: queues, retention, processes, PostgreSQL. From rows kept by the minute; nothing is counted here."""
+"""Activity over time: queues, retention, processes, PostgreSQL. From rows kept by the minute."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ async def parked(request: Request, since: From = None, to: To = None, queue: Fil
     matched = await match(here, asked, queue)
     rows = []
     if matched.names:
-        rows = await here.admin.activity.parked(
-            list(matched.names), asked.since, asked.until, asked.minutes, _ROWS_MAX
-        )
+        rows = await here.admin.activity.parked(list(matched.names), asked.since, asked.until, asked.minutes, _ROWS_MAX)
     return shapes.ParkedReplicas(
         timeRange=time_range(asked),
         bucketMinutes=asked.minutes,
@@ -149,9 +147,7 @@ async def system_metrics(
     """
     here = context(request)
     asked = read_range(here, since, to)
-    rows = await here.admin.activity.instances(
-        asked.since, asked.until, asked.minutes, hostname, workerId, _ROWS_MAX
-    )
+    rows = await here.admin.activity.instances(asked.since, asked.until, asked.minutes, hostname, workerId, _ROWS_MAX)
     found: dict[Place, dict[datetime, Any]] = {}
     for row in reversed(rows):
         found.setdefault(Place(row.hostname, row.port, row.worker), {})[row.bucket] = row.metrics

@@ -93,9 +93,7 @@ async def analytics(
     """
     here = context(request)
     if interval not in _INTERVALS:
-        raise errors.InvalidRequest(
-            "bad query: interval must be minute, hour or day", hint="leave it out for hours"
-        )
+        raise errors.InvalidRequest("bad query: interval must be minute, hour or day", hint="leave it out for hours")
     asked = read_range(here, since, to, hours=24, minutes=_INTERVALS[interval])
     matched = await match(here, asked, queue, namespace, task)
     if matched.more:

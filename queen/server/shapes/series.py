@@ -31,7 +31,8 @@ class Numbers(Shape):
     transactions: int = Field(examples=[0])
     deadLetters: int = Field(description="Messages that were set aside.", examples=[1])
     avgLagMs: float | None = Field(
-        description="From the storing to the delivery of the oldest message of each delivery, on average.", examples=[4.2]
+        description="From the storing to the delivery of each delivery's oldest message, on average.",
+        examples=[4.2],
     )
     maxLagMs: float | None = Field(description="The longest of these.", examples=[38.0])
     pushPerSecond: float = Field(examples=[20.0])
