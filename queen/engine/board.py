@@ -31,6 +31,8 @@ _HEAD_BYTES: Final = 8
 _SLOT_BYTES: Final = 64 + 2 * _HALF_BYTES
 _READS_MAX: Final = 16
 _RESTARTS_MAX: Final = 50
+_HIGHEST: Final = frozenset({"loop_lag_ms"})
+"""Gauges of which the highest counts; of the others the sum."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,8 @@ class Numbers:
         """Count what the other one counted, too."""
         self.add_totals(other)
         for name, value in other.gauges.items():
-            self.gauges[name] = self.gauges.get(name, 0) + value
+            known = self.gauges.get(name, 0)
+            self.gauges[name] = max(known, value) if name in _HIGHEST else known + value
 
     def add_totals(self, other: Numbers) -> None:
         """The same for one that ended: it has nothing any more, but its totals remain."""

@@ -32,6 +32,7 @@ from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
+from queen.engine.pulse import Pulse
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
@@ -168,10 +169,12 @@ class Engine:
             self._loops.append(Loop("roll up activity", rolling.tick, _ROLL_UP_EVERY_S))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
+        self.pulse = Pulse()
         self.draining = False
 
     def start(self) -> None:
         """Begin the background loops."""
+        self.pulse.start()
         self.outbox.start()
         self.hearing.start()
         self.presence.start()
@@ -194,6 +197,7 @@ class Engine:
     async def stop(self, timeout_s: float) -> None:
         """Drain, finish what is in flight for up to `timeout_s`, and end."""
         self.drain()
+        self.pulse.stop()
         for loop in self._loops:
             await loop.stop()
         batchers = (self._push.batcher, self._ack.batcher, self._pop.batcher)

@@ -34,7 +34,10 @@ _PUSHED: dict[str, Headers] = {
     word: [*JSON_TYPE, (b"queen-durability", word.encode())] for word in ("committed", "replicated", "async")
 }
 _NOTHING: Answer = (204, [], b"")
-_DISCOVERY_REFUSED = b'{"success":false,"error":"namespace or task is required","messages":[]}'
+_DISCOVERY_REFUSED = (
+    b'{"success":false,"error":"namespace or task is required","code":"bad_request","messages":[],'
+    b'"hint":"add ?namespace= or ?task=, or name a queue: /api/v1/pop/queue/NAME"}'
+)
 
 Poll = Callable[[PopRequest], None]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from queen import __version__
@@ -19,6 +19,9 @@ from queen.server.numbers import VERBS, milliseconds
 
 if TYPE_CHECKING:
     from queen.server.context import Context
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""The form that every scraper reads; none of our names needs a later one."""
 
 _COUNTERS = {
     "push_requests": "Push requests answered.",
@@ -91,7 +94,7 @@ _HISTOGRAMS = (
      "{}_flush_entries", 1),
 )  # fmt: skip
 _TOTAL_SIZES = ("refused", "memory_refused", "push_flushes", "pop_flushes", "ack_flushes")
-_HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "workers")
+_HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "workers", "loop_lag_ms")
 
 
 def wants_text(accept: str) -> bool:
@@ -122,6 +125,7 @@ def snapshot(here: Context) -> dict[str, Any]:
         },
         "memory": {"rss": int(gauges["rss_bytes"])},
         "cpu": {"user": totals["cpu_user_us"], "system": totals["cpu_system_us"]},
+        "eventLoop": {"lagMs": round(gauges["loop_lag_ms"], 3)},
         "durability": here.engine.store.durability,
         "mode": here.mode,
         "workers": workers(numbers),
@@ -176,7 +180,7 @@ def exposition(here: Context) -> tuple[bytes, str]:
     """(body, content type) of the Prometheus form."""
     registry = CollectorRegistry()
     registry.register(_Collector(here))
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(registry), CONTENT_TYPE
 
 
 class _Collector:
@@ -202,6 +206,8 @@ class _Collector:
         yield _plain_histogram("queen_pool_wait_seconds", text, numbers.buckets["pool_wait_us"])
         yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", numbers.gauges["rss_bytes"])
         yield GaugeMetricFamily("queen_start_time_seconds", "When the instance started.", self._here.started_at)
+        text = "How late the event loop was at most within a second; of several workers the latest."
+        yield GaugeMetricFamily("queen_event_loop_lag_seconds", text, numbers.gauges["loop_lag_ms"] / 1000)
         info = GaugeMetricFamily("queen_build_info", "Version.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info

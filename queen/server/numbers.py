@@ -40,6 +40,7 @@ def measure(engine: Engine, pool_size: int) -> Numbers:
         "rss_bytes": rss_bytes(),
         "message_rate": message_rate,
         "request_rate": request_rate,
+        "loop_lag_ms": engine.pulse.lag_ms,
     }
     # Copies: whoever keeps them compares with what is counted later.
     return Numbers(totals, gauges, {name: one.copy() for name, one in engine.buckets().items()})

@@ -63,6 +63,12 @@ class UuidArray(Array):
     oid, element_oid = 2951, 2950
 
 
+class TidArray(Array):
+    """tid[] from 6 bytes each: where rows lie."""
+
+    oid, element_oid = 1010, 27
+
+
 def texts(values: Sequence[bytes | None]) -> TextArray:
     """text[] of UTF-8 byte strings; None becomes null."""
     parts = [_HEADER.pack(1, 1, 25, len(values), 1)] if values else [_HEADER.pack(0, 0, 25, 0, 0)[:12]]
@@ -79,12 +85,12 @@ def texts(values: Sequence[bytes | None]) -> TextArray:
 
 def uuids(values: Sequence[bytes | None]) -> UuidArray:
     """uuid[] of 16-byte values; None becomes null."""
-    if not values:
-        return UuidArray(_HEADER.pack(0, 0, 2950, 0, 0)[:12])
-    size = _LENGTHS[16]
-    parts = [_HEADER.pack(1, 1, 2950, len(values), 1)]
-    parts += [size + value if value is not None else _NULL for value in values]
-    return UuidArray(b"".join(parts))
+    return UuidArray(_equal(values, UuidArray.element_oid, 16))
+
+
+def tids(values: Sequence[bytes | None]) -> TidArray:
+    """tid[] of 6-byte values as the database gave them; None becomes null."""
+    return TidArray(_equal(values, TidArray.element_oid, 6))
 
 
 def bigints(values: Sequence[int]) -> BigintArray:
@@ -107,6 +113,15 @@ def times_or_null(values: Sequence[int | None]) -> TimeArray:
     return TimeArray(_longs(values, TimeArray.element_oid))
 
 
+def _equal(values: Sequence[bytes | None], oid: int, size: int) -> bytes:
+    if not values:
+        return _HEADER.pack(0, 0, oid, 0, 0)[:12]
+    length = _LENGTHS[size]
+    parts = [_HEADER.pack(1, 1, oid, len(values), 1)]
+    parts += [length + value if value is not None else _NULL for value in values]
+    return b"".join(parts)
+
+
 def _longs(values: Sequence[int | None], oid: int) -> bytes:
     if not values:
         return _HEADER.pack(0, 0, oid, 0, 0)[:12]
@@ -125,7 +140,7 @@ def _fixed(values: Sequence[int], oid: int, size: int, code: str) -> bytes:
 
 
 def read_texts(data: Buffer) -> list[bytes]:
-    """The elements of a binary text[] without nulls, as bytes."""
+    """The elements of a binary text[] or tid[] without nulls, as bytes."""
     raw = bytes(data)
     out: list[bytes] = []
     if len(raw) <= 12:
@@ -167,9 +182,16 @@ class _BigintsLoader(Loader):
         return read_bigints(data)
 
 
+class _TidLoader(Loader):
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
 _DUMPERS: list[tuple[type[Array], type[Dumper]]] = [
     (cls, type(f"_{cls.__name__}Dumper", (_ArrayDumper,), {"oid": cls.oid}))
-    for cls in (TextArray, BigintArray, IntArray, UuidArray, TimeArray)
+    for cls in (TextArray, BigintArray, IntArray, UuidArray, TimeArray, TidArray)
 ]
 
 
@@ -179,5 +201,7 @@ def register(context: AdaptContext) -> None:
     for cls, dumper in _DUMPERS:
         adapters.register_dumper(cls, dumper)
     adapters.register_loader(TextArray.oid, _TextsLoader)
+    adapters.register_loader(TidArray.oid, _TextsLoader)
+    adapters.register_loader(TidArray.element_oid, _TidLoader)
     adapters.register_loader(BigintArray.oid, _BigintsLoader)
     adapters.register_loader(_TIMESTAMPTZ_ARRAY, _BigintsLoader)

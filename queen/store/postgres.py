@@ -30,6 +30,7 @@ from queen.store.base import (
 )
 from queen.store.pool import Connection, Pool
 from queen.store.postgres_cluster import PostgresCluster
+from queen.store.spots import Spots
 
 Row = tuple[Any, ...]
 
@@ -43,9 +44,9 @@ class PostgresStore(PostgresCluster):
     def __init__(self, pool: Pool, schema: str) -> None:
         self._pool = pool
         self._schema = schema
-        self._push = self._call("push", 7, "select")
+        self._push = self._call("push", 8)
         self._push_deduplicating = self._call("push_deduplicating", 10)
-        self._ack = self._call("ack", 5)
+        self._ack = self._call("ack", 6)
         self._ack_failed = self._call("ack_failed", 8)
         self._transact = self._call("transact", 22)
         self._extend = self._call(
@@ -68,6 +69,8 @@ class PostgresStore(PostgresCluster):
         self._queues_by_id = self._call("queues_by_id", 1)
         self._prepare_cluster(pool.size_max)
         self._pops: dict[int, bytes] = {}
+        self._partition_spots: Spots[int] = Spots()
+        self._cursor_spots: Spots[tuple[int, bytes]] = Spots()
 
     def _call(
         self, function: str, arguments: int, verb: str = "select * from", casts: Sequence[str] = (), tail: str = ""
@@ -82,8 +85,13 @@ class PostgresStore(PostgresCluster):
             return await _fetch(connection, statement, parameters)
 
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
-        rows = await self._fetch(self._push, _push_parameters(batch))
-        return rows[0][0]  # type: ignore[no-any-return]
+        spots = arrays.tids(self._partition_spots.of(batch.partition_ids))
+        rows = await self._fetch(self._push, (*_push_parameters(batch), spots))
+        bases: tuple[int, ...] = rows[0][0]
+        if rows[0][1]:
+            stored = [key for key, base in zip(batch.partition_ids, bases, strict=True) if base >= 0]
+            self._partition_spots.learn(stored, rows[0][1])
+        return bases
 
     async def push_deduplicating(self, batch: PushBatch, wait: bool = True) -> list[Stored]:
         rows = await self._fetch(self._push_deduplicating, _thorough_parameters(batch, wait))
@@ -104,7 +112,8 @@ class PostgresStore(PostgresCluster):
     async def pop(self, epoch: int, batch: PopBatch) -> list[Span]:
         statement = self._pops.get(epoch)
         if statement is None:
-            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 10)
+            statement = self._pops[epoch] = self._call(f"pop_{epoch}", 12)
+        cursors = list(zip(batch.partition_ids, batch.groups, strict=True))
         try:
             rows = await self._fetch(
                 statement,
@@ -119,15 +128,23 @@ class PostgresStore(PostgresCluster):
                     batch.bytes_max,
                     arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
                     arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
+                    arrays.tids(self._cursor_spots.of(cursors)),
+                    arrays.tids(self._partition_spots.of(batch.partition_ids)),
                 ),
             )
         except errors.EpochGone:
             self._pops.pop(epoch, None)
             return []  # Nothing is left there; `examine` and `next_epoch` say where to go on.
-        return [Span(*row) for row in rows]
+        leased = [row for row in rows if row[-1] is not None]
+        self._cursor_spots.learn([cursors[row[0] - 1] for row in leased], [row[-1] for row in leased])
+        return [Span(*row[:-1]) for row in rows]
 
     async def ack(self, rows: list[AckRow]) -> list[Acked]:
-        return [Acked(*row) for row in await self._fetch(self._ack, _ack_parameters(rows))]
+        cursors = [(row.partition_id, row.group) for row in rows]
+        spots = arrays.tids(self._cursor_spots.of(cursors))
+        done = await self._fetch(self._ack, (*_ack_parameters(rows), spots))
+        self._cursor_spots.learn([cursors[row[0] - 1] for row in done], [row[-1] for row in done])
+        return [Acked(*row[:-1]) for row in done]
 
     async def ack_failed(self, rows: list[AckRow]) -> list[Acked]:
         return [Acked(*row) for row in await self._fetch(self._ack_failed, _failed_parameters(rows))]

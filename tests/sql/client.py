@@ -61,11 +61,11 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def call(self, function: str, types: Sequence[str], *values: object) -> list[Row]:
-        """The rows of `select * from function(values)`."""
+    def call(self, function: str, types: Sequence[str], *values: object, columns: str = "*") -> list[Row]:
+        """The rows of `select columns from function(values)`."""
         marks = [sql.SQL("%s::{}").format(sql.SQL(name)) for name in types]
-        statement = sql.SQL("select * from {}({})").format(
-            sql.Identifier(self.schema, function), sql.SQL(", ").join(marks)
+        statement = sql.SQL("select {} from {}({})").format(
+            sql.SQL(columns), sql.Identifier(self.schema, function), sql.SQL(", ").join(marks)
         )
         return self.connection.execute(statement, values).fetchall()
 
@@ -148,7 +148,7 @@ class Session:
         return self.call(f"pop_{epoch}", _POP, *columns, [60_000] * len(requests), True)
 
     def ack(self, *signals: Signal) -> list[Row]:
-        return self.call("ack", _ACK, *_signal_arrays(signals)[:5])
+        return self.call("ack", _ACK, *_signal_arrays(signals)[:5], columns="place, acked_was, acked, released")
 
     def ack_failed(self, *signals: Signal) -> list[Row]:
         return self.call("ack_failed", _ACK_FAILED, *_signal_arrays(signals))

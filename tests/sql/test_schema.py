@@ -90,7 +90,7 @@ def test_the_functions_can_be_used_from_psql(postgres_server: PostgresServer, da
         pytest.skip("needs psql, which this PostgreSQL came without")
     text = """
         select partition_id from queen.resolve('{orders}', '{berlin}') \\gset
-        select queen.push(array[:partition_id], '{2}', '{1,1}', '{t1,t2}', '{"1","{}"}', null, null);
+        select bases from queen.push(array[:partition_id], '{2}', '{1,1}', '{t1,t2}', '{"1","{}"}', null, null);
         select queen.open_cursors(array[:partition_id], '{g}');
         select transaction_ids, payloads from queen.pop_1(array[:partition_id], '{g}', '{1}', '{10}',
             '{01990f3f-0a11-7d02-8c44-9b1e2d3c4f50}', '{60000}', false);

@@ -44,10 +44,10 @@ class PostgresBench(Bench):
         await self._session.execute("update leader set lease_until = lease_until - %s", (by,))
 
     async def configure(self, queue: str, **options: object) -> None:
-        await self._admin.configure(queue, None, None, False, options)
+        await self._admin.queues.configure(queue, None, None, False, options)
 
     async def delete_queue(self, queue: str) -> None:
-        assert await self._admin.delete_queue(queue)
+        assert await self._admin.queues.delete_queue(queue)
 
     async def remove(self, partition_id: int, offset: int) -> None:
         await self._session.execute(

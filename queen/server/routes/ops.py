@@ -12,12 +12,14 @@ from fastapi.responses import JSONResponse
 from queen import __version__, errors
 from queen.server import metrics
 from queen.server.context import Context, context
+from queen.server.describe import Responses
 
 router = APIRouter(tags=["operations"])
 
 ENGINE = "queen-python"
 _HEALTH_TIMEOUT_S = 3.0
 _READY_CACHED_S = 1.0
+_TEXT: Responses = {200: {"content": {metrics.CONTENT_TYPE: {"schema": {"type": "string"}}}}}
 
 
 @router.get("/health", responses={503: {"description": "The database is away."}})
@@ -63,7 +65,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics")
+@router.get("/metrics", responses=_TEXT)
 async def show_metrics(request: Request) -> Response:
     """Numbers of this instance: JSON, or the Prometheus text format when `Accept` asks for it."""
     if metrics.wants_text(request.headers.get("accept", "")):
@@ -71,7 +73,7 @@ async def show_metrics(request: Request) -> Response:
     return JSONResponse(metrics.snapshot(context(request)))
 
 
-@router.get("/metrics/prometheus")
+@router.get("/metrics/prometheus", response_class=Response, responses=_TEXT)
 async def prometheus(request: Request) -> Response:
     """The same numbers for a Prometheus scraper."""
     body, content_type = metrics.exposition(context(request))

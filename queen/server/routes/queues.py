@@ -9,14 +9,16 @@ from fastapi import APIRouter, Query, Request, Response
 from queen import errors, model, wire
 from queen.server import options
 from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
+from queen.server.describe import refusals
+from queen.server.shapes.configure import REQUEST_BODY, Configured
 from queen.store.admin.queues import PartitionStats, QueueStats
 from queen.store.base import QueueRow
 
 router = APIRouter(prefix="/api/v1", tags=["queues"])
 
 
-@router.post("/configure")
-async def configure(request: Request) -> dict[str, Any]:
+@router.post("/configure", responses=refusals(400, 413), openapi_extra={"requestBody": REQUEST_BODY})
+async def configure(request: Request) -> Configured:
     """Create a queue or change its options: `{"queue", "namespace"?, "task"?, "mode"?, "options"?}`.
 
     An absent option keeps its value, null restores the default; `"mode": "replace"` resets all that is not named.
@@ -26,15 +28,15 @@ async def configure(request: Request) -> dict[str, Any]:
     done = await here.admin.queues.configure(asked.queue, asked.namespace, asked.task, asked.replace, asked.options)
     row = QueueRow(done.queue_id, asked.queue, done.namespace, done.task, done.options, None)
     here.engine.queue_changed(row)
-    return {
-        "configured": True,
-        "queueId": model.encode_id(model.QUEUE, done.queue_id),
-        "partitionId": None,
-        "queue": asked.queue,
-        "namespace": done.namespace,
-        "task": done.task,
-        "options": done.options,
-    }
+    return Configured(
+        configured=True,
+        queueId=model.encode_id(model.QUEUE, done.queue_id),
+        partitionId=None,
+        queue=asked.queue,
+        namespace=done.namespace,
+        task=done.task,
+        options=done.options,
+    )
 
 
 @router.get("/resources/queues")
@@ -59,7 +61,7 @@ async def list_queues(
     return {"queues": [_summary(row, stats.get(row.queue_id)) for row in rows]}
 
 
-@router.get("/resources/queues/{queue}")
+@router.get("/resources/queues/{queue}", responses=refusals(404))
 async def show_queue(
     request: Request, response: Response, queue: QueueName, limit: Limit = 1000, offset: Offset = 0
 ) -> dict[str, Any]:

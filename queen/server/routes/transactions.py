@@ -12,6 +12,8 @@ from queen.engine.ack import AckResult
 from queen.engine.transaction import AckOperation, Operation, Pushed, Result
 from queen.model import NewMessage
 from queen.server.context import context
+from queen.server.describe import answers, refusals
+from queen.server.shapes.transactions import REQUEST_BODY, TransactionDone
 
 router = APIRouter(prefix="/api/v1", tags=["messages"])
 
@@ -19,7 +21,11 @@ OPERATIONS_MAX = 1_000
 """Most operations of one transaction, in both modes."""
 
 
-@router.post("/transaction")
+@router.post(
+    "/transaction",
+    responses={**answers(TransactionDone, "Done, or undone as a whole."), **refusals(400, 413)},
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
 async def transaction(request: Request) -> Response:
     """Carry out `{"operations": [{"type": "push"|"ack", …}], "requiredLeases": […]}` in one commit.
 

@@ -3,7 +3,8 @@
 -- Creates pop_<epoch>(), the pop that reads the child messages_<epoch>. One function per live epoch, because a read
 -- that names its child costs a fraction of one that goes through the parent and finds the child while it runs.
 --
--- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several, bytes_max, delays_ms, windows_ms)
+-- pop_<epoch>(partition_ids, groups, requests, batches, lease_ids, lease_ms, several, bytes_max, delays_ms, windows_ms,
+--             spots, partition_spots)
 --   → one row per candidate that was leased, or is held back
 --   partition_ids, groups   the candidates, one per (partition, group), those of one request side by side
 --   requests                which request a candidate serves; `batches` is that request's limit over all its candidates
@@ -12,6 +13,7 @@
 --   bytes_max               a candidate gets no further message once its payloads have reached this many bytes
 --   delays_ms, windows_ms   delayedProcessing and windowBuffer of a candidate's queue, null for none; both arrays are null
 --                           when no candidate has one
+--   spots, partition_spots  where the rows of cursor and partition lay last (ctid); hints as in push(), null for unknown
 -- A message is delivered when it is at least the delay old. A window holds the whole partition back until its first
 -- undelivered message is that old, and then lets all go. That is "nothing until the partition was quiet that long, but
 -- anyway that long after the first write since the last delivery": created_at never decreases along the offsets, so
@@ -28,6 +30,7 @@
 --   head          offset after the newest message of the partition
 --   transaction_ids, payloads, created_ats   the messages, in order
 --   extras        null, or [[offset, trace_id, producer_sub, first_id], …] of the messages that have one
+--   spot          where the cursor's row lies now; null for a candidate that is held back
 -- The lease ends at the last message handed out. Never waits: a cursor locked by another call is skipped.
 -- Tables written, in lock order: cursors, leases.
 create or replace function create_pop(p_epoch integer) returns void
@@ -37,10 +40,11 @@ begin
 create or replace function pop_%1$s(
     p_partition_ids bigint[], p_groups text[], p_requests integer[], p_batches integer[], p_lease_ids uuid[],
     p_lease_ms bigint[], p_several boolean, p_bytes_max bigint default 33554432,
-    p_delays_ms bigint[] default null, p_windows_ms bigint[] default null
+    p_delays_ms bigint[] default null, p_windows_ms bigint[] default null,
+    p_spots tid[] default null, p_partition_spots tid[] default null
 ) returns table (
     place integer, first_offset bigint, offsets bigint[], attempt integer, head bigint,
-    transaction_ids text[], payloads text[], created_ats timestamptz[], extras text, held_ms bigint
+    transaction_ids text[], payloads text[], created_ats timestamptz[], extras text, held_ms bigint, spot tid
 ) language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $pop$
 #variable_conflict use_column
 begin
@@ -53,24 +57,47 @@ begin
     end if;
     return query
     with claimed as materialized (
-        select i.*, c.acked, c.deliveries, p.next_offset
+        select i.*, l.at, l.acked, l.deliveries, l.next_offset
           from unnest(p_partition_ids, p_groups, p_requests, p_batches, p_lease_ids, p_lease_ms, p_delays_ms,
-                      p_windows_ms)
-               with ordinality i (partition_id, consumer_group, request, batch, lease_id, lease_ms, delay_ms, window_ms, n)
-         cross join lateral (
-                select t.acked, t.deliveries, t.epoch from cursors t
-                 where t.partition_id = i.partition_id and t.consumer_group = i.consumer_group
+                      p_windows_ms, p_spots, p_partition_spots)
+               with ordinality i (partition_id, consumer_group, request, batch, lease_id, lease_ms, delay_ms, window_ms,
+                                  spot, partition_spot, n)
+          left join lateral (
+                select t.ctid as at, t.acked, t.deliveries, t.epoch from cursors t
+                 where t.ctid = i.spot and t.partition_id = i.partition_id and t.consumer_group = i.consumer_group
                    and (t.lease_until is null or t.lease_until <= now())
-                   for no key update skip locked) c
-          join partitions p on p.partition_id = i.partition_id
-         where c.acked + 1 < p.next_offset
-           and case when c.acked + 1 >= p.epoch_first_offset then p.epoch else c.epoch end = %1$s
+                   for no key update skip locked) h on true
+          left join lateral (
+                -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
+                select t.ctid as at from cursors t
+                 where h.acked is null and t.partition_id = i.partition_id
+                   and t.consumer_group >= i.consumer_group and t.consumer_group <= i.consumer_group
+                 order by t.partition_id desc, t.consumer_group desc limit 1) w on true
+          left join lateral (
+                select t.ctid as at, t.acked, t.deliveries, t.epoch from cursors t
+                 where t.ctid = w.at and (t.lease_until is null or t.lease_until <= now())
+                   for no key update skip locked) k on true
+          left join lateral (
+                select t.next_offset, t.epoch, t.epoch_first_offset from partitions t
+                 where t.ctid = i.partition_spot and t.partition_id = i.partition_id) hp on true
+          left join lateral (
+                select t.next_offset, t.epoch, t.epoch_first_offset from partitions t
+                 where hp.next_offset is null and t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
+                 order by t.partition_id desc limit 1) kp on true
+         cross join lateral (
+                select coalesce(h.at, k.at) as at, coalesce(h.acked, k.acked) as acked,
+                       coalesce(h.deliveries, k.deliveries) as deliveries, coalesce(h.epoch, k.epoch) as epoch,
+                       coalesce(hp.next_offset, kp.next_offset) as next_offset,
+                       coalesce(hp.epoch, kp.epoch) as newest,
+                       coalesce(hp.epoch_first_offset, kp.epoch_first_offset) as newest_first) l
+         where l.acked + 1 < l.next_offset
+           and case when l.acked + 1 >= l.newest_first then l.newest else l.epoch end = %1$s
     ), bounded as (
         select c.*, c.batch - coalesce(sum(least(c.next_offset - 1 - c.acked, c.batch)::integer) over (
                     partition by c.request order by c.n rows between unbounded preceding and 1 preceding), 0) as allowed
           from claimed c
     ), found as materialized (
-        select b.n, b.partition_id, b.consumer_group, b.lease_id, b.lease_ms, b.next_offset, b.deliveries, m.*,
+        select b.n, b.at, b.partition_id, b.consumer_group, b.lease_id, b.lease_ms, b.next_offset, b.deliveries, m.*,
                m.created_ats[1] + greatest(b.delay_ms, b.window_ms) * interval '1 millisecond' - now() as wait
           from bounded b
          cross join lateral (
@@ -101,18 +128,19 @@ begin
                deliveries = case when f.lease_id is null then 0 else c.deliveries + 1 end,
                retries = case when f.lease_id is null then 0 else c.retries end
           from found f
-         where c.partition_id = f.partition_id and c.consumer_group = f.consumer_group
+         where c.ctid = f.at                -- it is locked, so it lies there until now
            and (f.wait is null or f.wait <= interval '0')
+        returning f.n, c.ctid as spot
     )
     select f.n::integer, f.first_offset,
            case when f.last_offset - f.first_offset + 1 = f.messages then null else f.offsets end,
            case when f.lease_id is null then 1 else f.deliveries + 1 end, f.next_offset,
-           f.transaction_ids, f.payloads, f.created_ats, f.extras::text, null::bigint
+           f.transaction_ids, f.payloads, f.created_ats, f.extras::text, null::bigint, l.spot
       from found f
-     where f.wait is null or f.wait <= interval '0'
+      join leased l on l.n = f.n
      union all
     select f.n::integer, null, null, null, f.next_offset, null, null, null, null,
-           ceil(extract(epoch from f.wait) * 1000)::bigint
+           ceil(extract(epoch from f.wait) * 1000)::bigint, null
       from found f
      where f.wait > interval '0'
      order by 1;

@@ -1,4 +1,4 @@
--- push(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs) → bigint[]
+-- push(partition_ids, counts, places, transaction_ids, payloads, trace_ids, producer_subs, spots) → one row
 --
 -- Stores messages of many partitions in one call.
 --   partition_ids, counts      one entry per partition, ids ascending and distinct: how many messages it gets
@@ -6,18 +6,26 @@
 --                              one partition stand together, partitions in the order of partition_ids
 --   transaction_ids, payloads  one entry per message
 --   trace_ids, producer_subs   one entry per message, or null when no message has one
--- Returns one entry per partition: the offset of its first message (the rest follow without a gap), or -1: nothing was
--- stored for this partition because its row is locked elsewhere or gone. push_deduplicating() tells the two apart.
+--   spots                      where the rows of the partitions lay after the caller's last change of them (ctid), null
+--                              for unknown ones. Only a hint: the key is checked, and else looked up. With it the cost
+--                              stays the same while a long transaction elsewhere keeps dead versions of the rows from
+--                              being removed; a look-up by key walks through all of them.
+-- Columns
+--   bases   one entry per partition: the offset of its first message (the rest follow without a gap), or -1: nothing was
+--           stored for this partition because its row is locked elsewhere or gone. push_deduplicating() tells the two
+--           apart
+--   spots   where the rows lie now, of those partitions that got messages, in their order
 -- Raises unique_violation when a transaction id is already stored; nothing of the call is kept then, and
 -- push_deduplicating() sorts it out. Nothing here waits for a lock, so a blocked partition delays no other.
 -- Tables written, in lock order: partitions (by id), messages.
 create or replace function push(
     p_partition_ids bigint[], p_counts integer[], p_places integer[], p_transaction_ids text[], p_payloads text[],
-    p_trace_ids uuid[], p_producer_subs text[]
-) returns bigint[]
+    p_trace_ids uuid[], p_producer_subs text[], p_spots tid[] default null,
+    out bases bigint[], out spots tid[]
+)
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
-    v_bases     bigint[];       -- per partition: first offset, or -1
+    v_locked    tid[];          -- per partition: where its row lies
     v_shifts    bigint[];       -- per partition: what to add to a message's ordinal to get its offset
     v_queues    integer[];
     v_onces     boolean[];
@@ -33,16 +41,30 @@ begin
     -- The row lock is held to commit: commit order is offset order. One pass in id order, so two calls cannot deadlock.
     select array_agg(coalesce(l.next_offset, -1)), array_agg(l.next_offset - l.preceding - 1),
            array_agg(coalesce(l.queue_id, 0)), array_agg(coalesce(l.once, false)),
-           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at), greatest(max(l.epoch), v_newest)
-      into v_bases, v_shifts, v_queues, v_onces, v_epochs, v_last, v_highest
-      from (select p.*, i.preceding, q.dedup_window_s > 0 as once
-              from (select u.partition_id, u.n, sum(u.count) over (order by u.n) - u.count as preceding
-                      from unnest(p_partition_ids, p_counts) with ordinality u (partition_id, count, n)) i
+           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at), greatest(max(l.epoch), v_newest),
+           array_agg(l.spot)
+      into bases, v_shifts, v_queues, v_onces, v_epochs, v_last, v_highest, v_locked
+      from (select coalesce(h.next_offset, k.next_offset) as next_offset, coalesce(h.queue_id, k.queue_id) as queue_id,
+                   coalesce(h.epoch, k.epoch) as epoch, coalesce(h.last_write_at, k.last_write_at) as last_write_at,
+                   coalesce(h.spot, k.spot) as spot, i.preceding, q.dedup_window_s > 0 as once
+              from (select u.partition_id, u.spot, u.n, sum(u.count) over (order by u.n) - u.count as preceding
+                      from unnest(p_partition_ids, p_counts, p_spots)
+                           with ordinality u (partition_id, count, spot, n)) i
               left join lateral (
-                    select t.partition_id, t.next_offset, t.queue_id, t.epoch, t.last_write_at
-                      from partitions t where t.partition_id = i.partition_id
-                       for no key update skip locked) p on true
-              left join queues q on q.queue_id = p.queue_id
+                    select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
+                      from partitions t where t.ctid = i.spot and t.partition_id = i.partition_id
+                       for no key update skip locked) h on true
+              left join lateral (
+                    -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
+                    select t.ctid as at from partitions t
+                     where h.next_offset is null
+                       and t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
+                     order by t.partition_id desc limit 1) w on true
+              left join lateral (
+                    select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
+                      from partitions t where t.ctid = w.at
+                       for no key update skip locked) k on true
+              left join queues q on q.queue_id = coalesce(h.queue_id, k.queue_id)
              order by i.n) l;
 
     -- Read after the locks are held, and never behind the partition's last message: created_at follows offset order.
@@ -54,11 +76,15 @@ begin
         raise unique_violation using message = 'a transaction id is already stored in an older epoch';
     end if;
 
-    update partitions p
-       set next_offset = p.next_offset + i.count, last_write_at = v_now, epoch = i.epoch,
-           epoch_first_offset = case when i.epoch > p.epoch then p.next_offset else p.epoch_first_offset end
-      from unnest(p_partition_ids, p_counts, v_bases, v_epochs) i (partition_id, count, base, epoch)
-     where p.partition_id = i.partition_id and i.base >= 0;
+    with moved as (
+        update partitions p
+           set next_offset = p.next_offset + i.count, last_write_at = v_now, epoch = i.epoch,
+               epoch_first_offset = case when i.epoch > p.epoch then p.next_offset else p.epoch_first_offset end
+          from unnest(v_locked, p_counts, v_epochs) with ordinality i (spot, count, epoch, n)
+         where p.ctid = i.spot               -- it is locked, so it lies there until now
+        returning i.n, p.ctid as spot
+    )
+    select array_agg(m.spot order by m.n) into spots from moved m;
 
     insert into messages (partition_id, "offset", created_at, queue_id, epoch, once, transaction_id, payload,
                           trace_id, producer_sub)
@@ -66,9 +92,7 @@ begin
            nullif(v_onces[i.place], false), i.transaction_id, i.payload, i.trace_id, i.producer_sub
       from unnest(p_places, p_transaction_ids, p_payloads, p_trace_ids, p_producer_subs)
            with ordinality i (place, transaction_id, payload, trace_id, producer_sub, n)
-     where v_bases[i.place] >= 0
+     where bases[i.place] >= 0
      order by i.n;
-
-    return v_bases;
 end
 $$;

@@ -1,0 +1,73 @@
+"""The OpenAPI page is true: whatever is sent to the routes that it lists, the answer is one that it describes."""
+
+from __future__ import annotations
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.support.server import EmbeddedServer
+
+pytestmark = pytest.mark.pg
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 8
+"""Requests to each route, good ones and as many bad ones."""
+
+bounded = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def hold_to_the_page(operation: APIOperation, mode: GenerationMode) -> None:
+    """Raises what is not as the page says."""
+
+    @bounded
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def check(case: Case) -> None:
+        # A poll that waits says nothing more, only later.
+        if isinstance(case.query, dict):
+            case.query.pop("wait", None)
+        case.call_and_validate(checks=CHECKS)
+
+    check()
+
+
+def test_every_answer_is_documented(server: EmbeddedServer) -> None:
+    page = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    wrong: list[str] = []
+    count = 0
+    for found in page.get_all_operations():
+        operation = found.ok()
+        count += 1
+        for mode in GenerationMode:
+            try:
+                hold_to_the_page(operation, mode)
+            except Unsatisfiable:
+                continue  # nothing wrong can be sent to a route that takes nothing
+            except BaseExceptionGroup as group:
+                wrong += [f"{operation.label} ({mode.value}): {one}" for one in group.exceptions]
+            except Exception as error:
+                wrong.append(f"{operation.label} ({mode.value}): {error!r}")
+    assert count > 15
+    assert not wrong, "\n\n".join(wrong)
