@@ -22,6 +22,7 @@ COMMANDS: dict[str, list[str]] = {
     "idle": _FAST,
     "retained": ["--seconds", "8", "--repeat", "3", *_FAST],
     "generator": [],
+    "lists": _FAST,
 }
 
 

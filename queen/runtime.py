@@ -65,6 +65,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
             settings.engine,
             waits_max,
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
+            admin.statistics,
             admin.activity,
         )
         engine.start()

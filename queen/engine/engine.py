@@ -28,6 +28,7 @@ from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
+from queen.engine.maintenance.statistics import TICK_S, Statistics
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.outbox import Outbox
@@ -44,6 +45,7 @@ from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.activity import ActivityStore
 from queen.store.base import EpochUpkeep, QueueRow, Store
+from queen.store.kept import KeptNumbers
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +87,13 @@ class Engine:
         settings: EngineSettings,
         waits_max: int = 4,
         epochs: EpochUpkeep | None = None,
+        kept: KeptNumbers | None = None,
         activity: ActivityStore | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
-        `epochs`: what rotation and retention work on; without it they do not run. `activity`: where what was done is
-        written down by the minute; without it, nowhere.
+        `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
+        queues and groups. `activity`: where what was done is written down by the minute; without it, nowhere.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -147,6 +150,11 @@ class Engine:
         )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        self.statistics = Statistics(kept, settings, self.stats, lambda: self.presence.leading) if kept else None
+        if self.statistics is not None:
+            pause_s = min(TICK_S, settings.statistics_ms / 1000)
+            self._loops.append(Loop("statistics", self.statistics.tick, pause_s))
+        self.pulse = Pulse()
         self.slow_flushes = Ring()
         """Flushes that took longer than `slow_flush_ms`."""
         for batcher in (self._push.batcher, self._ack.batcher, self._pop.batcher):
@@ -155,7 +163,7 @@ class Engine:
             activity,
             self.instance_id,
             self.stats,
-            Gauges(Vitals(store, self.stats, self.limits, self.memory).read),
+            Gauges(Vitals(store, self.stats, self.limits, self.memory, self.pulse).read),
             lambda: self.limits.parked_polls,
             settings.activity_queues_max,
         )
@@ -169,7 +177,6 @@ class Engine:
             self._loops.append(Loop("roll up activity", rolling.tick, _ROLL_UP_EVERY_S))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
-        self.pulse = Pulse()
         self.draining = False
 
     def start(self) -> None:
@@ -200,6 +207,8 @@ class Engine:
         self.pulse.stop()
         for loop in self._loops:
             await loop.stop()
+        if self.statistics is not None:
+            await self.statistics.stop()
         batchers = (self._push.batcher, self._ack.batcher, self._pop.batcher)
         try:
             async with asyncio.timeout(timeout_s):

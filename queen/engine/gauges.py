@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from queen.engine.limits import Limits
 from queen.engine.memory import Memory, rss_bytes
+from queen.engine.pulse import Pulse
 from queen.engine.stats import Stats
 from queen.store.base import Store
 
@@ -68,11 +69,12 @@ class Gauges:
 class Vitals:
     """Reads the values of one engine. Rates are those since the reading before."""
 
-    def __init__(self, store: Store, stats: Stats, limits: Limits, memory: Memory) -> None:
+    def __init__(self, store: Store, stats: Stats, limits: Limits, memory: Memory, pulse: Pulse) -> None:
         self._store = store
         self._stats = stats
         self._limits = limits
         self._memory = memory
+        self._pulse = pulse
         self._before: dict[str, float] = {}
         self._at = time.monotonic()
         self.read()
@@ -107,6 +109,7 @@ class Vitals:
             "cpu": {name: grown[name] / elapsed_s for name in ("user", "system")},
             "memory": {"rssBytes": float(rss_bytes()), "usedBytes": float(self._memory.used)},
             "database": database,
+            "eventLoop": {"lagMs": self._pulse.lag_ms},
             "requests": {
                 **{f"{name}PerSecond": grown[name] / elapsed_s for name in ("push", "pop", "ack", "messages")},
                 "parkedPolls": float(self._limits.parked_polls),

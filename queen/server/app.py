@@ -22,7 +22,18 @@ from queen.server.context import SLASH, Context, context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
 from queen.server.hot import Shortcut, internal_error
-from queen.server.routes import analytics, dead_letters, groups, leases, ops, queues, status, transactions
+from queen.server.routes import (
+    analytics,
+    dead_letters,
+    groups,
+    leases,
+    ops,
+    queue_status,
+    queues,
+    resources,
+    status,
+    transactions,
+)
 
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
 
@@ -31,7 +42,7 @@ def create_app(context: Context) -> ASGIApp:
     """The ASGI application that serves this context."""
     app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
     app.state.context = context
-    for module in (queues, groups, dead_letters, leases, transactions, ops, status, analytics):
+    for module in (queues, resources, groups, dead_letters, leases, transactions, ops, status, queue_status, analytics):
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
     shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)

@@ -1,16 +1,17 @@
-"""Totals of messages for the status page. The one place that knows where they come from."""
+"""Totals of messages for the status page, from numbers that are kept or counted at once where there is little."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from queen.server import render
 from queen.server.context import Context
 from queen.store.activity import ALL_QUEUES
 
 
 class Totals(NamedTuple):
-    """Sums over some queues. `age_s`: since they were computed; -1: they never were, and the others are None."""
+    """Sums over some queues. `age_s`: since they were computed; -1: they are not known, and the others are None."""
 
     queues: int | None = None
     total: int | None = None
@@ -21,16 +22,20 @@ class Totals(NamedTuple):
 
 
 async def totals(here: Context, queue_ids: Iterable[int]) -> Totals:
-    """Of these queues, counted now. Over all queues nothing is kept yet, and counting them would be a scan."""
+    """Of these queues; ALL_QUEUES among them: of all there are."""
     ids = list(queue_ids)
     if ALL_QUEUES in ids:
-        return Totals()
-    rows = (await here.admin.queues.queue_stats(ids)).values()
+        found = await here.admin.statistics.overview()
+        if found.stats_age:
+            render.asked(here)
+        age_s = round(found.stats_age, 3)
+        return Totals(found.queues, found.total, found.pending, found.processing, found.dead_letters, age_s)
+    rows = (await here.admin.statistics.queue_numbers(ids)).values()
     return Totals(
         len(ids),
         sum(row.total for row in rows),
         sum(row.pending for row in rows),
         sum(row.processing for row in rows),
         sum(row.dead_letters for row in rows),
-        0.0,
+        render.stats_age(here, rows),
     )

@@ -270,6 +270,13 @@ class EngineSettings:
         low=100,
         high=60_000,
     )
+    statistics_ms: int = setting(
+        10_000,
+        "Time between two counts of queues and groups while work goes on; sixty times that when it does not.",
+        unit="ms",
+        low=100,
+        high=3_600_000,
+    )
     cached_partitions_max: int = setting(1_000_000, "Partitions whose ids stay in memory.", low=100, high=100_000_000)
     remembered_messages_max: int = setting(
         1_000_000,

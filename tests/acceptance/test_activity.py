@@ -148,7 +148,7 @@ def test_the_process_itself_is_measured(server: EmbeddedServer, api: Api) -> Non
     (replica,) = found["replicas"]
     assert str(replica["port"]) == server.url.rsplit(":", 1)[1]
     metrics = replica["timeSeries"][-1]["metrics"]
-    assert set(metrics) == {"cpu", "memory", "database", "requests"}
+    assert set(metrics) == {"cpu", "memory", "database", "eventLoop", "requests"}
     assert metrics["memory"]["rssBytes"]["last"] > 1 << 20
     assert api.get("/api/v1/analytics/system-metrics", hostname="elsewhere")["replicas"] == []
     assert api.get("/api/v1/analytics/system-metrics", workerId=7)["replicas"] == []

@@ -24,7 +24,17 @@ def newest(name: str) -> dict[str, Any]:
     return max(found, key=lambda result: str(result["started_at"]))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+# Nothing is published yet: to be taken out with the first result, which makes this fail.
+AWAITED = {"lists"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="no full run yet")) if name in AWAITED else name
+        for name in COMMANDS
+    ],
+)
 def test_the_newest_result_is_valid_and_named_in_the_documents(name: str) -> None:
     result = newest(name)
     assert (result["valid"], result["problems"]) == (True, [])

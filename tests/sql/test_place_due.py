@@ -51,7 +51,7 @@ def test_a_move_writes_the_message_anew(session: Session, p: int) -> None:
 def test_a_scheduled_message_is_counted_only_when_it_is_in_the_order(session: Session, p: int) -> None:
     queue = session.one("select queue_id from {s}.partitions")
     session.schedule(p, "a", "b")
-    counts = "select total, pending from {s}.queue_stats(array[%s])"
+    counts = "select total, pending from {s}.queue_numbers(array[%s], 10, false)"
     each = "select total, pending from {s}.partition_stats(%s, 10, 0)"
     assert [tuple(session.rows(text, queue)[0]) for text in (counts, each)] == [(0, 0), (0, 0)]
     session.ripen()

@@ -132,7 +132,7 @@ def test_statistics_count_against_the_slowest_group(session: Session) -> None:
     session.pop(p, group="slow", batch=2, auto=True)
     session.pop(p, group="slow", batch=3)
     queue_id = session.one("select queue_id from {s}.queues")
-    row = session.call("queue_stats", ("integer[]",), [queue_id])[0]
+    row = session.call("queue_numbers", ("integer[]", "integer", "boolean"), [queue_id], 10, False)[0]
     assert (row.partitions, row.total, row.pending, row.processing, row.dead_letters) == (1, 10, 8, 3, 0)
     one = session.call("partition_stats", ("integer", "integer", "integer"), queue_id, 10, 0)[0]
     assert (one.name, one.total, one.pending, one.processing) == ("p", 10, 8, 3)

@@ -256,13 +256,13 @@ def test_a_cursor_in_a_dropped_epoch_goes_on_in_the_next_one(session: Session) -
 
 
 def test_statistics_count_what_is_kept(session: Session) -> None:
-    p = _old_and_young(session, retentionEnabled=True, retentionSeconds=50)
+    _old_and_young(session, retentionEnabled=True, retentionSeconds=50)
     expire(session)
     session.rows("analyze")
     queue_id = session.one("select queue_id from {s}.queues")
-    row = session.call("queue_stats", ("integer[]",), [queue_id])[0]
+    row = session.call("queue_numbers", ("integer[]", "integer", "boolean"), [queue_id], 10, False)[0]
     assert (row.total, row.pending) == (2, 2)
     assert row.retained_bytes > 2 * 100
-    oldest = session.call("oldest_newest", ("bigint[]",), [p])[0]
+    oldest = session.call("partition_stats", ("integer", "integer", "integer"), queue_id, 10, 0)[0]
     assert oldest.oldest == oldest.newest
     assert epochs(session) == [1]

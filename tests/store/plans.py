@@ -203,7 +203,27 @@ def _page(session: Session, seed: int) -> object:
     return session.call("ready_partitions", types, seed % 10 + 1, "g", 0, 20)
 
 
+def _count(session: Session, function: str, seed: int) -> object:
+    return session.call(function, ("bigint[]",), spread(20, seed))
+
+
+def _partition_stats(session: Session, seed: int) -> object:
+    return session.call("partition_stats", ("integer", "integer", "integer"), seed % 10 + 1, 20, 0)
+
+
+def _depth(session: Session, seed: int) -> object:
+    types = ("integer", "text", "integer", "integer", "integer")
+    return session.call("depth", types, seed % 10 + 1, "g", 20, 0, 10)
+
+
+def _refresh(session: Session, seed: int) -> object:
+    """A page in the middle of a queue, which is not written then."""
+    types = ("integer", "bigint", "integer", "text")
+    return session.call("refresh_stats", types, seed % 10 + 1, 0, 20, None)
+
+
 _KEYS = frozenset({"messages_1_pkey", "partitions_pkey", "cursors_pkey"})
+_COUNTED = frozenset({"partitions_pkey", "cursors_pkey"})
 _TRANSACTION = "messages_1_transaction_id_partition_id_once_epoch_idx"
 
 HOT = (
@@ -222,4 +242,9 @@ HOT = (
     Hot("resolve 10", _resolve, 200, frozenset({"idx_partitions_name"})),
     Hot("offset_at", _offset_at, 120, frozenset({"messages_1_pkey"})),
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
+    Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),
+    Hot("count_groups 20", lambda s, n: _count(s, "count_groups", n), 1200, _COUNTED | {"messages_1_pkey"}),
+    Hot("partition_stats 20", _partition_stats, 800, _KEYS | {"idx_partitions_name", "idx_dead_letters_partition"}),
+    Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
+    Hot("refresh_stats 20", _refresh, 1500, _KEYS | {"idx_partitions_queue"}),
 )

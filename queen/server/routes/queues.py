@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from queen import errors, model, wire
-from queen.server import options
+from queen import model, wire
+from queen.server import options, render
 from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
-from queen.server.describe import refusals
+from queen.server.describe import answers, refusals
 from queen.server.shapes.configure import REQUEST_BODY, Configured
-from queen.store.admin.queues import PartitionStats, QueueStats
+from queen.server.shapes.numbers import QueueDetail, QueueList
+from queen.store.admin.statistics import PartitionNumbers, QueueNumbers
 from queen.store.base import QueueRow
 
 router = APIRouter(prefix="/api/v1", tags=["queues"])
@@ -39,51 +40,49 @@ async def configure(request: Request) -> Configured:
     )
 
 
-@router.get("/resources/queues")
+@router.get(
+    "/resources/queues", response_class=Response, responses={**answers(QueueList, "The queues."), **refusals(400)}
+)
 async def list_queues(
     request: Request,
-    response: Response,
     limit: Limit = 1000,
     offset: Offset = 0,
     search: Annotated[Filter, Query(description="Part of the name, any case.")] = None,
     namespace: Filter = None,
     task: Filter = None,
-) -> dict[str, Any]:
+) -> Response:
     """The queues with their totals, by name."""
     here = context(request)
     rows = await here.engine.store.find_queues(
         namespace=namespace, task=task, search=search, limit=limit + 1, offset=offset
     )
-    if len(rows) > limit:
-        response.headers["Queen-More"] = "true"
-        rows = rows[:limit]
-    stats = await here.admin.queues.queue_stats([row.queue_id for row in rows])
-    return {"queues": [_summary(row, stats.get(row.queue_id)) for row in rows]}
+    more, rows = len(rows) > limit, rows[:limit]
+    numbers = await here.admin.statistics.queue_numbers([row.queue_id for row in rows])
+    queues = [_summary(row, numbers.get(row.queue_id)) for row in rows]
+    return render.answer({"queues": queues, "statsAge": render.stats_age(here, numbers.values())}, more=more)
 
 
-@router.get("/resources/queues/{queue}", responses=refusals(404))
-async def show_queue(
-    request: Request, response: Response, queue: QueueName, limit: Limit = 1000, offset: Offset = 0
-) -> dict[str, Any]:
+@router.get(
+    "/resources/queues/{queue}",
+    response_class=Response,
+    responses={**answers(QueueDetail, "The queue."), **refusals(400, 404)},
+)
+async def show_queue(request: Request, queue: QueueName, limit: Limit = 1000, offset: Offset = 0) -> Response:
     """One queue with its options and partitions. `pending` is measured against the slowest group."""
     here = context(request)
-    rows = await here.engine.store.find_queues(name=queue, limit=1)
-    if not rows:
-        raise errors.NotFound("Queue not found", hint="GET /api/v1/resources/queues lists the queues")
-    row = rows[0]
-    totals = (await here.admin.queues.queue_stats([row.queue_id])).get(row.queue_id)
-    partitions = await here.admin.queues.partition_stats(row.queue_id, limit + 1, offset)
-    if len(partitions) > limit:
-        response.headers["Queen-More"] = "true"
-        partitions = partitions[:limit]
-    times = await here.admin.queues.oldest_newest([partition.partition_id for partition in partitions])
-    return {
-        **_head(row),
+    row = await render.find_queue(here, queue)
+    numbers = await here.admin.statistics.queue_numbers([row.queue_id])
+    own = numbers.get(row.queue_id)
+    partitions = await here.admin.statistics.partition_numbers(row.queue_id, limit + 1, offset)
+    content = {
+        **render.head(row),
         "options": {**row.options, "namespace": row.namespace, "task": row.task},
-        "partitions": [_partition(partition, times.get(partition.partition_id)) for partition in partitions],
-        "totals": _totals(totals),
-        "retainedBytes": totals.retained_bytes if totals else 0,
+        "partitions": [_partition(partition) for partition in partitions[:limit]],
+        "totals": render.totals(own),
+        "retainedBytes": own.retained_bytes if own else 0,
+        "statsAge": render.stats_age(here, numbers.values()),
     }
+    return render.answer(content, more=len(partitions) > limit)
 
 
 @router.delete("/resources/queues/{queue}")
@@ -102,47 +101,23 @@ async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     }
 
 
-def _head(row: QueueRow) -> dict[str, Any]:
+def _summary(row: QueueRow, numbers: QueueNumbers | None) -> dict[str, Any]:
+    messages = render.counts(numbers)
     return {
-        "id": model.encode_id(model.QUEUE, row.queue_id),
-        "name": row.name,
-        "namespace": row.namespace,
-        "task": row.task,
-        "createdAt": wire.datetime_text(row.created_at) if row.created_at is not None else None,
+        **render.head(row),
+        "partitions": numbers.partitions if numbers else 0,
+        "retainedBytes": numbers.retained_bytes if numbers else 0,
+        "segments": {"segments": 0, "messages": messages["total"]},
+        "messages": messages,
     }
 
 
-def _summary(row: QueueRow, stats: QueueStats | None) -> dict[str, Any]:
-    total, pending, processing = (stats.total, stats.pending, stats.processing) if stats else (0, 0, 0)
-    return {
-        **_head(row),
-        "partitions": stats.partitions if stats else 0,
-        "retainedBytes": stats.retained_bytes if stats else 0,
-        "segments": {"segments": 0, "messages": total},
-        "messages": {"total": total, "pending": pending, "processing": processing},
-    }
-
-
-def _totals(stats: QueueStats | PartitionStats | None) -> dict[str, Any]:
-    if stats is None:
-        return {"total": 0, "pending": 0, "processing": 0, "completed": 0, "failed": None, "deadLetter": 0}
-    return {
-        "total": stats.total,
-        "pending": stats.pending,
-        "processing": stats.processing,
-        "completed": stats.total - stats.pending,
-        "failed": None,
-        "deadLetter": stats.dead_letters,
-    }
-
-
-def _partition(partition: PartitionStats, times: tuple[Any, Any] | None) -> dict[str, Any]:
-    oldest, newest = times or (None, None)
+def _partition(partition: PartitionNumbers) -> dict[str, Any]:
     return {
         "id": model.encode_id(model.PARTITION, partition.partition_id),
         "name": partition.name,
         "createdAt": wire.datetime_text(partition.created_at),
-        "stats": _totals(partition),
-        "oldestMessage": wire.datetime_text(oldest) if oldest else None,
-        "newestMessage": wire.datetime_text(newest) if newest else None,
+        "stats": render.totals(partition),
+        "oldestMessage": render.time_text(partition.oldest),
+        "newestMessage": render.time_text(partition.newest),
     }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,12 +18,13 @@ from queen.server.describe import refusals
 from queen.server.shapes import status as shapes
 from queen.server.shapes.series import TimeRange
 from queen.server.totals import Totals, totals
-from queen.store.activity import Counts
+from queen.store.activity import ALL_QUEUES, Counts, SeriesRow
 
 router = APIRouter(prefix="/api/v1", tags=["operations"])
 
 _INTERVALS = {"minute": 1, "hour": 60, "day": 1440}
 _WORKERS_MAX = 1_000
+_PATIENCE_S = 1.0
 
 
 @router.get("/status", responses=refusals(400))
@@ -35,24 +39,20 @@ async def status(
 ) -> shapes.Status:
     """Throughput of the latest hour (or `from` to `to`), totals, and the latest troubles with times.
 
-    Without filters it answers while the database is away, from what this process has in memory. With more queues than
-    can be added up in time `Queen-More` is set, and the first ones by name count.
+    Without filters it also answers while the database is away or has no connection free, from what this process has in
+    memory. With more queues than can be added up in time `Queen-More` is set, and the first ones by name count.
     """
     here = context(request)
     asked = read_range(here, since, to)
-    matched = Matched({0: None}, more=False)
-    try:
+    if queue or namespace or task:
         matched = await match(here, asked, queue, namespace, task)
-        rows = await series(here, matched.names, asked)
-        counted = await totals(here, matched.names)
-        workers = await _workers(here)
-    except (errors.StoreUnavailable, errors.Overloaded):
-        if queue or namespace or task:
-            raise
-        rows, counted, workers = remembered(here, matched.names, asked), Totals(), []
+        known = await _ask(here, matched, asked)
+    else:
+        matched = Matched({ALL_QUEUES: None}, more=False)
+        known = await _ask_if_possible(here, matched, asked)
     if matched.more:
         response.headers["Queen-More"] = "true"
-    points = by_bucket(rows)
+    counted, points = known.totals, by_bucket(known.rows)
     return shapes.Status(
         timeRange=time_range(asked),
         bucketMinutes=asked.minutes,
@@ -62,7 +62,7 @@ async def status(
         messages=_messages(counted),
         leases=shapes.Leases(active=int(here.numbers().gauges["leases"]) if matched.everything else None),
         deadLetterQueue=shapes.DeadLetterTotals(totalMessages=counted.dead_letters),
-        workers=workers,
+        workers=known.workers,
         errors=shapes.Troubles(
             acksFailed=sum(counts.ack_failed for _, counts in points),
             acksRejected=sum(counts.ack_rejected for _, counts in points),
@@ -113,6 +113,28 @@ async def analytics(
 def time_range(asked: Range) -> TimeRange:
     """The range of an answer."""
     return TimeRange(**{"from": wire.datetime_text(asked.since)}, to=wire.datetime_text(asked.until))
+
+
+class _Known(NamedTuple):
+    """What the database says."""
+
+    rows: list[SeriesRow]
+    totals: Totals
+    workers: list[shapes.Worker]
+
+
+async def _ask(here: Context, matched: Matched, asked: Range) -> _Known:
+    return _Known(await series(here, matched.names, asked), await totals(here, matched.names), await _workers(here))
+
+
+async def _ask_if_possible(here: Context, matched: Matched, asked: Range) -> _Known:
+    """The same, or what is in memory: whoever looks because all connections are taken must not wait for one."""
+    pool = here.pool.stats()
+    if not pool["away"] and not pool["waiting"] and (pool["idle"] or pool["size"] < here.pool.size_max):
+        with contextlib.suppress(errors.StoreUnavailable, errors.Overloaded, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                return await _ask(here, matched, asked)
+    return _Known(remembered(here, matched.names, asked), Totals(), [])
 
 
 def _point(asked: Range, bucket: datetime, counts: Counts) -> shapes.ThroughputPoint:

@@ -107,7 +107,7 @@ class SystemPoint(Shape):
     timestamp: str = Field(examples=[TIME])
     metrics: dict[str, dict[str, Gauge]] = Field(
         description="cpu in percent of one core; memory in bytes; database: connections, and waits for one in ms; "
-        "requests a second, and polls that wait. A value that was not measured is left out.",
+        "lag of the event loop in ms; requests a second, and polls that wait. What was not measured is left out.",
         examples=[{"cpu": {"user": {"avg": 12.5, "min": 3.0, "max": 40.0, "last": 11.0}}}],
     )
 

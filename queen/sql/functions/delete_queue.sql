@@ -3,7 +3,7 @@
 -- once, because partition ids are never used again; their rows leave with their epoch, those of scheduled messages when
 -- they are due.
 -- Tables written, in lock order: queues, partitions (by id), cursors, scheduled_places, subscriptions,
--- dead_letters.
+-- dead_letters, queue_stats, group_stats.
 create or replace function delete_queue(p_queue text) returns boolean
 language plpgsql set search_path from current as $$
 declare
@@ -19,6 +19,8 @@ begin
     delete from partitions where queue_id = v_id;
     delete from subscriptions where queue_id = v_id;
     delete from dead_letters where queue_id = v_id;
+    delete from queue_stats where queue_id = v_id;
+    delete from group_stats where queue_id = v_id;
     return true;
 end
 $$;

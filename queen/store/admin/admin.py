@@ -7,6 +7,7 @@ from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
+from queen.store.admin.statistics import Statistics
 from queen.store.pool import Pool
 
 
@@ -19,3 +20,4 @@ class Admin:
         self.dead_letters = DeadLetters(pool, schema)
         self.activity = Activity(pool, schema)
         self.server = DatabaseServer(pool, schema)
+        self.statistics = Statistics(pool, schema)
