@@ -33,6 +33,7 @@ SAMPLE_S: Final = 5.0
 _FAREWELL_S: Final = 2.0
 _FAREWELL_QUEUES_MAX: Final = 10_000
 _CLOCK_TOLERANCE_S: Final = 0.001
+_SET_BACK_S_MAX: Final = 120
 _ROLL_UP_ROWS: Final = 5_000
 _ROLL_UPS_PER_TICK: Final = 20
 _COUNTED: Final = ("push_requests", "push_messages", "pop_requests", "pop_messages", "pop_empty", "ack_requests",
@@ -48,7 +49,7 @@ class Running(NamedTuple):
 
 
 class Activity:
-    """See the module. `place` is where this process serves; it is told when it does."""
+    """See the module. `place` is where this process serves; it is told when it does. `instance_id` names its rows."""
 
     def __init__(
         self,
@@ -100,11 +101,14 @@ class Activity:
         """Sample; close and write the minute when it is over, or what could not be written before."""
         if not self._synchronised and self._store is not None:
             await self._synchronise(self._store)
-        self.gauges.sample()
         current = self._current()
         if current > self._bucket:
             self._close(self._queues_max)
             self._bucket = current
+        elif current < self._bucket - _SET_BACK_S_MAX:
+            # The clock was set back by much. Minutes that come again are rows of somebody else, so that both count.
+            self.instance_id, self._bucket = uuid.uuid4(), current
+        self.gauges.sample()
         await self._write()
 
     def running(self) -> Running:
@@ -175,9 +179,10 @@ class Activity:
             raise
 
     async def _synchronise(self, store: ActivityStore) -> None:
-        """Ask for the time alone, once."""
+        """Ask for the time alone, once; nothing was written by another one."""
         try:
             await self._call(store, Minute(self._bucket, {}))
+            self._bucket = self._current()
         except errors.QueenError as error:
             log.debug("time of the database not known error=%s", error.message)
 

@@ -208,6 +208,23 @@ async def test_minutes_are_those_of_the_database() -> None:
         await asyncio.sleep(61)
         assert engine.stats.tallies.clock_ahead_us == 7_200_000_000
         assert engine.activity.now() == clock() - 7200
+        assert minutes.buckets == [-7200]
+
+
+@in_virtual_time
+async def test_a_clock_that_is_set_back_loses_no_minute() -> None:
+    async with opened() as (engine, minutes):
+        for number in range(3):
+            await push(engine, f"t{number}")
+            await asyncio.sleep(61)
+        minutes.ahead_s = -600.0
+        await push(engine, "t3")
+        await asyncio.sleep(61)
+        for number in range(4, 16):
+            await push(engine, f"t{number}")
+            await asyncio.sleep(60)
+        assert sum(rows[ALL_QUEUES].push_messages for rows in minutes.rows) >= 15
+        assert len({instance for instance, _, _ in minutes.written}) == 2
 
 
 @in_virtual_time
