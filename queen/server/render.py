@@ -14,6 +14,7 @@ from fastapi import Response
 
 from queen import errors, model, wire
 from queen.server.context import Context
+from queen.store.admin.queues import QueueEntry
 from queen.store.admin.statistics import GroupNumbers, PartitionNumbers, QueueNumbers, age_s
 from queen.store.base import QueueRow
 
@@ -52,7 +53,7 @@ def time_text(at: datetime | None) -> str | None:
     return wire.datetime_text(at) if at is not None else None
 
 
-def head(row: QueueRow) -> dict[str, Any]:
+def head(row: QueueRow | QueueEntry) -> dict[str, Any]:
     """What a queue is."""
     return {
         "id": model.encode_id(model.QUEUE, row.queue_id),

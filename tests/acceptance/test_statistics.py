@@ -246,6 +246,8 @@ def test_above_the_bound_numbers_are_those_of_the_last_refresh(large: Api) -> No
     assert (depth["processing"], len(depth["partitions"])) == (90, 10)
     assert depth["statsAge"] > 0
     assert depth["partitions"][1]["pending"] == 1, "of partitions, those of now"
+    beyond = told(large, shapes.QueueDepth, "resources/queues/big/depth", offset=10_000)
+    assert (beyond["pending"], beyond["partitions"]) == (exact["pending"], [])
     overview = told(large, shapes.Overview, "resources/overview")
     assert (overview["partitions"], overview["messages"]["pending"]) == (MANY, exact["pending"])
     assert overview["statsAge"] > 0

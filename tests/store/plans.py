@@ -216,6 +216,17 @@ def _depth(session: Session, seed: int) -> object:
     return session.call("depth", types, seed % 10 + 1, "g", 20, 0, 10)
 
 
+def _list_queues(session: Session, seed: int) -> object:
+    types = ("text", "text", "text", "text", "integer", "integer")
+    return session.call("list_queues", types, None, None, None, None, 5, seed % 3)
+
+
+def _too_many(session: Session, seed: int) -> object:
+    """Queues with far more partitions than are counted: to find that out is all it costs."""
+    ids = [seed % 10 + 1, (seed + 1) % 10 + 1]
+    return session.call("queue_numbers", ("integer[]", "integer", "boolean"), ids, 20, False)
+
+
 def _refresh(session: Session, seed: int) -> object:
     """A page in the middle of a queue, which is not written then."""
     types = ("integer", "bigint", "integer", "text")
@@ -245,6 +256,8 @@ HOT = (
     Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),
     Hot("count_groups 20", lambda s, n: _count(s, "count_groups", n), 1200, _COUNTED | {"messages_1_pkey"}),
     Hot("partition_stats 20", _partition_stats, 800, _KEYS | {"idx_partitions_name", "idx_dead_letters_partition"}),
+    Hot("list_queues 5", _list_queues, 60, frozenset({"queues_name_key"})),
+    Hot("queue_numbers, too many", _too_many, 120, frozenset({"idx_partitions_queue"})),
     Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
     Hot("refresh_stats 20", _refresh, 1500, _KEYS | {"idx_partitions_queue"}),
 )

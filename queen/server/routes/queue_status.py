@@ -35,7 +35,7 @@ async def list_states(
 ) -> Response:
     """The queues with the numbers of their messages, by name. Numbers are of now: `from` and `to` are ignored."""
     here = context(request)
-    rows = await here.engine.store.find_queues(
+    rows = await here.admin.queues.list_queues(
         name=queue, namespace=namespace, task=task, limit=limit + 1, offset=offset
     )
     more, rows = len(rows) > limit, rows[:limit]

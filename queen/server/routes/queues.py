@@ -12,6 +12,7 @@ from queen.server.context import Filter, Limit, Offset, QueueName, body_of, cont
 from queen.server.describe import answers, refusals
 from queen.server.shapes.configure import REQUEST_BODY, Configured
 from queen.server.shapes.numbers import QueueDetail, QueueList
+from queen.store.admin.queues import QueueEntry
 from queen.store.admin.statistics import PartitionNumbers, QueueNumbers
 from queen.store.base import QueueRow
 
@@ -53,7 +54,7 @@ async def list_queues(
 ) -> Response:
     """The queues with their totals, by name."""
     here = context(request)
-    rows = await here.engine.store.find_queues(
+    rows = await here.admin.queues.list_queues(
         namespace=namespace, task=task, search=search, limit=limit + 1, offset=offset
     )
     more, rows = len(rows) > limit, rows[:limit]
@@ -101,7 +102,7 @@ async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
     }
 
 
-def _summary(row: QueueRow, numbers: QueueNumbers | None) -> dict[str, Any]:
+def _summary(row: QueueEntry, numbers: QueueNumbers | None) -> dict[str, Any]:
     messages = render.counts(numbers)
     return {
         **render.head(row),

@@ -83,19 +83,19 @@ async def list_partitions(
     queue_id = (await render.find_queue(here, queue)).queue_id if queue is not None else None
     found = await here.admin.statistics.partition_numbers(queue_id, limit + 1, offset)
     page = found[:limit]
-    queues = await here.engine.store.queues_by_id(sorted({one.queue_id for one in page}))
-    names = {row.queue_id: row.name for row in queues}
+    places = await here.engine.store.partition_names([one.partition_id for one in page])
+    queues = {row.partition_id: row.queue for row in places}
     content = {
         "partitions": [
             {
                 "id": model.encode_id(model.PARTITION, one.partition_id),
                 "name": one.name,
-                "queue": names[one.queue_id],
+                "queue": queues[one.partition_id],
                 "createdAt": wire.datetime_text(one.created_at),
                 "messages": render.counts(one),
             }
             for one in page
-            if one.queue_id in names  # else it was deleted in between
+            if one.partition_id in queues  # else it was deleted in between
         ],
         "pagination": {"limit": limit, "offset": offset},
     }
@@ -114,7 +114,7 @@ async def show_depth(
     here = context(request)
     row = await render.find_queue(here, queue)
     found = await here.admin.statistics.depth(row.queue_id, group, limit + 1, offset)
-    if all(one.whole for one in found):
+    if found[0].whole if found else not offset:
         sums, age, found = _sums(found), 0.0, found[offset : offset + limit + 1]
     else:
         sums, age = await _kept_sums(here, row.queue_id, group)
@@ -152,9 +152,10 @@ def _sums(partitions: Sequence[Depth]) -> dict[str, int]:
 async def _kept_sums(here: Context, queue_id: int, group: str | None) -> tuple[dict[str, int], float]:
     if group is None:
         queues = await here.admin.statistics.queue_numbers([queue_id])
-        own = queues[queue_id]
-        numbers = (own.pending, own.processing, own.partitions_pending, own.partitions_ready)
         age = render.stats_age(here, queues.values())
+        numbers = (0, 0, 0, 0)
+        for own in queues.values():
+            numbers = (own.pending, own.processing, own.partitions_pending, own.partitions_ready)
     else:
         groups = await here.admin.statistics.group_numbers(queue_ids=[queue_id], group=group, limit=1)
         numbers, age = (0, 0, 0, 0), -1.0

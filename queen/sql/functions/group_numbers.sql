@@ -1,15 +1,15 @@
 -- group_numbers(queue_ids, group, limit, offset, live_max) → rows of group_stats; a null computed_at: counted just now
 -- One page of what groups did not consume yet, by group and queue; nulls match everything. If these queues (all, when
--- null) have at most live_max partitions they are counted, else these are the numbers that are kept: a group that began
--- after the last walk is not among them.
+-- null) have few partitions (see countable) they are counted, else these are the numbers that are kept: a group that
+-- began after the last walk is not among them.
 create or replace function group_numbers(p_queue_ids integer[], p_group text, p_limit integer, p_offset integer, p_live_max integer)
 returns setof group_stats
 language plpgsql stable set search_path from current set enable_seqscan = off
     set plan_cache_mode = force_custom_plan as $$
 declare
-    v_ids   bigint[] := partitions_of(p_queue_ids, p_live_max + 1);
+    v_ids   bigint[] := countable(p_queue_ids, p_live_max);
 begin
-    if cardinality(v_ids) > p_live_max then
+    if v_ids is null then
         return query
         select g.* from group_stats g
          where (p_group is null or g.consumer_group = p_group)

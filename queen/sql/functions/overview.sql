@@ -1,5 +1,5 @@
 -- overview(live_max) → one row: the numbers of the whole system
--- With at most live_max partitions in all they are counted, else they are sums of what is kept.
+-- If there is little (see countable) it is counted, else they are sums of what is kept.
 --   time_lags, offset_lags   average, median, least and most over all groups of all queues: seconds since the oldest
 --                            message behind was stored, and messages behind
 --   stats_age                seconds since the oldest of the numbers was computed: 0 when counted, -1 when never
@@ -10,8 +10,8 @@ returns table (queues bigint, partitions bigint, namespaces bigint, tasks bigint
 language plpgsql stable set search_path from current as $$
 #variable_conflict use_column
 declare
-    v_ids   bigint[] := partitions_of(null, p_live_max + 1);
-    v_live  boolean := cardinality(v_ids) <= p_live_max;
+    v_ids   bigint[] := countable(null, p_live_max);
+    v_live  boolean := v_ids is not null;
 begin
     select count(*), (select count(*) from (select n.namespace from queues n group by n.namespace) x),
            (select count(*) from (select t.task from queues t group by t.task) x)
@@ -35,7 +35,7 @@ begin
                  coalesce(min(l.total_lag), 0), coalesce(max(l.total_lag), 0)]
       into time_lags, offset_lags
       from (select g.total_lag::double precision as total_lag,
-                   coalesce(greatest(extract(epoch from now() - g.oldest_pending_at), 0), 0)::double precision as seconds
+                   coalesce(greatest(date_part('epoch', now() - g.oldest_pending_at), 0), 0) as seconds
               from (select k.* from group_stats k where not v_live
                      union all
                     select c.* from count_groups(v_ids) c where v_live and c.consumer_group is not null) g) l;

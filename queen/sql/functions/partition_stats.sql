@@ -28,9 +28,9 @@ begin
     return query
     select p.partition_id, p.queue_id, p.name, p.created_at, p.next_offset - p.first_offset,
            p.next_offset - 1 - coalesce(c.slowest, p.first_offset - 1), coalesce(c.processing, 0), d.dead_letters,
-           coalesce(c.slowest, p.first_offset - 1) + 1, case when p.next_offset > p.first_offset then o.stored_at end,
+           coalesce(c.slowest, p.first_offset - 1) + 1, case when p.next_offset > p.first_offset then u.oldest end,
            case when p.next_offset > p.first_offset then p.last_write_at end, nullif(p.last_write_at, '-infinity')
-      from unnest(v_ids) with ordinality u (partition_id, n)
+      from unnest(v_ids, stored_at_each(v_ids, v_firsts)) with ordinality u (partition_id, oldest, n)
      cross join lateral (select * from partitions t where t.partition_id = u.partition_id) p
       left join lateral (
             select greatest(min(t.acked), p.first_offset - 1) as slowest,
@@ -40,7 +40,6 @@ begin
       left join lateral (
             select count(*) as dead_letters
               from (select from dead_letters x where x.partition_id = p.partition_id limit 10000) y) d on true
-      left join stored_at_each(v_ids, v_firsts) o on o.partition_id = p.partition_id
      order by u.n;
 end
 $$;

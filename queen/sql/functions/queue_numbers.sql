@@ -1,14 +1,14 @@
 -- queue_numbers(queue_ids, live_max, oldest) → rows of queue_stats; a null computed_at: counted just now
--- Queues with at most live_max partitions in all are counted. Above it come the numbers that are kept, and only those
--- queues are counted that have none yet, as long as they are within the bound together; else they have zeros as of 1970.
--- Other queues without partitions are left out. oldest: counted rows have oldest_pending_at too, which costs as much again.
--- Dead letters are counted if there are at most 10,000 of all these queues; above it come the numbers that are kept.
+-- If these queues have few partitions together (see countable) they are counted. Else come the numbers that are kept, and
+-- only those queues are counted that have none yet, if they are few; if not, they have zeros as of 1970. Other queues
+-- without partitions are left out. oldest: counted rows have oldest_pending_at too, which costs as much again.
+-- Dead letters are counted if there are at most 10,000 of all these queues; else come the numbers that are kept.
 create or replace function queue_numbers(p_queue_ids integer[], p_live_max integer, p_oldest boolean)
 returns setof queue_stats
 language plpgsql stable set search_path from current set enable_seqscan = off as $$
 declare
-    v_ids       bigint[] := partitions_of(p_queue_ids, p_live_max + 1);
-    v_kept      boolean := cardinality(v_ids) > p_live_max;
+    v_ids       bigint[] := countable(p_queue_ids, p_live_max);
+    v_kept      boolean := v_ids is null;
     v_new       integer[];
     v_bytes     double precision;
     v_dead_max  integer;
@@ -17,8 +17,8 @@ begin
         return query select k.* from queue_stats k where k.queue_id = any (p_queue_ids);
         select array_agg(u.queue_id) into v_new from unnest(p_queue_ids) u (queue_id)
          where not exists (select from queue_stats k where k.queue_id = u.queue_id);
-        v_ids := partitions_of(coalesce(v_new, '{}'), p_live_max + 1);
-        if cardinality(v_ids) > p_live_max then
+        v_ids := countable(coalesce(v_new, '{}'), p_live_max);
+        if v_ids is null then
             return query
             select u.queue_id, 'epoch'::timestamptz, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint,
                    0::bigint, 0::bigint, null::timestamptz

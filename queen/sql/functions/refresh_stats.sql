@@ -6,12 +6,10 @@
 --   queues, partitions       written and counted by this page
 -- Rows that the walk comes by and did not write are of queues and groups that are gone: they go too. Two walks at once are
 -- safe: pages go one after the other, and what was computed later stays.
--- The page is a range of (queue, partition) without a sort, as in ready_partitions().
 -- Tables written, in lock order: queue_stats (by id), group_stats (by queue, group).
 create or replace function refresh_stats(p_queue_id integer, p_after bigint, p_limit integer, p_carry text)
 returns table (queue_id integer, after bigint, queues integer, partitions integer, carry text)
-language plpgsql set search_path from current set enable_seqscan = off
-    set enable_sort = off set enable_incremental_sort = off as $$
+language plpgsql set search_path from current set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     v_carry     jsonb := coalesce(p_carry, '{}')::jsonb;
@@ -25,10 +23,8 @@ begin
     perform set_config('synchronous_commit', 'off', true);
     perform pg_advisory_xact_lock(hashtext(current_schema()), hashtext('refresh_stats'));
     v_at := clock_timestamp();
-    select array_agg(x.partition_id), count(*), max(x.queue_id) into v_ids, partitions, queue_id
-      from (select t.queue_id, t.partition_id from partitions t
-             where (t.queue_id, t.partition_id) > (p_queue_id, p_after)
-             order by t.queue_id, t.partition_id limit p_limit) x;
+    select b.partition_ids, b.last_queue_id into v_ids, queue_id from partitions_behind(p_queue_id, p_after, p_limit) b;
+    partitions := coalesce(cardinality(v_ids), 0);
     v_done_to := case when partitions < p_limit then 2147483647 else queue_id - 1 end;
 
     select array_agg((g.queue_id, g.consumer_group, v_at, g.members, g.partitions_with_lag, g.partitions_ready,
@@ -44,25 +40,26 @@ begin
                     select * from jsonb_populate_recordset(null::group_stats, coalesce(v_carry -> 'groups', '[]'))) s
              group by s.queue_id, s.consumer_group) g;
     select array_agg((q.queue_id, v_at, q.partitions, q.total, q.pending, q.processing, q.partitions_pending,
-                      q.partitions_ready, 0, 0, null)::queue_stats)
+                      q.partitions_ready, 0, 0, q.oldest_pending_at)::queue_stats)
       into v_queues
       from (select s.queue_id, sum(s.partitions)::bigint as partitions, sum(s.total)::bigint as total,
                    sum(s.pending)::bigint as pending, sum(s.processing)::bigint as processing,
                    sum(s.partitions_pending)::bigint as partitions_pending,
-                   sum(s.partitions_ready)::bigint as partitions_ready
+                   sum(s.partitions_ready)::bigint as partitions_ready, min(s.oldest_pending_at) as oldest_pending_at
               from (select * from count_queues(v_ids)
                      union all
-                    select * from jsonb_populate_recordset(null::queue_stats, coalesce(v_carry -> 'queues', '[]'))) s
+                    select * from jsonb_populate_recordset(null::queue_stats, coalesce(v_carry -> 'queues', '[]'))
+                     union all
+                    -- Summed up with the others instead of joined to them: the planner cannot know how many there are.
+                    select g.queue_id, v_at, 0, 0, 0, 0, 0, 0, 0, 0, g.oldest_pending_at from unnest(v_groups) g) s
              group by s.queue_id) q;
 
     insert into queue_stats as k (queue_id, computed_at, partitions, total, pending, processing, partitions_pending,
                                   partitions_ready, dead_letters, retained_bytes, oldest_pending_at)
     select q.queue_id, q.computed_at, q.partitions, q.total, q.pending, q.processing, q.partitions_pending,
            q.partitions_ready, (select count(*) from dead_letters d where d.queue_id = q.queue_id),
-           (q.total * v_bytes)::bigint, o.oldest_pending_at
+           (q.total * v_bytes)::bigint, q.oldest_pending_at
       from unnest(v_queues) q
-      left join (select g.queue_id, min(g.oldest_pending_at) as oldest_pending_at from unnest(v_groups) g
-                  group by g.queue_id) o on o.queue_id = q.queue_id
      where q.queue_id <= v_done_to and exists (select from queues x where x.queue_id = q.queue_id)
      order by q.queue_id
     on conflict (queue_id) do update
@@ -90,7 +87,10 @@ begin
            -- What one walk saw stays true: an ack that changed nothing hides it from the next.
            consumed = k.consumed or excluded.consumed, oldest_pending_at = excluded.oldest_pending_at;
     delete from group_stats k
-     where k.queue_id between p_queue_id and v_done_to and k.computed_at < v_at;
+     using (select t.queue_id, t.consumer_group from group_stats t
+             where t.queue_id between p_queue_id and v_done_to and t.computed_at < v_at
+               for update skip locked) gone  -- who has it locked removes it too
+     where k.queue_id = gone.queue_id and k.consumer_group = gone.consumer_group;
 
     if partitions < p_limit then
         queue_id := null;

@@ -1,23 +1,25 @@
--- stored_at_each(partition_ids, offsets) → for each, when the partition's first message at or after the offset was stored
--- Like stored_at() for many at once: one statement for each epoch that is read, not one for each partition. Places at
--- which nothing stands (any more) are left out.
-create or replace function stored_at_each(p_partition_ids bigint[], p_offsets bigint[])
-returns table (partition_id bigint, "offset" bigint, stored_at timestamptz)
+-- stored_at_each(partition_ids, offsets) → for each, in the same order, when the partition's first message at or after the
+-- offset was stored; null where nothing stands (any more), or nothing was asked
+-- Like stored_at() for many at once: one statement for each epoch that is read, not one for each partition. It hands
+-- back an array and not rows, so that nobody has to join them: the planner, who cannot know how many there are, would
+-- compare each with each.
+create or replace function stored_at_each(p_partition_ids bigint[], p_offsets bigint[]) returns timestamptz[]
 language plpgsql stable set search_path from current set enable_seqscan = off as $$
-#variable_conflict use_column
 declare
+    v_times     timestamptz[] := array_fill(null::timestamptz, array[coalesce(cardinality(p_partition_ids), 0)]);
     v_epoch     integer;
+    v_places    integer[];
     v_ids       bigint[];
     v_offsets   bigint[];
-    v_unclear   boolean;
+    v_found     integer[];
+    v_ats       timestamptz[];
 begin
-    for v_epoch, v_ids, v_offsets, v_unclear in
+    for v_epoch, v_places, v_ids, v_offsets in
         -- Recorded epochs are known by their spans, the newest of a partition by where it begins.
-        select w.epoch, array_agg(w.partition_id), array_agg(w."offset"), w.epoch is null
-          from (select u.partition_id, u."offset",
+        select w.epoch, array_agg(w.n), array_agg(w.partition_id), array_agg(w."offset")
+          from (select u.n::integer as n, u.partition_id, u."offset",
                        coalesce(s.epoch, case when u."offset" >= p.epoch_first_offset then p.epoch end) as epoch
-                  from (select distinct x.partition_id, x."offset"
-                          from unnest(p_partition_ids, p_offsets) x (partition_id, "offset")) u
+                  from unnest(p_partition_ids, p_offsets) with ordinality u (partition_id, "offset", n)
                  cross join lateral (select t.epoch, t.epoch_first_offset from partitions t
                                       where t.partition_id = u.partition_id and u."offset" < t.next_offset) p
                   left join lateral (select t.epoch from spans t
@@ -25,24 +27,25 @@ begin
                                       order by t.partition_id, t.epoch limit 1) s on true) w
          group by w.epoch
     loop
-        if v_unclear then
-            return query
-            select u.partition_id, u."offset", a.stored_at
-              from unnest(v_ids, v_offsets) u (partition_id, "offset")
-             cross join lateral (select stored_at(u.partition_id, u."offset") as stored_at) a
-             where a.stored_at is not null;
-            continue;
+        if v_epoch is null then
+            select array_agg(u.n), array_agg(stored_at(u.partition_id, u."offset")) into v_found, v_ats
+              from unnest(v_places, v_ids, v_offsets) u (n, partition_id, "offset");
+        else
+            begin
+                execute format(
+                    'select array_agg(u.n), array_agg(m.created_at) from unnest($1, $2, $3) u (n, partition_id, "offset")
+                      cross join lateral (select t.created_at from messages_%s t
+                                           where t.partition_id = u.partition_id and t."offset" >= u."offset"
+                                           order by t.partition_id, t."offset" limit 1) m', v_epoch)
+                   into v_found, v_ats using v_places, v_ids, v_offsets;
+            exception when undefined_table then
+                v_found := null;  -- The epoch has just left, and with it what stood there.
+            end;
         end if;
-        begin
-            return query execute format(
-                'select u.partition_id, u."offset", m.created_at from unnest($1, $2) u (partition_id, "offset")
-                  cross join lateral (select t.created_at from messages_%s t
-                                       where t.partition_id = u.partition_id and t."offset" >= u."offset"
-                                       order by t.partition_id, t."offset" limit 1) m', v_epoch)
-             using v_ids, v_offsets;
-        exception when undefined_table then
-            null;  -- The epoch has just left, and with it what stood there.
-        end;
+        for i in 1 .. coalesce(cardinality(v_found), 0) loop
+            v_times[v_found[i]] := v_ats[i];
+        end loop;
     end loop;
+    return v_times;
 end
 $$;

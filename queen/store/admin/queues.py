@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -18,6 +19,16 @@ class Configured(NamedTuple):
     options: dict[str, Any]
 
 
+class QueueEntry(NamedTuple):
+    """A queue in a list, without its options."""
+
+    queue_id: int
+    name: str
+    namespace: str
+    task: str
+    created_at: datetime
+
+
 class Queues(Calls):
     """Calls about queues."""
 
@@ -30,3 +41,17 @@ class Queues(Calls):
     async def delete_queue(self, queue: str) -> bool:
         """True when the queue existed."""
         return bool((await self._call("delete_queue", queue))[0][0])
+
+    async def list_queues(
+        self,
+        *,
+        name: str | None = None,
+        namespace: str | None = None,
+        task: str | None = None,
+        search: str | None = None,
+        limit: int,
+        offset: int,
+    ) -> list[QueueEntry]:
+        """Queues by name; None matches everything, `search` is a part of the name in any case."""
+        rows = await self._call("list_queues", name, namespace, task, search, limit, offset)
+        return [QueueEntry(*row) for row in rows]
