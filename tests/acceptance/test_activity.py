@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from queen.server.shapes import analytics, status
+from queen.store.activity import Counts
 from tests.support.api import Api
 from tests.support.fix_server import MakeServer
 from tests.support.server import EmbeddedServer, wait_until
@@ -153,6 +155,60 @@ def test_the_process_itself_is_measured(server: EmbeddedServer, api: Api) -> Non
     assert api.get("/api/v1/analytics/system-metrics", hostname="elsewhere")["replicas"] == []
     assert api.get("/api/v1/analytics/system-metrics", workerId=7)["replicas"] == []
     assert len(api.get("/api/v1/analytics/system-metrics", workerId="seven")["replicas"]) == 1
+
+
+def write_minute(server: EmbeddedServer, at: datetime, worker: int, rows: list[dict[str, Any]]) -> None:
+    """A minute as another process would have written it."""
+    whole = [{**dict.fromkeys(Counts._fields, 0), **row} for row in rows]
+    server.query(
+        "select record_activity(gen_random_uuid(), %s, %s::jsonb, 'other-machine', 7000, %s, '{}')",
+        at,
+        json.dumps(whole),
+        worker,
+    )
+
+
+def test_what_others_wrote_is_shown_by_process_and_by_queue(server: EmbeddedServer, api: Api, queue: str) -> None:
+    api.push_to(queue, [1])
+    ((queue_id,),) = server.query("select queue_id from queues where name = %s", queue)
+    minute = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=2)
+    for worker in (1, 2):
+        row = {"queue_id": queue_id, "push_messages": 1000, "parked": worker}
+        write_minute(server, minute, worker, [row, {"queue_id": 0, "messages_hidden": 5, "epochs_dropped": 1}])
+    found = api.get("/api/v1/analytics/queue-parked-replicas", queue=queue)
+    assert [(one["hostname"], one["workerId"], one["parkedCount"]) for one in found["series"]] == [
+        ("other-machine", 1, 1.0),
+        ("other-machine", 2, 2.0),
+    ]
+    assert {"hostname": "other-machine", "workerId": 2} in found["replicas"]
+    assert sums(ops(api, queue), "pushMessages") == {"pushMessages": 2001}
+    busiest = api.get("/api/v1/analytics/worker-metrics")["queues"][0]
+    assert (busiest["queueName"], busiest["pushMessages"]) == (queue, 2000)
+    assert queue in api.get("/api/v1/analytics/queue-ops")["queues"]
+    retention = api.get("/api/v1/analytics/retention")
+    assert (retention["totals"]["totalMsgs"], retention["totals"]["eventCount"]) == (10, 2)
+    assert (retention["totals"]["evictionMsgs"], retention["series"][0]["totalMsgs"]) == (None, 10)
+
+
+def test_what_is_older_than_a_day_is_shown_by_the_hour(server: EmbeddedServer, api: Api, queue: str) -> None:
+    api.push_to(queue, [1])
+    ((queue_id,),) = server.query("select queue_id from queues where name = %s", queue)
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=30)
+    for number in (10, 20):
+        write_minute(server, hour + timedelta(minutes=number), 0, [{"queue_id": queue_id, "push_messages": 60}])
+    server.query("select roll_up_activity(86400000, 604800000, 1000)")
+    times = {"from": hour.isoformat(), "to": (hour + timedelta(minutes=50)).isoformat()}
+    found = api.get("/api/v1/analytics/queue-ops", queue=queue, **times)
+    assert found["bucketMinutes"] == 60
+    (point,) = found["series"]
+    assert (point["pushMessages"], point["pushPerSecond"]) == (120, round(120 / 3600, 3))
+
+
+def test_the_overview_has_the_rates_of_the_last_minutes(api: Api, queue: str) -> None:
+    work(api, queue)
+    throughput = api.get("/api/v1/resources/overview")["throughput"]
+    assert throughput["ingestedPerSecond"] > 0
+    assert throughput["processedPerSecond"] > 0
 
 
 def test_refused_requests_are_kept_with_their_code(api: Api) -> None:
