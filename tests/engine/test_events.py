@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 
 from queen import errors
 from queen.engine.batcher import Batcher
@@ -72,7 +73,8 @@ async def _with_slow_pushes(store: object) -> None:
 @in_real_time
 async def test_a_flush_that_fails_late_is_noted_with_its_error() -> None:
     class _Entry:
-        key, weight, size = 1, 7, 0
+        key: Hashable = 1
+        weight, size = 7, 0
 
         def fail(self, error: errors.QueenError) -> None:
             pass

@@ -62,7 +62,7 @@ def roll_up(session: Session, limit: int = 1000, minutes_kept: int = DAY_MS, hou
 
 
 def test_a_minute_comes_back_as_it_was_written(session: Session) -> None:
-    counts = Counts(*range(1, 16), 16.5, 17.25)
+    counts = Counts._make([*range(1, 16), 16.5, 17.25])
     record(session, YESTERDAY, {0: counts, 7: Counts(push_requests=1)})
     assert series(session, 0, 7) == [(0, YESTERDAY, counts), (7, YESTERDAY, Counts(push_requests=1))]
 
