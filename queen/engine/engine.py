@@ -31,6 +31,7 @@ from queen.engine.maintenance.presence import Presence
 from queen.engine.maintenance.statistics import TICK_S, Statistics
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
+from queen.engine.moves import Moves
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.pulse import Pulse
@@ -124,6 +125,7 @@ class Engine:
         self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
         self._extend = Extend(store, self.leases, self.stats, settings)
         self._discoveries = Discoveries()
+        self._moves = Moves(self.catalog, self.leases, self._sweeper)
         self.hearing = Hearing(
             store,
             self.instance_id,
@@ -132,7 +134,7 @@ class Engine:
             self._sweeper,
             self._discoveries,
             self.stats,
-            self._forget_group,
+            self._moves,
         )
         self.presence = Presence(store, self.instance_id, self.outbox, settings.leader_lease_ms, self._join)
         self.hearing.on_hello = self.presence.met
@@ -219,6 +221,7 @@ class Engine:
                 part.abandon(errors.ShuttingDown("the server is stopping"))
         await self.activity.stop()
         await self._part()
+        self._moves.close()
         self.leases.close()
 
     async def push(self, messages: list[NewMessage]) -> PushRequest:
@@ -304,15 +307,21 @@ class Engine:
 
     def forget_group(self, group: str) -> None:
         """The group was deleted here: its next pop is a first contact again, also on the other servers."""
-        self._forget_group(group)
+        self._moves.forget(group)
         if self.outbox.open:
             self.outbox.group_deleted(group)
 
-    def _forget_group(self, group: str) -> None:
-        for queue in list(self.catalog.queues()):
-            ready = queue.groups.pop(group, None)
-            if ready is not None:
-                ready.close()
+    def group_left(self, queue_id: int, group: str) -> None:
+        """The same, on one queue."""
+        self._moves.forget(group, queue_id)
+        if self.outbox.open:
+            self.outbox.group_left(queue_id, group)
+
+    def group_sought(self, queue_id: int, group: str, partition_id: int = 0) -> None:
+        """The group's cursor on a partition, on all of them for 0, was set to another place here: look anew."""
+        self._moves.sought(queue_id, group, partition_id)
+        if self.outbox.open:
+            self.outbox.group_sought(queue_id, group, partition_id)
 
     async def _prepare_discovery(self, query: PopQuery) -> PopRequest:
         """A pop over all queues of a namespace and a task, also over those that appear while it waits."""

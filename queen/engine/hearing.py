@@ -20,6 +20,7 @@ from queen.engine.catalog import Catalog, Queue
 from queen.engine.discover import Discoveries
 from queen.engine.leases import Leases
 from queen.engine.maintenance.housekeeping import IN_USE_S
+from queen.engine.moves import Moves
 from queen.engine.news import News, decode, decode_payload
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
@@ -51,7 +52,7 @@ class Hearing:
         sweeper: Sweeper,
         discoveries: Discoveries,
         stats: Stats,
-        forget_group: Callable[[str], None],
+        moves: Moves,
     ) -> None:
         self.listening = False
         self.on_hello: Callable[[], None] = _ignore
@@ -63,7 +64,7 @@ class Hearing:
         self._sweeper = sweeper
         self._discoveries = discoveries
         self._counters = stats.counters
-        self._forget_group = forget_group
+        self._moves = moves
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._loop.time()  # Everything announced before is known here.
         self._last: dict[uuid.UUID, int] = {}
@@ -143,7 +144,11 @@ class Hearing:
         for name in news.deleted:
             self._catalog.forget_queue(name)
         for group in news.groups:
-            self._forget_group(group)
+            self._moves.forget(group)
+        for queue_id, group in news.left:
+            self._moves.forget(group, queue_id)
+        for queue_id, group, partition_id in news.sought:
+            self._moves.sought(queue_id, group, partition_id)
         for queue_id, pairs in news.stored.items():
             self._stored(queue_id, pairs)
         for group, ends in news.freed.items():

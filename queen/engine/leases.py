@@ -149,6 +149,15 @@ class Leases:
         self.settle(lease, partition_id)
         return True
 
+    def forget(self, ready: ReadySet, partition_id: int = 0) -> None:
+        """The leases of this set were ended by no ack: those on one partition, or on all for 0."""
+        for lease in list(self._leases.values()):
+            if lease.group != ready.group:
+                continue
+            for number, span in list(lease.spans.items()):
+                if span.ready is ready and partition_id in (0, number):
+                    self.settle(lease, number)
+
     def extended(self, lease_id: str, lease_ms: int) -> None:
         """The database moved the end of this lease."""
         lease = self._leases.get(lease_id)

@@ -19,7 +19,8 @@ _encoder = msgspec.json.Encoder()
 
 
 class News(msgspec.Struct, omit_defaults=True, rename={
-    "stored": "p", "freed": "f", "queues": "q", "deleted": "d", "groups": "g", "hello": "h", "everything": "a"
+    "stored": "p", "freed": "f", "queues": "q", "deleted": "d", "groups": "g", "left": "l", "sought": "s",
+    "hello": "h", "everything": "a"
 }):  # fmt: skip
     """Things that happened at one server."""
 
@@ -33,6 +34,10 @@ class News(msgspec.Struct, omit_defaults=True, rename={
     """Names of queues that were deleted."""
     groups: list[str] = []
     """Groups that were deleted."""
+    left: list[tuple[int, str]] = []
+    """(queue id, group) of groups that were deleted on one queue."""
+    sought: list[tuple[int, str, int]] = []
+    """(queue id, group, partition id or 0 for all) of groups whose cursors were set to another place."""
     hello: bool = False
     """The sender has just begun."""
     everything: bool = False

@@ -105,13 +105,25 @@ class Outbox:
         self._news.groups.append(group)
         self._hurry()
 
+    def group_left(self, queue_id: int, group: str) -> None:
+        """A consumer group was deleted on one queue."""
+        self._news.left.append((queue_id, group))
+        self._hurry()
+
+    def group_sought(self, queue_id: int, group: str, partition_id: int) -> None:
+        """A group's cursor on a partition, on all of them for 0, was set to another place."""
+        self._news.sought.append((queue_id, group, partition_id))
+        self._hurry()
+
     def hello(self) -> None:
         """This server has just begun."""
         self._news.hello = True
         self._hurry()
 
     def _hurry(self) -> None:
-        if len(self._news.queues) + len(self._news.deleted) + len(self._news.groups) > ITEMS_MAX:
+        news = self._news
+        groups = len(news.groups) + len(news.left) + len(news.sought)
+        if len(news.queues) + len(news.deleted) + groups > ITEMS_MAX:
             self._say_everything()
         self._wanted.set()
         self._urgent.set()

@@ -119,13 +119,19 @@ class PopRequest:
 class _Candidate:
     """One partition that one request wants to lease."""
 
-    __slots__ = ("leased", "partition", "ready", "request")
+    __slots__ = ("leased", "partition", "ready", "request", "starts")
 
     def __init__(self, request: PopRequest, ready: ReadySet, partition: Partition) -> None:
         self.leased = False
+        self.starts = ready.starts
         self.request = request
         self.ready = ready
         self.partition = partition
+
+    @property
+    def outdated(self) -> bool:
+        """Was its group sought since it was taken?"""
+        return self.starts != self.ready.starts
 
     @property
     def epoch(self) -> int:
@@ -366,16 +372,20 @@ class Pop:
             self._take_span(candidates[span.place - 1], span, leases)
         for lease in leases.values():
             self._leases.add(lease)
+        for candidate in candidates:
+            if candidate.leased and candidate.outdated:
+                # The seek may have ended this very lease: do not count on it, look.
+                self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
         return [candidates[place] for place in sorted(missed)]
 
     def _hold_back(self, candidate: _Candidate, span: Span, batch: PopBatch) -> None:
-        """Its first message is too young; unless the options changed while we asked, wait until it is not."""
+        """Its first message is too young; unless that changed while we asked, wait until it is not."""
         ready, partition = candidate.ready, candidate.partition
         assert span.held_ms is not None, "the span is of a partition held back"
         partition.head = max(partition.head, span.head)
         queue, place = partition.queue, span.place - 1
         asked = tuple((given[place] or 0) if given else 0 for given in (batch.delays_ms, batch.windows_ms))
-        if asked == (queue.delay_ms, queue.window_ms):
+        if asked == (queue.delay_ms, queue.window_ms) and not candidate.outdated:
             self._leases.hold_back(ready, partition, span.held_ms)
         else:
             ready.free(partition, more=True)

@@ -78,6 +78,7 @@ class ReadySet:
         "pauses",
         "queue",
         "ready",
+        "starts",
         "sweep_after",
         "sweeping",
         "swept",
@@ -104,6 +105,7 @@ class ReadySet:
         self.page: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.used_at = 0.0
         self.closed = False
+        self.starts = 0  # how often cursors were set to another place: what was asked for before knows nothing of it
         self.changed: set[int] = set()
         self._reads = 0
 
@@ -220,6 +222,19 @@ class ReadySet:
         self.pauses.pop(partition_id, None)
         self.delayed.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
+
+    def start_anew(self, partition: Partition | None = None) -> None:
+        """The group's cursors, or the one on a partition, were set to another place: nothing that is known holds."""
+        self.starts += 1
+        if partition is None:
+            self.swept = False
+            for known in (self.ready, self.acked, self.held, self.back, self.pauses, self.delayed, self.epochs):
+                known.clear()
+            return
+        self.forget(partition.id)
+        if self._reads:
+            self.changed.add(partition.id)
+        self.offer(partition)
 
     def nudge(self) -> None:
         """Work and waiters may stand side by side after a woken one left: wake as many as there is work for."""

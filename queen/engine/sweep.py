@@ -46,6 +46,7 @@ class Sweeper:
     async def whole(self, ready: ReadySet) -> None:
         """A sweep that begins after this call; returns at its end, or when it failed."""
         await self._ended(ready)
+        ready.swept = False
         self.start(ready)
         await self._ended(ready)
 

@@ -76,6 +76,7 @@ def _name(what: str) -> AfterValidator:
 
 
 QueueName = Annotated[str, Path(description="Name of the queue, percent-encoded."), _name("queue")]
+PartitionName = Annotated[str, Path(description="Name of the partition, percent-encoded."), _name("partition")]
 GroupName = Annotated[str, Path(description="Name of the consumer group, percent-encoded."), _name("consumerGroup")]
 
 

@@ -21,7 +21,7 @@ from queen.store.base import QueueRow
 MORE = {"Queen-More": "true"}
 
 
-def answer(content: dict[str, Any], *, more: bool = False) -> Response:
+def answer(content: dict[str, Any] | list[dict[str, Any]], *, more: bool = False) -> Response:
     """A 200; `more`: there are further pages."""
     return Response(wire.encode(content), media_type="application/json", headers=MORE if more else None)
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api import Api, data
+from tests.support.api import Api, data, segment
 from tests.support.fix_server import MakeServer
 from tests.support.server import EmbeddedServer, wait_until
 
@@ -203,6 +203,37 @@ def test_a_poll_by_namespace_is_woken_by_a_queue_that_the_other_server_creates(
     apis[0].push([{"queue": "late-shop.mail", "payload": "hello"}])
     print(f"woken after {poll.ended(time.monotonic()) * 1000:.0f} ms")
     assert data(poll.batch) == ["hello"]
+
+
+@pytest.mark.parametrize("partition", [None, "Default"])
+def test_a_seek_on_one_wakes_a_poll_on_the_other(
+    servers: tuple[EmbeddedServer, EmbeddedServer], apis: tuple[Api, Api], queue: str, partition: str | None
+) -> None:
+    one, two = apis
+    one.push_to(queue, range(3))
+    assert len(two.drain(queue, "g")) == 3
+    one.push([{"queue": queue, "payload": 3}])
+    held = two.wait_pop(queue, consumerGroup="g")
+    poll = Poll(servers[1], lambda api: api.wait_pop(queue, consumerGroup="g"))
+    path = f"/api/v1/consumer-groups/g/queues/{segment(queue)}"
+    path += f"/partitions/{partition}/seek" if partition else "/seek"
+    sought_at = time.monotonic()
+    assert one.http.post(path, json={"timestamp": "2000-01-01"}).status_code == 200
+    print(f"woken after {(lasted := poll.ended(sought_at)) * 1000:.0f} ms by a seek elsewhere")
+    assert lasted < 10
+    assert data(poll.batch) == [0, 1, 2, 3], "what the other had leased, too"
+    assert [result["success"] for result in two.ack(held["messages"])] == [False]
+    two.settle(poll.batch)
+
+
+def test_a_group_that_left_a_queue_on_one_begins_anew_on_the_other(apis: tuple[Api, Api], queue: str) -> None:
+    one, two = apis
+    one.push_to(queue, range(3))
+    assert len(two.drain(queue, "g")) == 3
+    assert one.delete(f"/api/v1/consumer-groups/g/queues/{segment(queue)}")["deletedPartitions"] == 1
+    # A poll that began before the news ends empty, as with a group that is deleted everywhere.
+    batch = two.pop(queue, consumerGroup="g", wait="true", timeout=60_000) or two.wait_pop(queue, consumerGroup="g")
+    assert data(batch) == [0, 1, 2]
 
 
 def _leases_last(server: EmbeddedServer, api: Api, queue: str) -> int:

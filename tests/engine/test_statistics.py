@@ -139,11 +139,12 @@ async def test_only_the_leader_walks_and_who_comes_to_lead_begins_anew() -> None
 
 
 @in_virtual_time
-async def test_a_page_that_failed_is_tried_again() -> None:
+async def test_a_page_that_failed_is_tried_again_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(Pages(2))
     bench.store.failures = 1
     await bench.run(5 * TICK_S)
     assert bench.store.calls == [(0, 0, None), (0, 0, None), (1, 1, "sums 1")]
+    assert caplog.records == [], "whoever keeps the connections tells of an outage"
 
 
 @in_virtual_time

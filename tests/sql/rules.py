@@ -52,6 +52,12 @@ class Cursor:
         """The time of the lease, or of the delay, has passed."""
         self.live = self.held = False
 
+    def seek(self, to: int) -> None:
+        """An administrator set the next place."""
+        self.acked = self.span_end = to - 1
+        self.deliveries = self.retries = 0
+        self._release()
+
     def ack(self, items: list[tuple[int, str]], options: Options) -> bool:
         """(offset, status) items that may count; false when they change nothing."""
         items = [(offset, status) for offset, status in items if status == "completed" or offset > self.acked]

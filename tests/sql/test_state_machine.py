@@ -140,6 +140,25 @@ class Machine(RuleBasedStateMachine):
         after = self.session.cursor(self.p, group).lease_until
         assert (after > before) if rows and longer else (after == before)
 
+    @rule(group=groups, offset=st.one_of(st.none(), st.integers(0, 60)))
+    def seek(self, group: str, offset: int | None) -> None:
+        at, place = None, len(self.log)
+        if offset is not None and self.log:
+            at = self.session.one(
+                'select created_at from {s}.messages where partition_id = %s and "offset" = %s',
+                self.p,
+                min(offset, len(self.log) - 1),
+            )
+            place = self.session.one(
+                'select min("offset") from {s}.messages where partition_id = %s and created_at >= %s', self.p, at
+            )
+        types = ("bigint[]", "text", "timestamptz")
+        assert self.session.call("seek", types, [self.p], group, at)[0][0] == 1
+        cursor = self.cursors[group]
+        if isinstance(cursor.lease, uuid.UUID):
+            self.stale[group] = cursor.lease
+        cursor.seek(place)
+
     @invariant()
     def database_agrees(self) -> None:
         if not hasattr(self, "p"):

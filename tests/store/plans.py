@@ -233,6 +233,43 @@ def _refresh(session: Session, seed: int) -> object:
     return session.call("refresh_stats", types, seed % 10 + 1, 0, 20, None)
 
 
+def _seek(session: Session, seed: int) -> object:
+    """To the middle of each partition, by halves."""
+    at = session.one("select now() - interval '50 seconds'")
+    return session.call("seek", ("bigint[]", "text", "timestamptz"), spread(10, seed), "h", at)
+
+
+def _seek_page(session: Session, seed: int) -> object:
+    types = ("integer", "text", "timestamptz", "bigint", "integer")
+    return session.call("seek_queue", types, seed % 10 + 1, "sought", None, PARTITIONS // 2, 20)
+
+
+def _kept_group(session: Session, seed: int) -> None:
+    """A walk came by, long ago."""
+    session.rows(
+        "insert into {s}.group_stats (queue_id, consumer_group, computed_at, members, partitions_with_lag,"
+        " partitions_ready, total_lag, processing, consumed, oldest_pending_at)"
+        " values (%s, 'h', now(), 1, 1, 1, 1, 0, false, '2000-01-01') on conflict do nothing",
+        seed % 10 + 1,
+    )
+
+
+def _list_groups(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    return session.call("list_groups", ("integer", "integer", "integer"), 20, 0, 0)
+
+
+def _group_partitions(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    return session.call("group_partitions", ("text", "integer", "integer", "integer"), "h", 20, 0, 0)
+
+
+def _lagging(session: Session, seed: int) -> object:
+    _kept_group(session, seed)
+    types = ("bigint", "integer", "integer", "integer", "integer")
+    return session.call("lagging_partitions", types, 0, 20, 0, 20, 0)
+
+
 _KEYS = frozenset({"messages_1_pkey", "partitions_pkey", "cursors_pkey"})
 _COUNTED = frozenset({"partitions_pkey", "cursors_pkey"})
 _TRANSACTION = "messages_1_transaction_id_partition_id_once_epoch_idx"
@@ -259,5 +296,10 @@ HOT = (
     Hot("list_queues 5", _list_queues, 60, frozenset({"queues_name_key"})),
     Hot("queue_numbers, too many", _too_many, 120, frozenset({"idx_partitions_queue"})),
     Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
+    Hot("seek 10", _seek, 1200, _KEYS),
+    Hot("seek_queue 20", _seek_page, 600, _COUNTED | {"idx_partitions_queue"}),
+    Hot("list_groups 20", _list_groups, 200, frozenset({"idx_group_stats_group"})),
+    Hot("group_partitions 20", _group_partitions, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
+    Hot("lagging_partitions 20", _lagging, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),
     Hot("refresh_stats 20", _refresh, 1500, _KEYS | {"idx_partitions_queue"}),
 )

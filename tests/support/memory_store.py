@@ -128,6 +128,12 @@ class MemoryStore(NoPool, MemoryCluster):
         self.cursors = {place: one for place, one in self.cursors.items() if place[1] != group.encode()}
         self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[1] != group}
 
+    def seek(self, group: str, offset: int, partition_id: int = 0) -> None:
+        """Set a group's cursors, or the one on a partition, to where this offset is next."""
+        for (number, name), cursor in self.cursors.items():
+            if name == group.encode() and partition_id in (0, number):
+                self.cursors[number, name] = CursorState(offset - 1, offset - 1, epoch=cursor.epoch)
+
     def messages(self, queue: str, partition: str) -> list[MessageState]:
         """What is stored in a partition, in order."""
         found = [p for p in self.partitions.values() if p.queue.name == queue and p.name == partition]

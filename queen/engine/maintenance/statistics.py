@@ -4,24 +4,29 @@ A walk begins every `statistics_ms` while there is something to see: work went o
 a server that announced it, or somebody asked for kept numbers. Without either, one in sixty of these. A server that
 comes to lead begins anew; nothing is lost but the sums of the queue that the last one was at.
 
-The pages of a walk are spread, so that they take a twentieth of the time at most, and pushes and pops hardly notice.
+The pages of a walk are spread, so that they take about a twentieth of the time, and pushes and pops hardly notice.
 Whoever orders a refresh gets a walk of its own without pauses.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from queen import errors
 from queen.engine.stats import Stats
 from queen.settings import EngineSettings
 from queen.store.kept import KeptNumbers
+
+log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 _WORK_S_PER_TICK: Final = 0.05
 _IDLE_FACTOR: Final = 60
 _NEVER: Final = float("-inf")
+_PASSING: Final = (errors.StoreUnavailable, errors.Overloaded, errors.Contention)
 
 # What moves the numbers. A counter that rises tells that they are old; that an announcement came tells it of others.
 _MOVES: Final = (
@@ -92,11 +97,10 @@ class Statistics:
             if not self._is_due():
                 return
             self._walk, self._began_at, self._moves = Walk(self._store), self._clock(), self._count_moves()
-        ends_at = self._clock() + _WORK_S_PER_TICK
-        while not self._walk.ended:
-            await self._walk.step()
-            if self._clock() >= ends_at:
-                break
+        try:
+            await self._go_on(self._walk)
+        except _PASSING as error:
+            log.debug("the walk waits error=%s", error.message)  # The pool tells of an outage, once for all.
         if self._walk.ended:
             self._walk = None
 
@@ -122,6 +126,13 @@ class Statistics:
             while not walk.ended:
                 await walk.step()
             return Refreshed(walk.queues, walk.partitions, self._clock() - began_at)
+
+    async def _go_on(self, walk: Walk) -> None:
+        ends_at = self._clock() + _WORK_S_PER_TICK
+        while not walk.ended:
+            await walk.step()
+            if self._clock() >= ends_at:
+                break
 
     def _is_due(self) -> bool:
         wanted = self._asked_at > self._began_at or self._count_moves() != self._moves
