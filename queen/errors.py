@@ -7,6 +7,9 @@ This module knows nothing of HTTP statuses and exit codes; `queen.server.errors`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class QueenError(Exception):
     """Base of all errors with a cause that the reader can act on."""
@@ -153,6 +156,16 @@ class ServerFailed(ServerUnreachable):
     """The server was reached and failed on its own side (a 5xx that names no other cause). Repeating may help."""
 
     code = "server_failed"
+
+
+class MessagesNotStored(QueenError):
+    """A producer could not store messages that it had taken; `unstored` hands them back, in order."""
+
+    code = "not_stored"
+
+    def __init__(self, message: str, *, unstored: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.unstored = unstored
 
 
 class ResultFileError(QueenError):

@@ -18,6 +18,7 @@ from queen.engine.engine import Engine
 from queen.settings import Settings
 from queen.store.admin.admin import Admin
 from queen.store.budget import Budget, read_budget
+from queen.store.enqueued import EnqueuedStore
 from queen.store.epochs import EpochStore
 from queen.store.listen import Listener
 from queen.store.migrate import MigrationReport, migrate
@@ -66,7 +67,8 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
             waits_max,
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
             admin.statistics,
-            admin.activity,
+            enqueued=EnqueuedStore(pool, schema),
+            activity=admin.activity,
         )
         engine.start()
         hearing = engine.hearing

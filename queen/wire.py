@@ -10,12 +10,14 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from queen import errors, model
 from queen.model import COMPLETED, DEAD, FAILED, RETRY, AckItem, NewMessage
+
+T = TypeVar("T")
 
 _EMPTY = msgspec.Raw()
 _NULL = b"null"
@@ -155,6 +157,12 @@ def _decode(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         raise errors.InvalidRequest("bad body: nested too deeply", hint="flatten the payload") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise errors.InvalidRequest(f"bad body: {error}", hint="the body must be valid JSON in UTF-8") from error
+
+
+def decode_as(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """A body of a type that is declared elsewhere. Raises InvalidRequest for whatever is not such a body."""
+    found: T = _decode(decoder, body)
+    return found
 
 
 def decode_push(body: bytes) -> list[NewMessage]:

@@ -147,6 +147,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "comparison_refused",
         "consent_needed",
         "not_queen",
+        "not_stored",
         "resume_refused",
         "resume_not_written",
     }

@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"engine"}),
     frozenset({"embedded"}),
     frozenset({"runtime"}),
-    frozenset({"client", "tune"}),
+    frozenset({"client", "tune", "enqueue"}),
     frozenset({"server", "bench", "doctor", "dashboard"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
@@ -38,6 +38,7 @@ BESIDE = {("log", "units"), ("measure", "units"), ("units", "errors"), ("model",
 NEVER = {
     "bench": {"server", "engine", "runtime", "sql"},
     "client": {"runtime", "engine", "store", "sql", "settings", "embedded"},
+    "enqueue": {"runtime", "engine", "store", "sql", "settings", "embedded"},
     "doctor": {"server", "engine", "runtime"},
     "tune": {"engine", "runtime"},
     "embedded": {"engine"},
@@ -55,6 +56,10 @@ HOMES = {
     "yaml": ("settings",),
     "httpx": ("client",),
 }
+
+
+# What `import queen` hands out, loaded when it is asked for: programs of others use it, without a server.
+HANDED_OUT = {"enqueue"}
 
 
 def _part(path: Path) -> str:
@@ -107,7 +112,10 @@ def import_problems(path: Path, source: str) -> list[str]:
     """The imports of one file that point up, sideways or past a fence."""
     part = _part(path)
     if part == "__init__":
-        return [f"{path.name} imports {name}" for name in sorted(_queen_parts(path, source))]
+        body = [node for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        at_once = ast.unparse(ast.Module(body=[*body], type_ignores=[]))
+        parts = (_queen_parts(path, source) - HANDED_OUT) | _queen_parts(path, at_once)
+        return [f"{path.name} imports {name}" for name in sorted(parts)]
     bad = []
     for other in sorted(_queen_parts(path, source) - {part}):
         level = _height(other) == _height(part) and (part, other) not in BESIDE

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw, Struct, field
 
-from queen.errors import ServerUnreachable
+from queen.errors import InvalidRequest, ServerUnreachable
 from queen.model import QUEUE_MODE, new_transaction_id
 
 
@@ -25,6 +25,10 @@ class NewMessage(Struct, rename="camel", omit_defaults=True):
     partition: str | None = None
     transaction_id: str = field(default_factory=new_transaction_id)
     trace_id: str | None = None
+    scheduled_at: str | None = None
+    """An ISO 8601 time before which it is not delivered; UTC without a zone."""
+    delay_seconds: float | None = None
+    """The same as seconds from when the server stores it, at most ten years. Not both."""
 
 
 class Pushed(Struct):
@@ -53,7 +57,7 @@ class Message(Struct, rename="camel"):
     delivery_attempt: int = 1
 
     def payload(self) -> Any:
-        """The payload decoded."""
+        """The payload decoded. Integers beyond 64 bits and floats become Python's; `data` has the very bytes."""
         return msgspec.json.decode(self.data)
 
 
@@ -107,6 +111,19 @@ def encode_push(messages: Sequence[NewMessage]) -> bytes:
     return msgspec.json.encode({"items": messages})
 
 
+def encode_message(message: NewMessage) -> bytes:
+    """One message as it stands in the body of a push. Raises InvalidRequest when its payload cannot be JSON."""
+    try:
+        return msgspec.json.encode(message)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise InvalidRequest(f"a payload cannot be written as JSON: {error}") from error
+
+
+def encode_push_of(items: Sequence[bytes]) -> bytes:
+    """The body of a push of messages that are encoded already."""
+    return b'{"items":[' + b",".join(items) + b"]}"
+
+
 def decode_pushed(body: bytes, expected: int) -> list[Pushed]:
     """One result per message in request order. An answer of another length is not Queen's."""
     return _aligned(_decode_pushed(body), expected)
@@ -126,7 +143,7 @@ def encode_ack(acks: Sequence[Ack]) -> bytes:
     """The body of an ack of many messages of one group."""
     group = acks[0].message.consumer_group
     body: dict[str, object] = {} if group in ("", QUEUE_MODE) else {"consumerGroup": group}
-    body["acknowledgments"] = [_ack_item(*ack) for ack in acks]
+    body["acknowledgments"] = [ack_item(*ack) for ack in acks]
     return msgspec.json.encode(body)
 
 
@@ -135,7 +152,8 @@ def decode_acked(body: bytes, expected: int) -> list[Acked]:
     return _aligned(_decode_acked(body), expected)
 
 
-def _ack_item(message: Message, status: str, error: str | None) -> dict[str, str]:
+def ack_item(message: Message, status: str, error: str | None) -> dict[str, str]:
+    """One ack as the fields of the wire, without the group."""
     item = {
         "transactionId": message.transaction_id,
         "partitionId": message.partition_id,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
@@ -18,7 +19,8 @@ from queen.errors import QueenError
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Bounds of the retries of one call. All durations in milliseconds."""
+    """Bounds of the retries of one call. All durations in milliseconds. With several servers the pauses begin when
+    each has failed once."""
 
     patience_ms: int = 30_000
     """No further try starts later than this after the first one."""
@@ -27,16 +29,29 @@ class RetryPolicy:
     wait_ms: int = 100
     """Upper bound of the first pause; it doubles from try to try."""
     wait_ms_max: int = 5_000
+    """Upper bound of any pause, but for one that the server asked for."""
 
 
-def retrying(policy: RetryPolicy, reached: Callable[[], bool], on_retry: Callable[[], None]) -> AsyncRetrying:
-    """The retry loop of one call. `reached` says whether any answer ever came; `on_retry` counts."""
+NO_RETRY: Final = RetryPolicy(patience_ms=0, first_patience_ms=0)
+"""One try, whatever comes of it."""
+
+
+def retrying(
+    policy: RetryPolicy,
+    reached: Callable[[], bool],
+    on_retry: Callable[[], None],
+    elsewhere: Callable[[], bool],
+) -> AsyncRetrying:
+    """The retry loop of one call. `reached` says whether any answer ever came, `elsewhere` whether another server can
+    be tried at once; `on_retry` counts."""
 
     def spent(state: RetryCallState) -> bool:
         patience_ms = policy.patience_ms if reached() else min(policy.first_patience_ms, policy.patience_ms)
         return ((state.seconds_since_start or 0.0) + state.upcoming_sleep) * 1000 > patience_ms
 
     def pause(state: RetryCallState) -> float:
+        if elsewhere():
+            return 0.0
         return pause_ms(policy, state.attempt_number, _asked_ms(state)) / 1000
 
     return AsyncRetrying(

@@ -24,11 +24,13 @@ from queen.engine.gauges import Gauges, Vitals
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
+from queen.engine.maintenance.enqueued import Enqueued
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
 from queen.engine.maintenance.placing import Placing
 from queen.engine.maintenance.presence import Presence
 from queen.engine.maintenance.statistics import TICK_S, Statistics
+from queen.engine.maintenance.traces import ForgetTraces
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.moves import Moves
@@ -46,6 +48,7 @@ from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
 from queen.store.activity import ActivityStore
 from queen.store.base import EpochUpkeep, QueueRow, Store
+from queen.store.enqueued import EnqueuedCalls
 from queen.store.kept import KeptNumbers
 
 log = logging.getLogger(__name__)
@@ -89,12 +92,14 @@ class Engine:
         waits_max: int = 4,
         epochs: EpochUpkeep | None = None,
         kept: KeptNumbers | None = None,
+        enqueued: EnqueuedCalls | None = None,
         activity: ActivityStore | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
         `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
-        queues and groups. `activity`: where what was done is written down by the minute; without it, nowhere.
+        queues and groups. `enqueued`: likewise the messages of callers' own transactions. `activity`: where what was
+        done is written down by the minute; without it, nowhere.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -141,17 +146,32 @@ class Engine:
         self.hearing.peers = lambda: self.presence.peers
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
-        self._loops: list[Loop | Placing] = [
+        self._loops: list[Loop | Placing | Enqueued] = [
             placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
+        if settings.trace_ms_max:
+            traces = ForgetTraces(store, settings.trace_ms_max, leading=lambda: self.presence.leading)
+            self._loops.append(Loop("forget traces", traces.tick, traces.interval_s))
         self._upkeep = (
             Upkeep(epochs, settings, self.stats, leading=lambda: self.presence.leading) if epochs is not None else None
         )
         if self._upkeep is not None:
             self._loops.append(Loop("upkeep", self._upkeep.tick, settings.upkeep_ms / 1000))
+        if enqueued is not None:
+            self._loops.append(
+                Enqueued(
+                    enqueued,
+                    self.catalog,
+                    self.stats,
+                    settings,
+                    self.hearing,
+                    lambda: self.presence.leading,
+                    placing.note,
+                )
+            )
         self.statistics = Statistics(kept, settings, self.stats, lambda: self.presence.leading) if kept else None
         if self.statistics is not None:
             pause_s = min(TICK_S, settings.statistics_ms / 1000)
@@ -304,6 +324,16 @@ class Engine:
         self.catalog.forget_queue(name)
         if self.outbox.open:
             self.outbox.queue_deleted(name)
+
+    async def stored_aside(self, last_offsets: dict[int, int], count: int) -> None:
+        """So many messages were stored past the batchers, by partition the last one's offset: wake who waits, here and
+        on the other servers."""
+        self.stats.counters.push_messages += count
+        await self.catalog.find_partitions(last_offsets)
+        for partition_id, last_offset in last_offsets.items():
+            partition = self.catalog.by_id(partition_id)
+            if partition is not None:
+                partition.stored(last_offset)
 
     def forget_group(self, group: str) -> None:
         """The group was deleted here: its next pop is a first contact again, also on the other servers."""

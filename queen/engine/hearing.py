@@ -21,7 +21,7 @@ from queen.engine.discover import Discoveries
 from queen.engine.leases import Leases
 from queen.engine.maintenance.housekeeping import IN_USE_S
 from queen.engine.moves import Moves
-from queen.engine.news import News, decode, decode_payload
+from queen.engine.news import ENQUEUED, News, decode, decode_payload
 from queen.engine.ready import ReadySet
 from queen.engine.stats import Stats
 from queen.engine.sweep import Sweeper
@@ -56,6 +56,7 @@ class Hearing:
     ) -> None:
         self.listening = False
         self.on_hello: Callable[[], None] = _ignore
+        self.on_enqueued: Callable[[bool], None] = _ignore_enqueued
         self.peers: Callable[[], int] = _nobody
         self._store = store
         self._instance_id = instance_id
@@ -92,6 +93,7 @@ class Hearing:
         """Notifications arrive from now on; what was announced before is read."""
         self.listening = True
         self._missed = True
+        self.on_enqueued(True)
         self._begin_work()
 
     def down(self) -> None:
@@ -106,6 +108,9 @@ class Hearing:
 
     def heard(self, text: str) -> None:
         """A notification came in."""
+        if text == ENQUEUED:
+            self.on_enqueued(False)
+            return
         announcement = decode_payload(text)
         if announcement is None:
             if not self._complained:
@@ -295,6 +300,10 @@ def _tell(what: str, error: errors.QueenError) -> None:
 
 def _ignore() -> None:
     """Nobody wants to know of new servers."""
+
+
+def _ignore_enqueued(_: bool) -> None:
+    """Nobody places what callers enqueue."""
 
 
 def _nobody() -> int:

@@ -13,12 +13,13 @@ Knows no HTTP. Acks, polls and the first request of all are never refused here.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 import resource
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,7 @@ _MIB = 1 << 20
 _USABLE_MIN = 32 * _MIB
 _OPERATION_SHARE = 24
 _BODY_SHARE = 8
+_ANSWER_MIN = 64 << 10
 _HIGH, _LOW = 0.78, 0.65
 _RENEW_EVERY_S = 0.5
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
@@ -114,6 +116,21 @@ class Memory:
                 f"{self.answers} bytes of answers are not read yet",
                 hint="read answers faster, ask for smaller batches, or raise engine.memory_bytes_max (--max-memory)",
             )
+
+    @contextlib.contextmanager
+    def reserved_answer(self, wanted: int) -> Iterator[int]:
+        """Count an answer of up to `wanted` bytes while it is read; yields how large it may be, if there is less room.
+
+        Raises Overloaded as `admit_pop` does.
+        """
+        self.admit_pop()
+        room = max((self._answers_max - self.answers) // ANSWER_FACTOR, _ANSWER_MIN)
+        held = min(wanted, room) * ANSWER_FACTOR
+        self.answers += held
+        try:
+            yield min(wanted, room)
+        finally:
+            self.answers -= held
 
     def answered(self, size: int, partitions: int) -> None:
         """An answer of this size is made: what is expected of the next ones follows, quickly up, slowly down."""

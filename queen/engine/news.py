@@ -14,6 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 PAYLOAD_BYTES_MAX = 7_900
+ENQUEUED = "enqueued"
+"""A payload of its own, by enqueue_many(): a caller has committed messages that nobody has placed yet."""
 
 _encoder = msgspec.json.Encoder()
 

@@ -34,6 +34,7 @@ from queen.store.base import PopBatch, Span, Standing, Store
 PARTITIONS_PER_CALL_MAX = 1000
 _LOOKS_MAX = 20
 _LOCKED_RETRY_S = 0.01
+_LOCKED_IN_A_ROW = 3
 _REQUESTS_PER_FLUSH_MAX = 512
 
 
@@ -393,6 +394,8 @@ class Pop:
     def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
         request, ready, partition = candidate.request, candidate.ready, candidate.partition
         candidate.leased = True
+        if ready.locked:
+            ready.locked.pop(partition.id, None)
         request.spans.append((partition, span))
         partition.head = max(partition.head, span.head)
         leased = LeasedSpan(ready, partition, span)
@@ -420,6 +423,7 @@ class Pop:
     async def _place(self, missed: list[_Candidate], standings: list[Standing]) -> None:
         unopened: list[_Candidate] = []
         stuck: list[_Candidate] = []
+        empty: list[_Candidate] = []
         # Where they were looked for; read before anything is learnt of newer epochs.
         asked = [candidate.epoch for candidate in missed]
         for candidate, epoch, standing in zip(missed, asked, standings, strict=True):
@@ -442,11 +446,28 @@ class Pop:
             elif candidate.request.spans:
                 # The request's limit was used up by its other candidates.
                 ready.free(partition, more=True)
-            else:
-                # Locked by another call a moment ago.
+            elif self._seems_locked(candidate):
                 self._leases.hold(ready, partition, _LOCKED_RETRY_S)
+            else:
+                empty.append(candidate)
         await self._open(unopened)
         await self._move_on(stuck)
+        await self._skip(empty)
+
+    def _seems_locked(self, candidate: _Candidate) -> bool:
+        """Locked by another call a moment ago; not if that is so again and again, for then the message is not there."""
+        locked, number = candidate.ready.locked, candidate.partition.id
+        locked[number] = locked.get(number, 0) + 1
+        return locked[number] < _LOCKED_IN_A_ROW
+
+    async def _skip(self, candidates: list[_Candidate]) -> None:
+        """What should be there may have been deleted: go on behind it."""
+        if candidates:
+            for candidate in candidates:
+                candidate.ready.locked.pop(candidate.partition.id, None)
+            await self._store.skip_gaps([c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates])
+            for candidate in candidates:
+                self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
 
     async def _open(self, candidates: list[_Candidate]) -> None:
         if candidates:

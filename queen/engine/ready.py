@@ -74,6 +74,7 @@ class ReadySet:
         "group",
         "group_bytes",
         "held",
+        "locked",
         "page",
         "pauses",
         "queue",
@@ -96,6 +97,7 @@ class ReadySet:
         self.back: dict[int, Partition] = {}  # those of `held` that wait for a time, and for no lease of this server
         self.pauses: dict[int, float] = {}  # of those held elsewhere: the wait before the last look
         self.delayed: dict[int, Partition] = {}  # those held back by the age of their first message
+        self.locked: dict[int, int] = {}  # how often in a row nothing was leased and nothing seemed to be in the way
         self.epochs: dict[int, int] = {}  # where a cursor stands that is behind the partition's newest epoch
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
@@ -222,6 +224,7 @@ class ReadySet:
         self.pauses.pop(partition_id, None)
         self.delayed.pop(partition_id, None)
         self.epochs.pop(partition_id, None)
+        self.locked.pop(partition_id, None)
 
     def start_anew(self, partition: Partition | None = None) -> None:
         """The group's cursors, or the one on a partition, were set to another place: nothing that is known holds."""

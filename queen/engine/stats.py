@@ -24,6 +24,8 @@ class Counters:
     push_repeats: int = 0
     push_scheduled: int = 0
     scheduled_placed: int = 0
+    enqueued_placed: int = 0
+    enqueued_duplicates: int = 0
     pop_requests: int = 0
     pop_messages: int = 0
     pop_empty: int = 0

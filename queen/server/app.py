@@ -1,7 +1,9 @@
 """The application: routes, errors, CORS and documentation around one engine; the shortcut in front.
 
-Shortcut ── hot route, no Origin header ──► Hot
-    └── everything else ──► segments kept apart ──► CORS ──► FastAPI (control plane; hot routes for web pages)
+Shortcut ── hot route, not from a web page ──► Hot
+    └── everything else ──► CORS ──► segments kept apart ──► FastAPI (control plane; hot routes for web pages)
+
+CORS stands outside FastAPI, so that a page can read every answer, one that tells of a bug included.
 """
 
 from __future__ import annotations
@@ -27,13 +29,33 @@ from queen.server.routes import (
     dead_letters,
     groups,
     leases,
+    messages,
+    offsets,
     ops,
     queue_status,
     queues,
     resources,
     status,
+    traces,
     transactions,
 )
+
+_ROUTES = (
+    queues,
+    resources,
+    groups,
+    messages,
+    dead_letters,
+    traces,
+    leases,
+    transactions,
+    offsets,
+    ops,
+    status,
+    queue_status,
+    analytics,
+)
+"""In this order in the documentation. Within a module the order matters: what is named comes before what is matched."""
 
 _DESCRIPTION = "A message queue on PostgreSQL. Every error has the fields error, code and (mostly) hint."
 
@@ -42,14 +64,14 @@ def create_app(context: Context) -> ASGIApp:
     """The ASGI application that serves this context."""
     app = FastAPI(title="Queen", version=__version__, description=_DESCRIPTION, redirect_slashes=False)
     app.state.context = context
-    for module in (queues, resources, groups, dead_letters, leases, transactions, ops, status, queue_status, analytics):
+    for module in _ROUTES:
         app.include_router(module.router)
     stall_s = context.settings.server.stall_timeout_ms / 1000
-    shortcut = Shortcut(_Segments(app), context.hot, context.engine, context.bodies, stall_s)
+    pages = Cors(_Segments(app), context.settings.server.cors_origins)
+    shortcut = Shortcut(pages, context.hot, context.engine, context.bodies, stall_s)
     app.router.routes += _hot_routes(shortcut)
     openapi.describe_hot_routes(app)
     _answer_errors(app)
-    app.add_middleware(Cors, origins=context.settings.server.cors_origins)
     return shortcut
 
 

@@ -25,6 +25,10 @@ _STATUS: list[tuple[type[errors.QueenError], int]] = [
     (errors.AccessDenied, 503),
 ]
 
+# Public consumers take a failure for a passing one by this word in its text, whatever the status: any other that lasts
+# longer than their three tries ends them.
+_PASSING = "connection"
+
 
 def status_of(error: errors.QueenError) -> int:
     """The HTTP status that says what this error says."""
@@ -35,10 +39,13 @@ def respond(error: errors.QueenError) -> Answer:
     """A response for an error: status, headers, JSON body with error, code and hint."""
     status = status_of(error)
     headers = list(JSON_TYPE)
+    message = error.message
     if status == 503:
+        if _PASSING not in message:
+            message += "; keep the connection and try again"
         retry_after_s = max(1, math.ceil(getattr(error, "retry_after_ms", 1000) / 1000))
         headers.append((b"retry-after", str(retry_after_s).encode()))
-    return status, headers, body(error.message, error.code, error.hint)
+    return status, headers, body(message, error.code, error.hint)
 
 
 def body(message: str, code: str, hint: str | None = None) -> bytes:

@@ -277,4 +277,4 @@ def internal_error() -> Answer:
 
 
 def _from_a_web_page(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"origin" for name, _ in headers)
+    return any(name == b"origin" or name == b"sec-fetch-site" for name, _ in headers)

@@ -31,6 +31,8 @@ _COUNTERS = {
     "push_repeats": "Database operations of pushes that were repeated, because their connection broke.",
     "push_scheduled": "Messages stored by push for later.",
     "scheduled_placed": "Scheduled messages that took their place in the order.",
+    "enqueued_placed": "Messages of callers' own transactions that this instance placed.",
+    "enqueued_duplicates": "Messages of callers' own transactions that were stored before.",
     "pop_requests": "Pop requests answered.",
     "pop_messages": "Messages delivered by pop.",
     "pop_empty": "Pop requests that found nothing.",

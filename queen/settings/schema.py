@@ -309,6 +309,13 @@ class EngineSettings:
     upkeep_ms: int = setting(
         5_000, "Time between looks for expired messages and child tables that can go.", unit="ms", low=100, high=600_000
     )
+    trace_ms_max: int = setting(
+        7 * _DAY_MS,
+        "Traces of messages are deleted at this age; 0: never.",
+        unit="ms",
+        low=0,
+        high=3_650 * _DAY_MS,
+    )
     upkeep_lock_ms: int = setting(
         25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
     )

@@ -323,8 +323,14 @@ class Store(ClusterStore, Protocol):
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         """Move messages that are due to the end of the order; at most `limit`, none of the partitions in `skip`."""
 
+    async def skip_gaps(self, partition_ids: list[int], groups: list[bytes]) -> int:
+        """Move cursors past places where no message is stored any more; how many moved."""
+
     async def forget_leases(self, older_than_s: int) -> int:
         """Remove what is left of dead leases over several partitions."""
+
+    async def forget_traces(self, older_than_ms: int, limit: int) -> int:
+        """Remove the oldest traces, those that are older than this; how many went."""
 
     @property
     def durability(self) -> str:

@@ -62,7 +62,9 @@ class PostgresStore(PostgresCluster):
         )
         self._ensure_queue = self._call("ensure_queue", 1, "select", casts=("text",), tail=", null, null")
         self._place_due = self._call("place_due", 3, casts=("integer", "bigint", "bigint[]"))
+        self._skip_gaps = self._call("skip_gaps", 2, "select")
         self._forget_leases = self._call("forget_leases", 1, "select", casts=("bigint",))
+        self._forget_traces = self._call("forget_traces", 2, "select", casts=("bigint", "integer"))
         self._ready_partitions = self._call("ready_partitions", 4, casts=("integer", "text", "bigint", "integer"))
         self._partition_names = self._call("partition_names", 1)
         self._find_queues = self._call("find_queues", 6, casts=("text", "text", "text", "text", "integer", "integer"))
@@ -229,8 +231,16 @@ class PostgresStore(PostgresCluster):
         rows = await self._fetch(self._place_due, (limit, bytes_max, arrays.bigints(skip)))
         return Placed(*rows[0])
 
+    async def skip_gaps(self, partition_ids: list[int], groups: list[bytes]) -> int:
+        rows = await self._fetch(self._skip_gaps, (arrays.bigints(partition_ids), arrays.texts(groups)))
+        return int(rows[0][0])
+
     async def forget_leases(self, older_than_s: int) -> int:
         rows = await self._fetch(self._forget_leases, (older_than_s,))
+        return int(rows[0][0])
+
+    async def forget_traces(self, older_than_ms: int, limit: int) -> int:
+        rows = await self._fetch(self._forget_traces, (older_than_ms, limit))
         return int(rows[0][0])
 
     @property

@@ -11,8 +11,8 @@ from queen import errors
 
 _CONTENTION = frozenset({"40001", "40P01", "55P03"})
 _NO_SCHEMA = frozenset({"3F000", "42P01", "42883", "42703"})
-# Raised by transact.sql; the detail of the error is the message at fault.
-_REFUSED = {"QN001": "duplicate", "QN002": "ack_rejected", "QN003": "gone"}
+# Raised by transact.sql and replay.sql; the detail of the error is the message at fault.
+_REFUSED = {"QN001": "duplicate", "QN002": "ack_rejected", "QN003": "gone", "QN004": "taken"}
 # A child of messages or its pop function, by name; a call may still name one that was dropped a moment ago. When it was
 # dropped in the middle of the call, PostgreSQL knows its number only, and says so in English whatever its language.
 _EPOCH_NAME = re.compile(r"\b(pop|messages)_\d+\b")

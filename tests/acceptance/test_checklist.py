@@ -1,7 +1,6 @@
 """The acceptance checklist of the wire contract, a test for each line that the CORE routes can keep, in its order.
 
-Details of each line have tests of their own elsewhere; here stands the line as a client meets it. Replay of dead
-letters (line 6) comes with its route.
+Details of each line have tests of their own elsewhere; here stands the line as a client meets it.
 """
 
 from __future__ import annotations
@@ -124,6 +123,8 @@ def test_06_a_message_that_always_fails_becomes_a_dead_letter(api: Api, queue: s
     assert deliveries == 3
     [letter] = api.dead_letters(queue=queue)["messages"]
     assert (letter["data"], letter["errorMessage"]) == ("poison", "error 3")
+    assert api.http.post(f"/api/v1/dlq/{letter['id']}/replay").json()["result"] == "moved"
+    assert data(api.pop(queue) or {}) == ["poison"]
 
 
 def test_07_a_batch_that_fails_twice_and_then_completes(api: Api, queue: str) -> None:

@@ -230,6 +230,28 @@ def test_a_silent_server_is_given_up_after_the_timeout(queen: FakeQueen) -> None
     queen.release()
 
 
+def test_a_client_whose_connections_are_all_in_use_says_so(queen: FakeQueen) -> None:
+    async def work(client: Client) -> None:
+        waiting = asyncio.create_task(client.pop("q", wait=True))
+        await asyncio.to_thread(queen.reached.wait, 60)
+        with pytest.raises(Overloaded, match="all 1 connections of this client"):
+            await client.push([NewMessage("q", 1)])
+        await asyncio.to_thread(queen.put, "q", "a", "late")
+        assert (await waiting).messages
+
+    run(queen.url, work, NO_RETRY, timeout_s=0.2, connections_max=1)
+    assert queen.of("push") == []
+
+
+def test_a_closed_client_is_told_so(queen: FakeQueen) -> None:
+    async def work(client: Client) -> None:
+        await client.close()
+        with pytest.raises(InvalidRequest, match="closed"):
+            await client.push([NewMessage("q", 1)])
+
+    run(queen.url, work)
+
+
 @pytest.mark.parametrize(
     "url", ["", "localhost:6632", "ftp://h", "http://", "http://h:0", "http://h:x", "http://h/?a=1"]
 )

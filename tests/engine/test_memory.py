@@ -55,6 +55,19 @@ def test_unread_answers_stop_pops(budget: Memory) -> None:
         budget.admit_pop()
 
 
+def test_answers_are_reserved_as_far_as_there_is_room(budget: Memory) -> None:
+    with budget.reserved_answer(20 * MIB) as first, budget.reserved_answer(20 * MIB) as second:
+        assert (first, second) == (20 * MIB, 4 * MIB)
+        with budget.reserved_answer(MIB) as least:
+            assert least == MIB // 16
+            with pytest.raises(errors.Overloaded), budget.reserved_answer(1):
+                pass
+    assert budget.answers == 0
+    with pytest.raises(ZeroDivisionError), budget.reserved_answer(MIB):
+        raise ZeroDivisionError
+    assert budget.answers == 0
+
+
 def test_large_answers_make_calls_ask_fewer_partitions_until_small_ones_come(budget: Memory) -> None:
     assert budget.partitions_per_call(8 * MIB) == 1
     for _ in range(100):

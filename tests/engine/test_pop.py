@@ -456,3 +456,38 @@ async def test_pops_of_one_flush_share_a_backlog() -> None:
             await ack(engine, await pop(engine, batch=1, partitions=1))
         pops = await asyncio.gather(*(pop(engine, batch=10, partitions=100) for _ in range(3)))
         assert [len(ids_of(request)) for request in pops] == [10, 10, 10]
+
+
+# What was deleted.
+
+
+@in_virtual_time
+async def test_a_deleted_message_is_passed_and_the_database_left_in_peace() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a", "b")
+        await ack(engine, await pop(engine, batch=1))
+        store.messages("orders", "eu").pop()
+        poll = asyncio.create_task(pop(engine, wait_ms=HOUR_MS))
+        await asyncio.sleep(1)
+        assert store.trouble.calls["skip_gaps"] == 1
+        calls = sum(store.trouble.calls.values())
+        await asyncio.sleep(60)
+        assert sum(store.trouble.calls.values()) == calls, "nothing is there, nobody asks"
+        await push(engine, "c")
+        assert ids_of(await poll) == ["c"]
+
+
+@in_virtual_time
+async def test_a_cursor_that_is_locked_for_a_moment_is_not_taken_for_a_gap() -> None:
+    store = MemoryStore()
+    async with open_engine(store) as engine:
+        await push(engine, "a")
+        await ack(engine, await pop(engine))
+        await push(engine, "b")
+        store.locked_cursors.add((1, b"__QUEUE_MODE__"))
+        poll = asyncio.create_task(pop(engine, wait_ms=HOUR_MS))
+        await asyncio.sleep(0.005)
+        store.locked_cursors.clear()
+        assert ids_of(await poll) == ["b"]
+        assert "skip_gaps" not in store.trouble.calls

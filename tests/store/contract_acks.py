@@ -199,3 +199,26 @@ class AckContract:
         await bench.expire()
         assert await bench.store.forget_leases(-1) == 1
         assert await bench.store.forget_leases(-1) == 0
+
+    @on_bench
+    async def test_gaps_are_skipped_to_the_next_message_or_the_end(self, bench: Bench) -> None:
+        number = await bench.filled("a", "b", "c", "d")
+        await bench.remove(number, 0)
+        await bench.remove(number, 3)
+        assert await bench.store.skip_gaps([number], [GROUP]) == 1
+        assert (await bench.standing(number)).acked == 0
+        assert await bench.store.skip_gaps([number], [GROUP]) == 0, "a message stands there"
+        await bench.pop(number)
+        await bench.ack(AckRow(number, GROUP, LEASE, completed=2))
+        assert await bench.store.skip_gaps([number], [GROUP]) == 1
+        assert (await bench.standing(number)).acked == 3
+        assert await bench.store.skip_gaps([number], [GROUP]) == 0
+
+    @on_bench
+    async def test_what_a_lease_holds_is_not_skipped(self, bench: Bench) -> None:
+        number = await bench.filled("a")
+        await bench.pop(number)
+        await bench.remove(number, 0)
+        assert await bench.store.skip_gaps([number], [GROUP]) == 0
+        await bench.expire()
+        assert await bench.store.skip_gaps([number], [GROUP]) == 1

@@ -198,6 +198,18 @@ def _offset_at(session: Session, seed: int) -> object:
     return session.one("select {s}.offset_at(%s, now() - interval '50 seconds')", spread(1, seed)[0])
 
 
+def _read_records(session: Session, seed: int) -> object:
+    ids = spread(10, seed)
+    types = ("text[]", "text[]", "bigint[]", "bigint[]", "bigint")
+    names = ([f"q{p % 10 + 1}" for p in ids], [f"p{p}" for p in ids])
+    return session.call("read_records", types, *names, [60] * 10, [300] * 10, 1 << 20)
+
+
+def _changed_partitions(session: Session, seed: int) -> object:
+    types = ("text[]", "timestamptz[]", "timestamptz[]", "text[]", "integer[]")
+    return session.call("changed_partitions", types, [f"q{seed % 10 + 1}"], [None], [None], ["p3"], [20])
+
+
 def _page(session: Session, seed: int) -> object:
     types = ("integer", "text", "bigint", "integer")
     return session.call("ready_partitions", types, seed % 10 + 1, "g", 0, 20)
@@ -288,6 +300,8 @@ HOT = (
     Hot("examine 10", _examine, 120, frozenset({"cursors_pkey", "partitions_pkey"})),
     Hot("locate 10", _locate, 100, frozenset({_TRANSACTION})),
     Hot("resolve 10", _resolve, 200, frozenset({"idx_partitions_name"})),
+    Hot("read_records 10", _read_records, 300, frozenset({"messages_1_pkey", "idx_partitions_name"})),
+    Hot("changed_partitions 20", _changed_partitions, 200, frozenset({"idx_partitions_name"})),
     Hot("offset_at", _offset_at, 120, frozenset({"messages_1_pkey"})),
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),

@@ -50,13 +50,15 @@ class Seen:
     path: str
     query: dict[str, str]
     body: Any
+    method: str = ""
 
 
 Answer = tuple[int, dict[str, str], bytes]
 
 
 class FakeQueen:
-    """State that tests look at: `seen` requests, stored `logs` by (queue, partition), `cursors`, `acks`."""
+    """State that tests look at: `seen` requests, stored `logs` by (queue, partition), `cursors`, `acks`. `replies` are
+    fixed answers by "METHOD path"; what is none of the message plane's is echoed without one."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -67,6 +69,7 @@ class FakeQueen:
         self.deliveries: dict[tuple[str, str, str, int], int] = defaultdict(int)
         self.acks: list[dict[str, Any]] = []
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
+        self.replies: dict[str, tuple[int, Any, dict[str, str]]] = {}
         self.fail_item: Callable[[dict[str, Any]], str | None] = lambda item: None
         self.reached = threading.Event()
         self._hold: asyncio.Event | None = None
@@ -100,6 +103,10 @@ class FakeQueen:
 
         self._call(let_go)
 
+    def reply(self, what: str, body: Any, status: int = 200, **headers: str) -> None:
+        """From now on "METHOD path" is answered so; underscores of header names stand for dashes."""
+        self.replies[what] = status, body, {name.replace("_", "-"): value for name, value in headers.items()}
+
     def put(self, queue: str, partition: str, *payloads: Any) -> None:
         """Store messages without a request."""
         items = [{"queue": queue, "partition": partition, "payload": payload} for payload in payloads]
@@ -125,7 +132,9 @@ class FakeQueen:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         path, _, query = target.partition("?")
-        seen = Seen(_kind(path), path, {name: values[0] for name, values in parse_qs(query).items()}, _json(body))
+        seen = Seen(
+            _kind(path), path, {name: values[0] for name, values in parse_qs(query).items()}, _json(body), method
+        )
         self.seen.append(seen)
         self.reached.set()
         if self._hold is not None:
@@ -153,6 +162,8 @@ class FakeQueen:
             return await self._pop_waiting(seen)
         if seen.kind == "ack":
             return 200, {}, json.dumps(self._ack(seen.body)).encode()
+        if (reply := self.replies.get(f"{method} {seen.path}")) is not None:
+            return reply[0], reply[2], json.dumps(reply[1]).encode()
         echo = {"method": method, "path": seen.path, "query": seen.query, "body": seen.body}
         return 200, {}, json.dumps(echo | (self._extend(seen) if seen.kind == "lease" else {})).encode()
 

@@ -21,8 +21,10 @@ def browser() -> Iterator[Browser]:
         if "CI" in os.environ:
             pytest.fail("CI needs the Debian package chromium")
         pytest.skip("needs the Debian package chromium")
-    # Chromium refuses its sandbox to root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    # Pages of the tests may have any name below .test; all are on this machine.
+    arguments = ["--host-resolver-rules=MAP *.test 127.0.0.1"]
+    if os.geteuid() == 0:
+        arguments.append("--no-sandbox")  # Chromium refuses its sandbox to root.
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=str(Path(found)), args=arguments)
         yield running

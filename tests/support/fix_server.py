@@ -107,6 +107,14 @@ class _Factory:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def session_servers(server_template: Path) -> Iterator[MakeServer]:
+    """Makes servers that live as long as the test run."""
+    factory = _Factory(server_template)
+    yield factory
+    factory.end()
+
+
 @pytest.fixture(scope="module")
 def module_servers(server_template: Path) -> Iterator[MakeServer]:
     """Makes servers that live as long as the test file."""

@@ -1,4 +1,4 @@
-"""What a store tells of its connections, for the one that has none. Part of `memory_store`."""
+"""What the store in memory has none of: connections, traces. Part of `memory_store`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from queen.measure.buckets import Buckets
 
 
 class NoPool:
-    """The side of `queen.store.base.Store` that is about connections."""
+    """The side of `queen.store.base.Store` that is about these."""
 
     @property
     def durability(self) -> str:
@@ -21,3 +21,6 @@ class NoPool:
 
     def stats(self) -> dict[str, int]:
         return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
+
+    async def forget_traces(self, older_than_ms: int, limit: int) -> int:
+        return 0

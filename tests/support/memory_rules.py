@@ -131,3 +131,17 @@ def foreign_duplicate(batch: PushBatch, stored: list[Stored]) -> int | None:
     rows = list(zip(batch.places, stored, strict=True))
     fresh = {(place, row.offset) for place, row in rows if not row.duplicate}
     return next((n for n, (place, row) in enumerate(rows) if row.duplicate and (place, row.offset) not in fresh), None)
+
+
+def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: int) -> bool:
+    """Move a cursor that is not held past places where no message is stored; whether it moved."""
+    if cursor is None or partition is None or cursor.held(now):
+        return False
+    behind = partition.after(cursor.acked, 1)
+    following = behind[0].offset if behind else partition.next_offset
+    if following == cursor.acked + 1:
+        return False
+    cursor.acked = cursor.lease_end = following - 1
+    cursor.lease_id = cursor.lease_until = None
+    cursor.deliveries = cursor.retries = 0
+    return True

@@ -59,6 +59,7 @@ from tests.support.memory_rules import (
     ms_left,
     parts,
     place_due,
+    skip_gap,
     within,
 )
 
@@ -522,6 +523,11 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         return [self._row(queue) for queue in self.queues.values() if queue.id in queue_ids]
+
+    @_call
+    async def skip_gaps(self, partition_ids: list[int], groups: list[bytes]) -> int:
+        now, pairs = self.now(), zip(partition_ids, groups, strict=True)
+        return sum(skip_gap(self.cursors.get(pair), self.partitions.get(pair[0]), now) for pair in pairs)
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:

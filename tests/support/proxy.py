@@ -17,6 +17,7 @@ class Proxy:
 
     def __init__(self, target_port: int) -> None:
         self._target = target_port
+        self.accepted = 0
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._clients: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -70,6 +71,7 @@ class Proxy:
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
+        self.accepted += 1
         try:
             target = socket.create_connection(("127.0.0.1", self._target))
         except OSError:

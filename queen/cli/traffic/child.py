@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from queen.cli.traffic.stop import Stop, cancel
+from queen.cli.traffic.stop import Stop
+from queen.client.tasks import cancel
 
 _FINISH_S = 5.0
 _TERM_S = 2.0

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from queen.cli.traffic.child import Ending, run_shell
-from queen.cli.traffic.lease_keeper import Lease, kept
 from queen.cli.traffic.printing import line_of
 from queen.cli.traffic.settler import Settler
 from queen.cli.traffic.stop import Stop
 from queen.cli.traffic.tally import Tally
 from queen.client import Ack, Client, LeasedBatch, Message, RetryPolicy
+from queen.client.lease import Lease, kept
 from queen.client.retry import pause_ms
 from queen.model import QUEUE_MODE
 

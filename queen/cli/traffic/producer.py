@@ -20,9 +20,10 @@ from queen.cli.traffic.open_loop import OpenLoop
 from queen.cli.traffic.pacer import Pacer
 from queen.cli.traffic.settled import Settled
 from queen.cli.traffic.source import Chunk
-from queen.cli.traffic.stop import Stop, cancel, finish
+from queen.cli.traffic.stop import Stop, finish
 from queen.cli.traffic.tally import Tally
 from queen.client import Client, NewMessage, Pushed
+from queen.client.tasks import cancel
 from queen.errors import QueenError
 
 GRACE_S = 10.0

@@ -11,8 +11,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from queen.cli.traffic.progress import Progress
-from queen.cli.traffic.stop import Stop, cancel, signals
+from queen.cli.traffic.stop import Stop, signals
 from queen.client import Client, RetryPolicy
+from queen.client.tasks import cancel
 from queen.errors import InvalidRequest, QueenError, SettingsError
 
 Work = Callable[[Client, Stop], Awaitable[None]]

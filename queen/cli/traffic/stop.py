@@ -12,6 +12,8 @@ from collections.abc import Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from queen.client.tasks import cancel, race
+
 _Result = TypeVar("_Result")
 
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -41,18 +43,7 @@ class Stop:
 
     async def race(self, work: Coroutine[Any, Any, _Result], grace_s: float = 0.0) -> _Result | None:
         """The result of `work`, or None when the run is to end first: `work` is then cancelled, `grace_s` later."""
-        task, stopped = (
-            asyncio.ensure_future(work),
-            asyncio.ensure_future(self._event.wait()),
-        )
-        try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if grace_s:
-                await asyncio.wait({task}, timeout=grace_s)
-            return task.result() if task.done() else None
-        finally:
-            stopped.cancel()
-            await cancel(task)
+        return await race(work, self._event, grace_s)
 
 
 async def finish(tasks: Collection[asyncio.Task[None]], stop: Stop, grace_s: float) -> None:
@@ -99,11 +90,3 @@ def signals(stop: Stop) -> Iterator[None]:
             loop.remove_signal_handler(number)
             if stop.exit_code:
                 signal.signal(number, signal.SIG_IGN)
-
-
-async def cancel(task: asyncio.Future[Any]) -> None:
-    """Cancel and wait for the end, whatever it is: the caller has its own outcome already."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()

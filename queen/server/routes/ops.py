@@ -12,7 +12,8 @@ from fastapi.responses import JSONResponse
 from queen import __version__, errors
 from queen.server import metrics
 from queen.server.context import Context, context
-from queen.server.describe import Responses
+from queen.server.describe import Responses, answers
+from queen.server.shapes.ops import Alive, Health, Metrics, Ready
 
 router = APIRouter(tags=["operations"])
 
@@ -20,9 +21,10 @@ ENGINE = "queen-python"
 _HEALTH_TIMEOUT_S = 3.0
 _READY_CACHED_S = 1.0
 _TEXT: Responses = {200: {"content": {metrics.CONTENT_TYPE: {"schema": {"type": "string"}}}}}
+_BOTH: Responses = {200: {**_TEXT[200], "model": Metrics}}
 
 
-@router.get("/health", responses={503: {"description": "The database is away."}})
+@router.get("/health", responses={**answers(Health, "It can serve."), **answers(Health, "The database is away.", 503)})
 async def health(request: Request) -> JSONResponse:
     """The human summary: one round trip to the database, the mode and why, and basic statistics."""
     here = context(request)
@@ -49,12 +51,15 @@ async def health(request: Request) -> JSONResponse:
 
 
 @router.get("/health/live")
-async def live() -> dict[str, str]:
+async def live() -> Alive:
     """The process answers. No database involved."""
-    return {"status": "alive"}
+    return Alive(status="alive")
 
 
-@router.get("/health/ready", responses={503: {"description": "Draining, or the database is away."}})
+@router.get(
+    "/health/ready",
+    responses={**answers(Ready, "It serves."), **answers(Ready, "Draining, or the database is away.", 503)},
+)
 async def ready(request: Request) -> JSONResponse:
     """200 when requests can be served now. The database is asked once a second at most, however many ask."""
     here = context(request)
@@ -65,7 +70,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics", responses=_TEXT)
+@router.get("/metrics", responses=_BOTH)
 async def show_metrics(request: Request) -> Response:
     """Numbers of this instance: JSON, or the Prometheus text format when `Accept` asks for it."""
     if metrics.wants_text(request.headers.get("accept", "")):

@@ -10,8 +10,8 @@ from queen import model, wire
 from queen.server import options, render
 from queen.server.context import Filter, Limit, Offset, QueueName, body_of, context
 from queen.server.describe import answers, refusals
-from queen.server.shapes.configure import REQUEST_BODY, Configured
 from queen.server.shapes.numbers import QueueDetail, QueueList
+from queen.server.shapes.queues import REQUEST_BODY, Configured, QueueDeleted
 from queen.store.admin.queues import QueueEntry
 from queen.store.admin.statistics import PartitionNumbers, QueueNumbers
 from queen.store.base import QueueRow
@@ -86,20 +86,15 @@ async def show_queue(request: Request, queue: QueueName, limit: Limit = 1000, of
     return render.answer(content, more=len(partitions) > limit)
 
 
-@router.delete("/resources/queues/{queue}")
-async def delete_queue(request: Request, queue: QueueName) -> dict[str, Any]:
+@router.delete("/resources/queues/{queue}", response_model_exclude_none=True)
+async def delete_queue(request: Request, queue: QueueName) -> QueueDeleted:
     """Delete a queue with everything in it. An unknown queue is no error."""
     here = context(request)
     existed = await here.admin.queues.delete_queue(queue)
     here.engine.queue_deleted(queue)
     if existed:
-        return {"deleted": True, "queue": queue, "existed": True}
-    return {
-        "deleted": False,
-        "queue": queue,
-        "existed": False,
-        "message": "Queue not found, nothing was deleted",
-    }
+        return QueueDeleted(deleted=True, queue=queue, existed=True, message=None)
+    return QueueDeleted(deleted=False, queue=queue, existed=False, message="Queue not found, nothing was deleted")
 
 
 def _summary(row: QueueEntry, numbers: QueueNumbers | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The body and the answer of a configure call."""
+"""Queues: the body and the answer of a configure call, and what a deletion says."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ class Configured(Shape):
     namespace: str
     task: str
     options: dict[str, Any] = Field(examples=[{"leaseTime": 300, "retryLimit": 3}])
+
+
+class QueueDeleted(Shape):
+    """An unknown queue is no error: nothing was deleted."""
+
+    deleted: bool
+    queue: str = Field(examples=["orders"])
+    existed: bool
+    message: str | None = Field(None, description="Why nothing was deleted; absent otherwise.")
 
 
 REQUEST_BODY: dict[str, Any] = {

@@ -1,0 +1,15 @@
+"""Consume loops of the public client."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.runs import Outcome
+from tests.conformance.suite import checks
+
+pytestmark = pytest.mark.pg
+
+
+@checks("consume")
+def test_consume(outcome: Outcome) -> None:
+    outcome.check()

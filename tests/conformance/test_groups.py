@@ -1,0 +1,15 @@
+"""Consumer groups of the public client."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.runs import Outcome
+from tests.conformance.suite import checks
+
+pytestmark = pytest.mark.pg
+
+
+@checks("groups")
+def test_groups(outcome: Outcome) -> None:
+    outcome.check()

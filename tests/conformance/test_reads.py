@@ -1,0 +1,15 @@
+"""Reads by offset of the public client."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.runs import Outcome
+from tests.conformance.suite import checks
+
+pytestmark = pytest.mark.pg
+
+
+@checks("reads")
+def test_reads(outcome: Outcome) -> None:
+    outcome.check()
