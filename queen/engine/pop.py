@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Hashable
 
@@ -187,9 +186,7 @@ class Pop:
         store raises, and Overloaded when too many wait.
         """
         self._counters.pop_requests += 1
-        if request.named:
-            queue = request.sets[0].queue
-            (queue.tally or self._tallies.of(queue)).pop_requests += 1
+        self._tallies.begin_pop(request)
         request.size = request.batch
         try:
             while True:
@@ -280,35 +277,10 @@ class Pop:
             await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
-        if not request.spans:
-            self._counters.pop_empty += 1
-            if request.named:
-                queue = request.sets[0].queue
-                (queue.tally or self._tallies.of(queue)).pop_empty += 1
-            return
-        tallies = self._tallies
-        mark, delivered, lag_us_sum, lag_us_max = tallies.next_mark(), 0, 0, 0
-        now_us = int(time.time() * 1_000_000) - tallies.clock_ahead_us - model.EPOCH_2000_US
-        for partition, span in request.spans:
-            queue = partition.queue
-            tally = queue.tally or tallies.of(queue)
-            messages, lag_us = len(span.payloads), tally.add_lag(now_us - span.created_ats[0])
-            delivered += messages
-            tally.pop_messages += messages
-            if request.auto_ack:
-                tally.ack_success += messages
-            if not request.named and tally.mark != mark:
-                tally.mark = mark
-                tally.pop_requests += 1
-            lag_us_sum += lag_us
-            lag_us_max = max(lag_us_max, lag_us)
+        delivered = self._tallies.count_pop(request)
         self._counters.pop_messages += delivered
-        total = tallies.total
-        total.lag_count += len(request.spans)
-        total.lag_us_sum += lag_us_sum
-        total.lag_us_max = max(total.lag_us_max, lag_us_max)
-        if request.auto_ack:
-            total.ack_success += delivered
+        if not delivered:
+            self._counters.pop_empty += 1
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
         began_at = self._loop.time()

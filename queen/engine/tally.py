@@ -9,14 +9,16 @@ is in the sums over all queues alone: those are counted apart, in `Tallies.total
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
-from queen.model import COMPLETED
+from queen.model import COMPLETED, EPOCH_2000_US
 from queen.store.activity import Counts
 
 if TYPE_CHECKING:
     from queen.engine.ack import AckGroup, AckResult
     from queen.engine.catalog import Queue
+    from queen.engine.pop import PopRequest
 
 _LAG_US_MAX: Final = 10 * 365 * 86_400 * 1_000_000
 
@@ -119,6 +121,42 @@ class Tallies:
         """Take the sums away."""
         total, self.total = self.total, Tally()
         return total
+
+    def begin_pop(self, request: PopRequest) -> None:
+        """Count a pop at the queue that it names."""
+        if request.named:
+            queue = request.sets[0].queue
+            (queue.tally or self.of(queue)).pop_requests += 1
+
+    def count_pop(self, request: PopRequest) -> int:
+        """Count what a pop got; how many messages that is. One that names no queue counts where it found something."""
+        if not request.spans:
+            if request.named:
+                queue = request.sets[0].queue
+                (queue.tally or self.of(queue)).pop_empty += 1
+            return 0
+        mark, delivered, lag_us_sum, lag_us_max = self.next_mark(), 0, 0, 0
+        now_us = int(time.time() * 1_000_000) - self.clock_ahead_us - EPOCH_2000_US
+        for partition, span in request.spans:
+            queue = partition.queue
+            tally = queue.tally or self.of(queue)
+            messages, lag_us = len(span.payloads), tally.add_lag(now_us - span.created_ats[0])
+            delivered += messages
+            tally.pop_messages += messages
+            if request.auto_ack:
+                tally.ack_success += messages
+            if not request.named and tally.mark != mark:
+                tally.mark = mark
+                tally.pop_requests += 1
+            lag_us_sum += lag_us
+            lag_us_max = max(lag_us_max, lag_us)
+        total = self.total
+        total.lag_count += len(request.spans)
+        total.lag_us_sum += lag_us_sum
+        total.lag_us_max = max(total.lag_us_max, lag_us_max)
+        if request.auto_ack:
+            total.ack_success += delivered
+        return delivered
 
     def count_acks(self, queue: Queue | None, entry: AckGroup, told: list[AckResult], mark: int) -> None:
         """Count what became of the acks of one partition; `mark` is the same for all partitions of a call."""
