@@ -69,6 +69,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
             admin.statistics,
             enqueued=EnqueuedStore(pool, schema),
+            activity=admin.activity,
         )
         admin = Admin(pool, schema)
         # Before the first pop is taken: a pause outlives every server.

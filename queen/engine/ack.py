@@ -222,6 +222,7 @@ class Ack:
         self._catalog = catalog
         self._leases = leases
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self.batcher: Batcher[AckGroup] = Batcher(
             "ack",
             self._flush,
@@ -308,17 +309,22 @@ class Ack:
     def _results(self, groups: list[AckGroup], count: int) -> list[AckResult]:
         """What was found for each group, in the order of the call's items."""
         results = [AckResult(INVALID_PARTITION)] * count
+        mark, unplaced = self._tallies.next_mark(), count
         for entry in groups:
+            unplaced -= len(entry.items)
+            partition = self._catalog.by_id(entry.partition_id)
             told = entry.told
             if told is None:
                 assert entry.outcome is not None, "a group without an outcome was asked about"
-                told = entry.results(entry.outcome, self._catalog.by_id(entry.partition_id))
+                told = entry.results(entry.outcome, partition)
+            self._tallies.count_acks(partition.queue if partition is not None else None, entry, told, mark)
             positions = entry.positions
             if positions[-1] - positions[0] == len(positions) - 1:
                 results[positions[0] : positions[-1] + 1] = told
                 continue
             for position, result in zip(positions, told, strict=True):
                 results[position] = result
+        self._tallies.total.ack_rejected += unplaced
         return results
 
     async def prepare(self, group: str, entry: AckGroup) -> str | None:
@@ -427,6 +433,9 @@ class Ack:
         """Move the hints along with the cursor."""
         if outcome.dead_letter_id is not None:
             self._counters.dead_letters += 1
+            buried_in = self._catalog.by_id(entry.partition_id)
+            if buried_in is not None:
+                (buried_in.queue.tally or self._tallies.of(buried_in.queue)).dead_letters += 1
         if not outcome.released:
             return
         partition, ready = self._place(entry)

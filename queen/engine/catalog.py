@@ -16,6 +16,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
 from queen.engine.room import Room
+from queen.engine.tally import Tally
 from queen.store.base import QueueRow, Resolved, Store
 
 _READS_MAX = 3
@@ -27,7 +28,7 @@ class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
     __slots__ = ("delay_ms", "encrypted", "fill_ms", "groups", "guarded", "id", "json_name", "name", "namespace",
-                 "options", "outbox", "partitions", "priority", "room", "task", "window_ms")  # fmt: skip
+                 "options", "outbox", "partitions", "priority", "room", "tally", "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
@@ -48,6 +49,8 @@ class Queue:
         """Do pushes have to be looked at because of one of the two?"""
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
+        self.tally: Tally | None = None
+        """What was done with it since that was last written down; None: nothing."""
 
     def take_options(self, row: QueueRow) -> None:
         """Remember what the store says of this queue. What is held back by other options is looked at again."""

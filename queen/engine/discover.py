@@ -39,6 +39,8 @@ class DiscoveryRequest(PopRequest):
 
     __slots__ = ("namespace", "open_set", "task", "turns")
 
+    named = False
+
     def __init__(
         self,
         *arguments: Any,

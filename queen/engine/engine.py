@@ -15,9 +15,12 @@ from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
+from queen.engine.activity import Activity, RollUp
 from queen.engine.catalog import Catalog, Queue
 from queen.engine.discover import Discoveries, DiscoveryRequest
+from queen.engine.events import Ring
 from queen.engine.extend import Extend, Extended
+from queen.engine.gauges import Gauges, Vitals
 from queen.engine.guard import Guard
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
@@ -48,6 +51,7 @@ from queen.engine.transaction import Operation, Result, Transaction
 from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
+from queen.store.activity import ActivityStore
 from queen.store.base import EpochUpkeep, QueueRow, Store
 from queen.store.enqueued import EnqueuedCalls
 from queen.store.kept import KeptNumbers
@@ -58,6 +62,7 @@ _FORGET_LEASES_EVERY_S = 60.0
 # Until others have noticed this server, by their next beat at the latest, it may miss what they do.
 _NOTICED_S = 2.5
 _FAREWELL_S = 2.0
+_ROLL_UP_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -93,11 +98,13 @@ class Engine:
         epochs: EpochUpkeep | None = None,
         kept: KeptNumbers | None = None,
         enqueued: EnqueuedCalls | None = None,
+        activity: ActivityStore | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
         `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
-        queues and groups. `enqueued`: likewise the messages of callers' own transactions.
+        queues and groups. `enqueued`: likewise the messages of callers' own transactions. `activity`: where what was
+        done is written down by the minute; without it, nowhere.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -181,9 +188,29 @@ class Engine:
         if self.statistics is not None:
             pause_s = min(TICK_S, settings.statistics_ms / 1000)
             self._loops.append(Loop("statistics", self.statistics.tick, pause_s))
+        self.pulse = Pulse()
+        self.slow_flushes = Ring()
+        """Flushes that took longer than `slow_flush_ms`."""
+        for batcher in (self._push.batcher, self._ack.batcher, self._pop.batcher):
+            batcher.watch(settings.slow_flush_ms * 1000, self.slow_flushes)
+        self.activity = Activity(
+            activity,
+            self.instance_id,
+            self.stats,
+            Gauges(Vitals(store, self.stats, self.limits, self.memory, self.pulse).read),
+            lambda: self.limits.parked_polls,
+            settings.activity_queues_max,
+        )
+        if activity is not None:
+            rolling = RollUp(
+                activity,
+                settings.activity_minutes_kept_ms,
+                settings.activity_hours_kept_ms,
+                leading=lambda: self.presence.leading,
+            )
+            self._loops.append(Loop("roll up activity", rolling.tick, _ROLL_UP_EVERY_S))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
-        self.pulse = Pulse()
         self.draining = False
 
     def start(self) -> None:
@@ -192,6 +219,7 @@ class Engine:
         self.outbox.start()
         self.hearing.start()
         self.presence.start()
+        self.activity.start()
         for loop in self._loops:
             loop.start()
 
@@ -254,6 +282,7 @@ class Engine:
             log.warning("stopped with work in flight timeout_s=%s", timeout_s)
             for part in (self._push, self._ack.batcher, self._pop.batcher):
                 part.abandon(errors.ShuttingDown("the server is stopping"))
+        await self.activity.stop()
         await self._part()
         self._moves.close()
         self.leases.close()

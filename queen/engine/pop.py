@@ -45,6 +45,9 @@ class PopRequest:
     __slots__ = ("acks_itself", "auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only",
                  "parked", "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
 
+    named = True
+    """Does it name its queue?"""
+
     def __init__(
         self,
         sets: list[ReadySet],
@@ -143,6 +146,7 @@ class Pop:
         self._limits = limits
         self._memory = memory
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self._timers = timers
         self._give_back = give_back
         self._opener = opener
@@ -171,6 +175,7 @@ class Pop:
         store raises, and Overloaded when too many wait.
         """
         self._counters.pop_requests += 1
+        self._tallies.begin_pop(request)
         request.size = request.batch
         try:
             while True:
@@ -270,9 +275,9 @@ class Pop:
             await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
-        messages = _messages(request)
-        self._counters.pop_messages += messages
-        if not messages:
+        delivered = self._tallies.count_pop(request)
+        self._counters.pop_messages += delivered
+        if not delivered:
             self._counters.pop_empty += 1
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:

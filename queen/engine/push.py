@@ -153,6 +153,7 @@ class Push:
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self._insert_us = stats.insert_us
         self._messages_max = operation_messages_max(settings)
         self._repeat_s = settings.push_repeat_ms_max / 1000
@@ -231,15 +232,23 @@ class Push:
         counters.push_requests += 1
         if all(chunk.error is None for chunk in request.chunks):
             self._insert_us.record((request.stored_ns - request.admitted_ns) // 1000)
+        mark = self._tallies.next_mark()
         for chunk in request.chunks:
+            queue = chunk.partition.queue
+            tally = queue.tally or self._tallies.of(queue)
+            if tally.mark != mark:
+                tally.mark = mark
+                tally.push_requests += 1
             if chunk.error is not None:
                 counters.push_failed += chunk.weight
             elif chunk.stored is None:
                 counters.push_messages += chunk.weight
+                tally.push_messages += chunk.weight
             else:
                 duplicates = sum(row.duplicate for row in chunk.stored)
                 counters.push_duplicates += duplicates
                 counters.push_messages += chunk.weight - duplicates
+                tally.push_messages += chunk.weight - duplicates
                 if chunk.has_due:
                     counters.push_scheduled += sum(row.due_ms is not None for row in chunk.stored)
 

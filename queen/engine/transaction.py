@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from queen import errors
 from queen.engine.ack import UNRESOLVABLE, Ack, AckGroup, AckResult
-from queen.engine.catalog import Catalog, Partition
+from queen.engine.catalog import Catalog, Partition, Queue
 from queen.engine.guard import Guard
 from queen.engine.limits import Limits
 from queen.engine.push import assemble
@@ -69,6 +69,7 @@ class Transaction:
         self._ack = ack
         self._limits = limits
         self._counters = stats.counters
+        self._tallies = stats.tallies
 
     async def transact(self, operations: list[Operation], required_leases: list[str]) -> list[Result]:
         """Carry out all operations, in one commit; one result each, in order.
@@ -123,8 +124,24 @@ class Transaction:
             raise _explained(error, [messages[position] for position, _ in order]) from error
         self._learn(plain, done.acked)
         self._learn(failures, done.failed)
+        self._count([partition.queue for _, partition in order], groups)
         pushed = self._pushed(messages, order, done)
         return _in_order(operations, pushed, _ack_results(groups, self._catalog))
+
+    def _count(self, pushed_to: list[Queue], groups: list[AckGroup]) -> None:
+        """Count the transaction once for each of its queues, and its acks; messages are counted where they are told."""
+        tallies = self._tallies
+        tallies.total.transactions += 1
+        found = [(group, self._catalog.by_id(group.partition_id)) for group in groups]
+        mark = tallies.next_mark()
+        for queue in {*pushed_to, *(partition.queue for _, partition in found if partition is not None)}:
+            tally = queue.tally or tallies.of(queue)
+            tally.transactions += 1
+            tally.mark = mark  # So that its acks are no requests of their own.
+        for group, partition in found:
+            assert group.outcome is not None, "every ack of a committed transaction has an outcome"
+            told = group.results(group.outcome, partition)
+            tallies.count_acks(partition.queue if partition is not None else None, group, told, mark)
 
     async def _messages(self, messages: list[NewMessage]) -> tuple[list[tuple[int, Partition]], PushBatch | None]:
         """The messages as the arrays of one call; and, in that order, their positions and partitions."""
@@ -192,6 +209,8 @@ class Transaction:
             found[position] = Pushed(messages[position], partition, stored)
             if not stored.duplicate and stored.offset is not None:
                 self._counters.push_messages += 1
+                queue = partition.queue
+                (queue.tally or self._tallies.of(queue)).push_messages += 1
                 if stored.offset >= 0:
                     partition.stored(stored.offset)
             if stored.due_ms is not None:

@@ -337,6 +337,33 @@ class EngineSettings:
     upkeep_lock_ms: int = setting(
         25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
     )
+    slow_flush_ms: int = setting(
+        500,
+        "A flush to the database that takes this long is shown under /api/v1/status.",
+        unit="ms",
+        low=1,
+        high=_DAY_MS,
+    )
+    activity_queues_max: int = setting(
+        500,
+        "Most queues whose numbers of a minute are written down; those of further ones go into a later minute.",
+        low=1,
+        high=10_000,
+    )
+    activity_minutes_kept_ms: int = setting(
+        _DAY_MS,
+        "Numbers of activity are kept by the minute for this long, then by the hour.",
+        unit="ms",
+        low=3_600_000,
+        high=30 * _DAY_MS,
+    )
+    activity_hours_kept_ms: int = setting(
+        7 * _DAY_MS,
+        "Numbers of activity are kept by the hour for this long, then forgotten.",
+        unit="ms",
+        low=3_600_000,
+        high=365 * _DAY_MS,
+    )
 
 
 @dataclass(frozen=True, slots=True)

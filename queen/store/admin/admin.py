@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.store.admin.activity import Activity
 from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.messages import Messages
@@ -22,6 +23,7 @@ class Admin:
         self.groups = Groups(pool, schema)
         self.offsets = Offsets(pool, schema)
         self.dead_letters = DeadLetters(pool, schema)
+        self.activity = Activity(pool, schema)
         self.messages = Messages(pool, schema)
         self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
