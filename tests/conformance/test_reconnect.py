@@ -78,7 +78,7 @@ def test_waiting_consumer(server: EmbeddedServer, client: PublicClient, queue: s
 
 @story("reconnect", "a producer goes on after its server was killed: all it was told is stored, once and in order")
 def test_producer_survives(server: EmbeddedServer, client: PublicClient, queue: str) -> None:
-    with running(client, "push", server.url, queue, "150") as producer:
+    with running(client, "push", server.url, queue, "150", "again") as producer:
         producer.wait_for("PUSHED", 30)
         server.kill()
         server.start()

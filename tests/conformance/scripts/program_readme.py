@@ -55,9 +55,10 @@ async def _run(kind, url, code):
                 **dict(zip(("message", "msg1", "msg2", "msg3"), [messages[0], *messages], strict=False)),
                 **{name: _stand_in(name, called) for name in _unknown(code)},
             }
-            feeding = asyncio.create_task(_feed(feeder, queues))
-            await asyncio.wait_for(_execute(code, namespace), TIMEOUT_S)
-            await feeding
+            running = [asyncio.wait_for(_execute(code, namespace), TIMEOUT_S)]
+            if ".pop()" in code and ".consume(" in code:
+                running.append(_feed(feeder, queues))
+            await asyncio.gather(*running)
             stand_ins = [name for name in _unknown(code) if name != "handler"]
             if stand_ins and not called:
                 return f"none of {stand_ins} was called"
