@@ -58,6 +58,31 @@ class Overloaded(QueenError):
         self.retry_after_ms = retry_after_ms
 
 
+class QueueFull(QueenError):
+    """The queue has no room below its own `maxSize`; `retry_after_ms` says when to come back. Nothing was stored."""
+
+    code = "queue_full"
+    retryable = True
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_ms: int = 1000) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_ms = retry_after_ms
+
+
+class NotSupported(InvalidRequest):
+    """The API has a place for this, and this version does not do it."""
+
+    code = "not_supported"
+
+
+class PayloadSealed(QueenError):
+    """A stored payload is encrypted and cannot be opened here: its key is missing, or it was tampered with."""
+
+    code = "payload_sealed"
+    retryable = True
+    retry_after_ms = 5000
+
+
 class StoreUnavailable(QueenError):
     """PostgreSQL is away, or did not answer in time. `unknown`: what was sent may or may not have been carried out."""
 

@@ -27,6 +27,9 @@ DEFAULT_PARTITION: Final = "Default"
 NAME_LENGTH_MAX: Final = 255
 """Longest queue, partition, group and transaction id, in characters."""
 
+EPOCH_2000_US: Final = 946_684_800_000_000
+"""Where PostgreSQL's times begin, in microseconds since 1970."""
+
 NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 """Stands for a message that is gone, or not stored yet."""
 

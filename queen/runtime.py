@@ -17,6 +17,7 @@ from queen import errors
 from queen.engine.engine import Engine
 from queen.settings import Settings
 from queen.store.admin.admin import Admin
+from queen.store.admin.switches import POP_MAINTENANCE
 from queen.store.budget import Budget, read_budget
 from queen.store.enqueued import EnqueuedStore
 from queen.store.epochs import EpochStore
@@ -68,7 +69,11 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
             EpochStore(pool, schema, settings.engine.upkeep_lock_ms),
             admin.statistics,
             enqueued=EnqueuedStore(pool, schema),
+            activity=admin.activity,
         )
+        admin = Admin(pool, schema)
+        # Before the first pop is taken: a pause outlives every server.
+        engine.learn_pause(*await with_patience(lambda: admin.switches.read(POP_MAINTENANCE)))
         engine.start()
         hearing = engine.hearing
         listener = Listener(direct_dsn or dsn, settings.database.schema, hearing.heard, hearing.up, hearing.down)

@@ -455,6 +455,11 @@ def raw(payload: str) -> msgspec.Raw:
     return msgspec.Raw(payload.encode())
 
 
+def raw_bytes(payload: bytes) -> msgspec.Raw:
+    """The same of its bytes."""
+    return msgspec.Raw(payload)
+
+
 def decode_object(body: bytes) -> dict[str, Any]:
     """A JSON object of a management call. Raises InvalidRequest for anything else."""
     found = _decode(_any_decoder, body)

@@ -55,6 +55,7 @@ HOMES = {
     "rich": ("cli",),
     "yaml": ("settings",),
     "httpx": ("client",),
+    "cryptography": ("engine",),
 }
 
 

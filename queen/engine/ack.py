@@ -23,6 +23,7 @@ from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.leases import Lease, Leases
 from queen.engine.mode import operation_messages_max
+from queen.engine.opening import Spans
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PopRequest
 from queen.engine.ready import ReadySet
@@ -221,6 +222,7 @@ class Ack:
         self._catalog = catalog
         self._leases = leases
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self.batcher: Batcher[AckGroup] = Batcher(
             "ack",
             self._flush,
@@ -250,18 +252,40 @@ class Ack:
 
     async def give_back(self, request: PopRequest) -> None:
         """Return a lease that nobody will use, without a charge, so that the messages are delivered at once."""
-        group, lease_id = request.group.encode(), uuid.UUID(request.lease_id).bytes
-        call = AckCall()
-        for partition, span in request.spans:
-            entry = AckGroup(partition.id, request.group, request.lease_id)
-            entry.lease = self._leases.get(request.lease_id)
-            entry.row = AckRow(partition.id, group, lease_id, retried=span.first_offset)
-            call.add(entry)
-            self.batcher.submit(entry)
+        await self.give_back_spans(request.group, request.lease_id, request.spans)
+
+    async def give_back_spans(self, group: str, lease_id: str, spans: Spans) -> None:
+        """The same of some of its partitions."""
+        call, _ = self._send_spans(group, lease_id, spans, completed=False)
         if call.left:
             # One that fails runs out by itself.
             with contextlib.suppress(errors.QueenError):
                 await call.done
+
+    async def complete(self, group: str, lease_id: str, spans: Spans) -> Spans:
+        """Acknowledge all of a lease; returns the spans for which it was still alive. Raises what the store raises."""
+        call, entries = self._send_spans(group, lease_id, spans, completed=True)
+        if call.left:
+            await call.done
+        return [pair for pair, entry in zip(spans, entries, strict=True) if entry.outcome is not None]
+
+    def _send_spans(
+        self, group: str, lease_id: str, spans: Spans, *, completed: bool
+    ) -> tuple[AckCall, list[AckGroup]]:
+        call, entries = AckCall(), []
+        lease_bytes = uuid.UUID(lease_id).bytes
+        for partition, span in spans:
+            entry = AckGroup(partition.id, group, lease_id)
+            entry.lease = self._leases.get(lease_id)
+            entry.row = AckRow(partition.id, group.encode(), lease_bytes)
+            if completed:
+                entry.row.completed = span.offsets[-1] if span.offsets else span.first_offset + len(span.payloads) - 1
+            else:
+                entry.row.retried = span.first_offset
+            call.add(entry)
+            entries.append(entry)
+            self.batcher.submit(entry)
+        return call, entries
 
     def _send_remembered(self, group: str, groups: list[AckGroup], call: AckCall) -> list[AckGroup]:
         """Send what a lease of this server says everything of; `call` waits for it. Returns the others."""
@@ -285,17 +309,22 @@ class Ack:
     def _results(self, groups: list[AckGroup], count: int) -> list[AckResult]:
         """What was found for each group, in the order of the call's items."""
         results = [AckResult(INVALID_PARTITION)] * count
+        mark, unplaced = self._tallies.next_mark(), count
         for entry in groups:
+            unplaced -= len(entry.items)
+            partition = self._catalog.by_id(entry.partition_id)
             told = entry.told
             if told is None:
                 assert entry.outcome is not None, "a group without an outcome was asked about"
-                told = entry.results(entry.outcome, self._catalog.by_id(entry.partition_id))
+                told = entry.results(entry.outcome, partition)
+            self._tallies.count_acks(partition.queue if partition is not None else None, entry, told, mark)
             positions = entry.positions
             if positions[-1] - positions[0] == len(positions) - 1:
                 results[positions[0] : positions[-1] + 1] = told
                 continue
             for position, result in zip(positions, told, strict=True):
                 results[position] = result
+        self._tallies.total.ack_rejected += unplaced
         return results
 
     async def prepare(self, group: str, entry: AckGroup) -> str | None:
@@ -404,6 +433,9 @@ class Ack:
         """Move the hints along with the cursor."""
         if outcome.dead_letter_id is not None:
             self._counters.dead_letters += 1
+            buried_in = self._catalog.by_id(entry.partition_id)
+            if buried_in is not None:
+                (buried_in.queue.tally or self._tallies.of(buried_in.queue)).dead_letters += 1
         if not outcome.released:
             return
         partition, ready = self._place(entry)

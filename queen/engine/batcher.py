@@ -21,12 +21,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import time
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from queen import errors
+from queen.engine.events import Ring
 from queen.measure.buckets import Buckets
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,8 @@ class Batcher(Generic[E]):
         self._not_before = 0.0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._slow_us = sys.maxsize
+        self._slow = Ring()
 
     def submit(self, entry: E) -> None:
         """Put an entry in line. It is settled by a flush, or by `fail`."""
@@ -99,6 +103,10 @@ class Batcher(Generic[E]):
             self._open[key] = None
             self._schedule()
         self._check_idle()
+
+    def watch(self, slow_us: int, ring: Ring) -> None:
+        """Note flushes that take so many microseconds or more, whether they end well or not."""
+        self._slow_us, self._slow = slow_us, ring
 
     def hold_until(self, not_before: float) -> None:
         """Begin no flush before this moment of the loop's time."""
@@ -181,8 +189,14 @@ class Batcher(Generic[E]):
         started_ns = time.perf_counter_ns()
         try:
             kept = await self._flush(batch)
-            self.flush_us.record((time.perf_counter_ns() - started_ns) // 1000)
+            took_us = (time.perf_counter_ns() - started_ns) // 1000
+            self.flush_us.record(took_us)
+            if took_us >= self._slow_us:
+                self._note_slow(batch, took_us, "slow")
         except errors.QueenError as error:
+            took_us = (time.perf_counter_ns() - started_ns) // 1000
+            if took_us >= self._slow_us:
+                self._note_slow(batch, took_us, error.code)
             _fail(batch, error)
         except asyncio.CancelledError:
             _fail(batch, errors.ShuttingDown("the server is stopping"))
@@ -191,6 +205,9 @@ class Batcher(Generic[E]):
             _fail(batch, errors.QueenError("internal error; the log of the server has the details"))
         finally:
             self._let_go(keys, kept)
+
+    def _note_slow(self, batch: list[E], took_us: int, kind: str) -> None:
+        self._slow.note(self.name, kind, ms=took_us // 1000, entries=sum(entry.weight for entry in batch))
 
     def _let_go(self, keys: set[Hashable], kept: Collection[Hashable]) -> None:
         """A flush is over: its keys are free, but for those it keeps."""

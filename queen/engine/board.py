@@ -17,10 +17,12 @@ import json
 import mmap
 import os
 import tempfile
+import time
 import zlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from queen.measure.buckets import Buckets, of_cells
 
@@ -28,6 +30,7 @@ _HALF_BYTES: Final = 32 << 10
 _HEAD_BYTES: Final = 8
 _SLOT_BYTES: Final = 64 + 2 * _HALF_BYTES
 _READS_MAX: Final = 16
+_RESTARTS_MAX: Final = 50
 _HIGHEST: Final = frozenset({"loop_lag_ms"})
 """Gauges of which the highest counts; of the others the sum."""
 
@@ -56,6 +59,14 @@ class Numbers:
             self.buckets[name] = buckets if known is None else known.plus(buckets)
 
 
+class Restart(NamedTuple):
+    """A worker that ended and was replaced: when (seconds since 1970), which, and how it ended."""
+
+    at: float
+    worker: int
+    how: str
+
+
 class Board:
     """The shared memory. Slot 0 is the supervisor's, slots 1 to `workers` are the workers'."""
 
@@ -75,10 +86,18 @@ class Board:
         os.ftruncate(fileno, _SLOT_BYTES * (workers + 1))
         return fileno
 
-    def write(self, slot: int, life: int, numbers: Numbers, ended: Mapping[int, int] | None = None) -> None:
+    def write(
+        self,
+        slot: int,
+        life: int,
+        numbers: Numbers,
+        ended: Mapping[int, int] | None = None,
+        restarts: Iterable[Restart] = (),
+    ) -> None:
         """Show the numbers of a process in its slot. Raises ValueError when they are longer than the slot.
 
-        `ended`, of the supervisor, names for a slot the last life whose totals are contained in `numbers`.
+        `ended`, of the supervisor, names for a slot the last life whose totals are contained in `numbers`; `restarts`
+        are its latest.
         """
         body = json.dumps(
             {
@@ -87,6 +106,7 @@ class Board:
                 "gauges": numbers.gauges,
                 "buckets": {name: [*one.counts, one.sum] for name, one in numbers.buckets.items()},
                 "ended": {str(number): last for number, last in (ended or {}).items()},
+                "restarts": list(restarts),
             }
         ).encode()
         if len(body) > _HALF_BYTES - _HEAD_BYTES:
@@ -101,11 +121,13 @@ class Board:
 
     def read(self, slot: int) -> tuple[Numbers, int, dict[int, int]] | None:
         """(numbers, life, ended) of a slot; None when nobody wrote it, or it changes faster than it can be read."""
-        for _ in range(_READS_MAX):
-            body = self._body(slot)
-            if body is not None:
-                return _decode(json.loads(body)) if body else None
-        return None
+        row = self._row(slot)
+        return _decode(row) if row is not None else None
+
+    def restarts(self) -> list[Restart]:
+        """The latest workers that ended and were replaced, oldest first."""
+        row = self._row(0)
+        return [Restart(*one) for one in row["restarts"]] if row is not None else []
 
     def total(self) -> Numbers:
         """All processes together, and what those that ended had counted."""
@@ -124,6 +146,13 @@ class Board:
     def close(self) -> None:
         """Let go of the memory."""
         self._memory.close()
+
+    def _row(self, slot: int) -> dict[str, Any] | None:
+        for _ in range(_READS_MAX):
+            body = self._body(slot)
+            if body is not None:
+                return dict(json.loads(body)) if body else None
+        return None
 
     def _body(self, slot: int) -> bytes | None:
         """The bytes that are shown; None when they changed meanwhile."""
@@ -155,10 +184,13 @@ class Ledger:
         self._board = board
         self._numbers = Numbers({"worker_restarts": 0}, {"workers": board.workers})
         self._ended: dict[int, int] = {}
+        self._restarts: deque[Restart] = deque(maxlen=_RESTARTS_MAX)
         self._write()
 
-    def end(self, slot: int, life: int, *, replaced: bool) -> None:
+    def end(self, slot: int, life: int, *, replaced: bool, how: str = "") -> None:
         """A life is over: carry on what it had counted."""
+        if replaced:
+            self._restarts.append(Restart(time.time(), slot, how))
         row = self._board.read(slot)
         if row is not None and row[1] == life:
             self._numbers.add_totals(row[0])
@@ -171,7 +203,7 @@ class Ledger:
         return self._numbers.totals["worker_restarts"]
 
     def _write(self) -> None:
-        self._board.write(0, 0, self._numbers, self._ended)
+        self._board.write(0, 0, self._numbers, self._ended, self._restarts)
 
 
 def _decode(row: dict[str, Any]) -> tuple[Numbers, int, dict[int, int]]:

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Hashable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from typing import Any, TypeVar
 
 from queen import errors, model
 from queen.engine.batcher import Batcher
 from queen.engine.outbox import Outbox
 from queen.engine.ready import ReadySet
+from queen.engine.room import Room
+from queen.engine.tally import Tally
 from queen.store.base import QueueRow, Resolved, Store
 
 _READS_MAX = 3
+
+T = TypeVar("T")
 
 
 class Queue:
     """A queue as this server knows it. `options` is None until a pop or an administrator asked for them."""
 
-    __slots__ = ("delay_ms", "fill_ms", "groups", "id", "json_name", "name", "namespace", "options", "outbox",
-                 "partitions", "task", "window_ms")  # fmt: skip
+    __slots__ = ("delay_ms", "encrypted", "fill_ms", "groups", "guarded", "id", "json_name", "name", "namespace",
+                 "options", "outbox", "partitions", "priority", "room", "tally", "task", "window_ms")  # fmt: skip
 
     def __init__(self, queue_id: int, name: str, outbox: Outbox | None = None) -> None:
         self.id = queue_id
@@ -37,8 +41,16 @@ class Queue:
         self.delay_ms = 0
         self.window_ms = 0
         self.fill_ms = 0
+        self.priority = 0
+        self.encrypted = False
+        self.room: Room | None = None
+        """How full it is, if it has a maxSize."""
+        self.guarded = False
+        """Do pushes have to be looked at because of one of the two?"""
         self.partitions: dict[str, Partition] = {}
         self.groups: dict[str, ReadySet] = {}
+        self.tally: Tally | None = None
+        """What was done with it since that was last written down; None: nothing."""
 
     def take_options(self, row: QueueRow) -> None:
         """Remember what the store says of this queue. What is held back by other options is looked at again."""
@@ -47,11 +59,25 @@ class Queue:
         self.delay_ms = int(self.options["delayedProcessing"]) * 1000
         self.window_ms = int(self.options["windowBuffer"]) * 1000
         self.fill_ms = int(self.options["minPopWaitTime"])
+        self.priority = int(self.options["priority"])
+        self.guard(self.options)
         for ready in self.groups.values():
             if before != (self.delay_ms, self.window_ms):
                 ready.look_again()
             if known is not None and known != self.options:
                 ready.reconsider()
+
+    def guard(self, options: dict[str, Any]) -> None:
+        """Take over the options that pushes have to know; also before the others are asked for."""
+        self.encrypted = bool(options["encryptionEnabled"])
+        size_max = int(options["maxSize"])
+        if not size_max:
+            self.room = None
+        elif self.room is None:
+            self.room = Room(self.id, size_max)
+        else:
+            self.room.size_max = size_max
+        self.guarded = self.encrypted or self.room is not None
 
     @property
     def lease_ms(self) -> int:
@@ -181,12 +207,7 @@ class Catalog:
         """The queue with its options, created in the database when it is not there."""
         queue = self._queues.get(name)
         if queue is None or queue.options is None:
-            for _ in range(_READS_MAX):
-                outdated = self._outdated
-                row = await self._store.ensure_queue(name)
-                if outdated == self._outdated:
-                    break  # Else something was changed while the answer was on its way, perhaps this queue.
-            queue = self.learn(row)
+            queue = self.learn(await self._up_to_date(lambda: self._store.ensure_queue(name)))
         return queue
 
     async def reload(self, queue_ids: Collection[int], wanted: Callable[[QueueRow], bool] | None = None) -> list[Queue]:
@@ -194,7 +215,7 @@ class Catalog:
 
         One that is not known here is remembered if it is `wanted`.
         """
-        self._outdated += 1
+        self.outdate()
         rows = await self._store.queues_by_id(list(queue_ids))
         for queue_id in set(queue_ids) - {row.queue_id for row in rows}:
             gone = self._queues_by_id.get(queue_id)
@@ -203,12 +224,16 @@ class Catalog:
         known = self._queues_by_id
         return [self.learn(row) for row in rows if row.queue_id in known or (wanted is not None and wanted(row))]
 
+    def outdate(self) -> None:
+        """Queues were changed: what is being read of any of them just now may be what was true before."""
+        self._outdated += 1
+
     async def find_partitions(self, partition_ids: Collection[int]) -> None:
         """Get to know partitions by id; those that do not exist stay unknown."""
         unknown = [number for number in partition_ids if number not in self._by_id]
         if unknown:
-            for row in await self._store.partition_names(unknown):
-                queue = self._known_queue(row.queue_id, row.queue)
+            for row in await self._up_to_date(lambda: self._store.partition_names(unknown)):
+                queue = self._known_queue(row.queue_id, row.queue, row.options)
                 self.add(queue, row.partition_id, row.partition, row.epoch)
 
     async def matching(self, namespace: str | None, task: str | None) -> list[Queue]:
@@ -241,7 +266,7 @@ class Catalog:
 
     def forget_queue(self, name: str) -> None:
         """The queue was deleted: nothing that was known of it holds, and whoever waits looks again."""
-        self._outdated += 1
+        self.outdate()
         queue = self._queues.pop(name, None)
         if queue is None:
             return
@@ -251,7 +276,17 @@ class Catalog:
         for ready in queue.groups.values():
             ready.close()
 
-    def _known_queue(self, queue_id: int, name: str) -> Queue:
+    async def _up_to_date(self, read: Callable[[], Awaitable[T]]) -> T:
+        """What is read; once more when something was changed while it was on its way, perhaps this."""
+        for _ in range(_READS_MAX):
+            outdated = self._outdated
+            found = await read()
+            if outdated == self._outdated:
+                break
+        return found
+
+    def _known_queue(self, queue_id: int, name: str, options: dict[str, Any] | None = None) -> Queue:
+        """`options`: those that pushes have to know, as read just now."""
         queue = self._queues.get(name)
         if queue is not None and queue.id != queue_id:
             self.forget_queue(name)
@@ -259,6 +294,8 @@ class Catalog:
         if queue is None:
             queue = self._queues[name] = self._queues_by_id[queue_id] = Queue(queue_id, name, self._outbox)
             self.on_new(queue)
+        if options is not None and queue.options is None:
+            queue.guard(options)
         return queue
 
     def _forget_oldest(self) -> None:
@@ -267,7 +304,8 @@ class Catalog:
 
     async def _resolve(self, lookups: list[_Lookup]) -> Collection[Hashable]:
         pairs = list(dict.fromkeys(lookup.pair for lookup in lookups))
-        rows = await self._store.resolve([q.encode() for q, _ in pairs], [p.encode() for _, p in pairs])
+        queues, partitions = [q.encode() for q, _ in pairs], [p.encode() for _, p in pairs]
+        rows = await self._up_to_date(lambda: self._store.resolve(queues, partitions))
         found = dict(zip(pairs, rows, strict=True))
         for lookup in lookups:
             if not lookup.future.done():
@@ -276,4 +314,5 @@ class Catalog:
 
     def _add_resolved(self, key: tuple[str, str], found: dict[tuple[str, str], Resolved]) -> Partition:
         row = found[key]
-        return self.add(self._known_queue(row.queue_id, key[0]), row.partition_id, key[1], row.epoch)
+        queue = self._known_queue(row.queue_id, key[0], row.options)
+        return self.add(queue, row.partition_id, key[1], row.epoch)

@@ -15,9 +15,13 @@ from functools import partial
 
 from queen import errors, model
 from queen.engine.ack import Ack, AckResult
+from queen.engine.activity import Activity, RollUp
 from queen.engine.catalog import Catalog, Queue
 from queen.engine.discover import Discoveries, DiscoveryRequest
+from queen.engine.events import Ring
 from queen.engine.extend import Extend, Extended
+from queen.engine.gauges import Gauges, Vitals
+from queen.engine.guard import Guard
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
@@ -31,11 +35,15 @@ from queen.engine.maintenance.traces import ForgetTraces
 from queen.engine.maintenance.upkeep import Upkeep
 from queen.engine.memory import SAMPLE_S, Memory
 from queen.engine.moves import Moves
+from queen.engine.opening import Opener
 from queen.engine.outbox import Outbox
 from queen.engine.pop import PARTITIONS_PER_CALL_MAX, Pop, PopRequest
 from queen.engine.pulse import Pulse
 from queen.engine.push import Push, PushRequest
 from queen.engine.ready import ReadySet
+from queen.engine.room import TICK_S as ROOMS_S
+from queen.engine.room import Rooms
+from queen.engine.sealing import Seals
 from queen.engine.stats import Stats
 from queen.engine.sweep import Sweeper
 from queen.engine.timers import Timers
@@ -43,6 +51,7 @@ from queen.engine.transaction import Operation, Result, Transaction
 from queen.measure.buckets import Buckets
 from queen.model import AckItem, NewMessage
 from queen.settings import EngineSettings
+from queen.store.activity import ActivityStore
 from queen.store.base import EpochUpkeep, QueueRow, Store
 from queen.store.enqueued import EnqueuedCalls
 from queen.store.kept import KeptNumbers
@@ -53,6 +62,7 @@ _FORGET_LEASES_EVERY_S = 60.0
 # Until others have noticed this server, by their next beat at the latest, it may miss what they do.
 _NOTICED_S = 2.5
 _FAREWELL_S = 2.0
+_ROLL_UP_EVERY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -88,11 +98,13 @@ class Engine:
         epochs: EpochUpkeep | None = None,
         kept: KeptNumbers | None = None,
         enqueued: EnqueuedCalls | None = None,
+        activity: ActivityStore | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
         `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
-        queues and groups. `enqueued`: likewise the messages of callers' own transactions.
+        queues and groups. `enqueued`: likewise the messages of callers' own transactions. `activity`: where what was
+        done is written down by the minute; without it, nowhere.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -104,10 +116,13 @@ class Engine:
         self.outbox = Outbox(store, self.instance_id, self.stats, settings.announce_ms / 1000)
         self.catalog = Catalog(store, settings.cached_partitions_max, self.outbox)
         self.leases = Leases(self.stats, settings.remembered_messages_max)
+        self.seals = Seals(settings)
+        rooms = Rooms(store)
+        guard = Guard(rooms, self.seals)
         self._timers = Timers()
         self._sweeper = Sweeper(store, self.catalog, self.leases)
         placing = Placing(store, self.catalog, self.stats, settings, leading=lambda: self.presence.leading)
-        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note)
+        self._push = Push(store, self.catalog, self.limits, self.stats, settings, waits_max, placing.note, guard)
         self._ack = Ack(store, self.catalog, self.leases, self.stats, settings, self.outbox)
         self._pop = Pop(
             store,
@@ -118,9 +133,10 @@ class Engine:
             self.stats,
             self._timers,
             settings,
+            Opener(self.seals, self.leases, self._ack.give_back_spans, self._ack.complete),
             self._ack.give_back,
         )
-        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note)
+        self._transaction = Transaction(store, self.catalog, self._ack, self.limits, self.stats, placing.note, guard)
         self._extend = Extend(store, self.leases, self.stats, settings)
         self._discoveries = Discoveries()
         self._moves = Moves(self.catalog, self.leases, self._sweeper)
@@ -137,12 +153,15 @@ class Engine:
         self.presence = Presence(store, self.instance_id, self.outbox, settings.leader_lease_ms, self._join)
         self.hearing.on_hello = self.presence.met
         self.hearing.peers = lambda: self.presence.peers
+        self._pause_version = -1
+        self.presence.on_paused = self.hearing.on_paused = self.learn_pause
         self._joining: asyncio.TimerHandle | None = None
         house = Housekeeping(store, self.catalog, self._sweeper, self.stats)
         self._loops: list[Loop | Placing | Enqueued] = [
             placing,
             Loop("sample", house.sample, 1.0),
             Loop("sweep", house.sweep, settings.sweep_ms / 1000),
+            Loop("rooms", rooms.tick, ROOMS_S),
             Loop("forget leases", house.forget_leases, _FORGET_LEASES_EVERY_S),
         ]
         if settings.trace_ms_max:
@@ -169,9 +188,29 @@ class Engine:
         if self.statistics is not None:
             pause_s = min(TICK_S, settings.statistics_ms / 1000)
             self._loops.append(Loop("statistics", self.statistics.tick, pause_s))
+        self.pulse = Pulse()
+        self.slow_flushes = Ring()
+        """Flushes that took longer than `slow_flush_ms`."""
+        for batcher in (self._push.batcher, self._ack.batcher, self._pop.batcher):
+            batcher.watch(settings.slow_flush_ms * 1000, self.slow_flushes)
+        self.activity = Activity(
+            activity,
+            self.instance_id,
+            self.stats,
+            Gauges(Vitals(store, self.stats, self.limits, self.memory, self.pulse).read),
+            lambda: self.limits.parked_polls,
+            settings.activity_queues_max,
+        )
+        if activity is not None:
+            rolling = RollUp(
+                activity,
+                settings.activity_minutes_kept_ms,
+                settings.activity_hours_kept_ms,
+                leading=lambda: self.presence.leading,
+            )
+            self._loops.append(Loop("roll up activity", rolling.tick, _ROLL_UP_EVERY_S))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
-        self.pulse = Pulse()
         self.draining = False
 
     def start(self) -> None:
@@ -180,6 +219,7 @@ class Engine:
         self.outbox.start()
         self.hearing.start()
         self.presence.start()
+        self.activity.start()
         for loop in self._loops:
             loop.start()
 
@@ -189,6 +229,37 @@ class Engine:
         for queue in list(self.catalog.queues()):
             for ready in queue.groups.values():
                 ready.dismiss()
+
+    @property
+    def pops_paused(self) -> bool:
+        """Do pops pause?"""
+        return self._pop.paused
+
+    def pause_pops(self, paused: bool, version: int) -> None:
+        """Pops of all servers pause or go on, by a switch that was turned here."""
+        self.learn_pause(paused, version)
+        if self.outbox.open:
+            self.outbox.pops_paused(paused, version)
+
+    def learn_pause(self, paused: bool, version: int) -> None:
+        """Somebody turned the switch, or a look at it says how it stands; what is older than what is known is ignored.
+
+        With the pause polls that wait are answered with "empty". Those that come then wait for their time, or for the
+        end of the pause.
+        """
+        if version <= self._pause_version:
+            return
+        self._pause_version = version
+        if paused == self._pop.paused:
+            return
+        self._pop.paused = paused
+        log.warning("pops pause: maintenance was turned on" if paused else "pops go on: maintenance was turned off")
+        for queue in list(self.catalog.queues()):
+            for ready in queue.groups.values():
+                if paused:
+                    ready.dismiss()
+                else:
+                    ready.nudge()
 
     def drain(self) -> None:
         """Take nothing new; parked polls are answered with "empty" at once."""
@@ -211,6 +282,7 @@ class Engine:
             log.warning("stopped with work in flight timeout_s=%s", timeout_s)
             for part in (self._push, self._ack.batcher, self._pop.batcher):
                 part.abandon(errors.ShuttingDown("the server is stopping"))
+        await self.activity.stop()
         await self._part()
         self._moves.close()
         self.leases.close()
@@ -338,6 +410,7 @@ class Engine:
             namespace=namespace,
             task=task,
             open_set=lambda queue: self._ready_set(queue, query),
+            turns=self._discoveries.turns(query.group, namespace, task),
         )
         self._discoveries.begin(request)
         try:
@@ -398,6 +471,7 @@ class Engine:
             "leading": int(self.presence.leading),
             "listening": int(self.hearing.listening),
             "pending_announcements": len(self.outbox),
+            "pops_paused": int(self._pop.paused),
             "push_flushes": self._push.batcher.flushes,
             "pop_flushes": self._pop.batcher.flushes,
             "ack_flushes": self._ack.batcher.flushes,

@@ -58,6 +58,7 @@ class Hearing:
         self.on_hello: Callable[[], None] = _ignore
         self.on_enqueued: Callable[[bool], None] = _ignore_enqueued
         self.peers: Callable[[], int] = _nobody
+        self.on_paused: Callable[[bool, int], None] = _whatever
         self._store = store
         self._instance_id = instance_id
         self._catalog = catalog
@@ -159,6 +160,10 @@ class Hearing:
         for group, ends in news.freed.items():
             for partition_id, acked, lease_id in ends:
                 self._freed(group, partition_id, acked, lease_id)
+        if news.paused is not None:
+            self.on_paused(*news.paused)
+        if news.queues:
+            self._catalog.outdate()
         known = {number for number in news.queues if self._catalog.queue_by_id(number) is not None}
         self._changed.update(news.queues if self._discoveries else known)
         self._lost = self._lost or news.everything
@@ -304,6 +309,10 @@ def _ignore() -> None:
 
 def _ignore_enqueued(_: bool) -> None:
     """Nobody places what callers enqueue."""
+
+
+def _whatever(_: bool, __: int) -> None:
+    """Nobody wants to know whether pops pause."""
 
 
 def _nobody() -> int:

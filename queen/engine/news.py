@@ -22,7 +22,7 @@ _encoder = msgspec.json.Encoder()
 
 class News(msgspec.Struct, omit_defaults=True, rename={
     "stored": "p", "freed": "f", "queues": "q", "deleted": "d", "groups": "g", "left": "l", "sought": "s",
-    "hello": "h", "everything": "a"
+    "hello": "h", "everything": "a", "paused": "m"
 }):  # fmt: skip
     """Things that happened at one server."""
 
@@ -44,6 +44,8 @@ class News(msgspec.Struct, omit_defaults=True, rename={
     """The sender has just begun."""
     everything: bool = False
     """More than can be said: look at everything."""
+    paused: tuple[bool, int] | None = None
+    """Whether pops pause, and the number of that change."""
 
 
 class Announcement(NamedTuple):

@@ -115,6 +115,11 @@ class Outbox:
         self._news.sought.append((queue_id, group, partition_id))
         self._hurry()
 
+    def pops_paused(self, paused: bool, version: int) -> None:
+        """Pops pause, or go on. Nothing is lost with this announcement: every beat says it again."""
+        self._news.paused = (paused, version)
+        self._hurry()
+
     def hello(self) -> None:
         """This server has just begun."""
         self._news.hello = True

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import uuid
 from collections.abc import Awaitable, Callable, Collection, Hashable
 
 from queen import errors, model
 from queen.engine.batcher import Batcher
+from queen.engine.candidates import Candidate, batch_of, by_epoch, lease_ms_of, of_one_epoch
 from queen.engine.catalog import Catalog, Partition
 from queen.engine.fill import Fill
 from queen.engine.leases import Lease, LeasedSpan, Leases
 from queen.engine.limits import Limits
 from queen.engine.memory import Memory
+from queen.engine.opening import Opener
 from queen.engine.ready import ReadySet, Waiter
+from queen.engine.sealing import has_sealed
 from queen.engine.stats import Stats
 from queen.engine.timers import Timers
 from queen.settings import EngineSettings
@@ -40,8 +42,11 @@ _REQUESTS_PER_FLUSH_MAX = 512
 class PopRequest:
     """One pop while it looks, and what it got: `spans`, each with its partition, under one lease id."""
 
-    __slots__ = ("auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only", "parked",
-                 "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
+    __slots__ = ("acks_itself", "auto_ack", "batch", "done", "gone", "group", "key", "lease_id", "lease_ms", "only",
+                 "parked", "partitions", "sets", "size", "spans", "waiter", "weight", "woken")  # fmt: skip
+
+    named = True
+    """Does it name its queue?"""
 
     def __init__(
         self,
@@ -61,6 +66,8 @@ class PopRequest:
         self.only = only
         self.lease_ms = lease_ms
         self.auto_ack = auto_ack
+        self.acks_itself = False
+        """Leased although it acknowledges at delivery, until it is sure that it can deliver (`opening`)."""
         # Not itself: that would be a cycle, and keep what was delivered until the collector runs.
         self.key: Hashable = id(self)
         self.weight = 1
@@ -77,13 +84,17 @@ class PopRequest:
         """The candidates for one look; they are held in their ready sets."""
         taken: list[tuple[ReadySet, Partition]] = []
         most, messages = min(self.partitions, partitions_max), self.batch
-        for ready in self.sets:
+        for ready in self.in_turn():
             partitions, found = ready.take(most - len(taken), messages, self.only)
             taken += [(ready, partition) for partition in partitions]
             messages -= found
             if len(taken) >= most or messages <= 0:
                 break
         return taken
+
+    def in_turn(self) -> list[ReadySet]:
+        """The sets in the order in which this look takes from them."""
+        return self.sets
 
     def peek(self) -> list[tuple[ReadySet, Partition]]:
         """The candidates that `take` would take just now."""
@@ -113,29 +124,6 @@ class PopRequest:
             self.done.set_exception(error)
 
 
-class _Candidate:
-    """One partition that one request wants to lease."""
-
-    __slots__ = ("leased", "partition", "ready", "request", "starts")
-
-    def __init__(self, request: PopRequest, ready: ReadySet, partition: Partition) -> None:
-        self.leased = False
-        self.starts = ready.starts
-        self.request = request
-        self.ready = ready
-        self.partition = partition
-
-    @property
-    def outdated(self) -> bool:
-        """Was its group sought since it was taken?"""
-        return self.starts != self.ready.starts
-
-    @property
-    def epoch(self) -> int:
-        """Where its next message lies, as far as is known here."""
-        return self.ready.epochs.get(self.partition.id, self.partition.epoch)
-
-
 class Pop:
     """The pop verb of the engine."""
 
@@ -149,6 +137,7 @@ class Pop:
         stats: Stats,
         timers: Timers,
         settings: EngineSettings,
+        opener: Opener,
         give_back: Callable[[PopRequest], Awaitable[None]],
     ) -> None:
         self._store = store
@@ -157,8 +146,12 @@ class Pop:
         self._limits = limits
         self._memory = memory
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self._timers = timers
         self._give_back = give_back
+        self._opener = opener
+        self.paused = False
+        """Pops of all servers pause: nothing is looked for, and who may wait waits."""
         self._bytes_max = settings.pop_bytes_max
         self._partitions_max = memory.partitions_per_call(self._bytes_max)
         self._draining = False
@@ -182,9 +175,17 @@ class Pop:
         store raises, and Overloaded when too many wait.
         """
         self._counters.pop_requests += 1
+        self._tallies.begin_pop(request)
         request.size = request.batch
         try:
             while True:
+                if self.paused:
+                    if wait_until is None or self._is_over(request, wait_until):
+                        break
+                    _wait(request, on_park)
+                    if not await self._park(request, wait_until):
+                        break
+                    continue
                 if wait_until is not None and any(ready.queue.fill_ms for ready in request.sets):
                     await self._fill.wait(
                         request, wait_until, lambda: self._is_over(request, wait_until), lambda: _wait(request, on_park)
@@ -198,6 +199,8 @@ class Pop:
                 _wait(request, on_park)
                 if not await self._park(request, wait_until):
                     break
+            if request.acks_itself or any(has_sealed(span.payloads) for _, span in request.spans):
+                await self._opener.open(request)
         except asyncio.CancelledError:
             request.gone = True
             await self._hand_back(request)
@@ -234,7 +237,7 @@ class Pop:
     async def _look(self, request: PopRequest) -> None:
         """Try while there are candidates; each try is at most one store call."""
         for _ in range(_LOOKS_MAX):
-            if not request.has_hints() or request.gone:
+            if not request.has_hints() or request.gone or self.paused:
                 return
             if self._memory.answers:
                 self._memory.admit_pop()
@@ -272,9 +275,9 @@ class Pop:
             await asyncio.shield(self._give_back(request))
 
     def _count(self, request: PopRequest) -> None:
-        messages = _messages(request)
-        self._counters.pop_messages += messages
-        if not messages:
+        delivered = self._tallies.count_pop(request)
+        self._counters.pop_messages += delivered
+        if not delivered:
             self._counters.pop_empty += 1
 
     async def _flush(self, requests: list[PopRequest]) -> Collection[Hashable]:
@@ -282,8 +285,8 @@ class Pop:
         candidates = self._candidates(requests)
         self._partitions_max = self._memory.partitions_per_call(self._bytes_max)
         try:
-            missed: list[_Candidate] = []
-            for epoch, group in _by_epoch(candidates).items():
+            missed: list[Candidate] = []
+            for epoch, group in by_epoch(candidates).items():
                 missed += await self._lease(epoch, group)
             if missed:
                 await self._sort_out(missed)
@@ -314,21 +317,23 @@ class Pop:
                 self._spawn(self._give_back(request))
             request.settle()
 
-    def _candidates(self, requests: list[PopRequest]) -> list[_Candidate]:
+    def _candidates(self, requests: list[PopRequest]) -> list[Candidate]:
         found = []
         for request in requests:
-            if request.gone or request.done.done():
+            if request.gone or request.done.done() or self.paused:
                 continue
             found_now = request.take(self._partitions_max)
-            taken = _of_one_epoch([_Candidate(request, ready, partition) for ready, partition in found_now])
+            if request.auto_ack and any(ready.queue.encrypted for ready, _ in found_now):
+                request.auto_ack, request.acks_itself = False, True
+            taken = of_one_epoch([Candidate(request, ready, partition) for ready, partition in found_now])
             if taken and not request.auto_ack:
                 request.lease_id = model.new_lease_id(taken[0].partition.id if len(taken) == 1 else 0)
             found += taken
         return found
 
-    async def _lease(self, epoch: int, candidates: list[_Candidate]) -> list[_Candidate]:
+    async def _lease(self, epoch: int, candidates: list[Candidate]) -> list[Candidate]:
         """One store call; returns the candidates that got nothing."""
-        batch = _batch(candidates, self._bytes_max)
+        batch = batch_of(candidates, self._bytes_max)
         spans = await self._store.pop(epoch, batch)
         missed = set(range(len(candidates)))
         leases: dict[str, Lease] = {}
@@ -346,7 +351,7 @@ class Pop:
                 self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
         return [candidates[place] for place in sorted(missed)]
 
-    def _hold_back(self, candidate: _Candidate, span: Span, batch: PopBatch) -> None:
+    def _hold_back(self, candidate: Candidate, span: Span, batch: PopBatch) -> None:
         """Its first message is too young; unless that changed while we asked, wait until it is not."""
         ready, partition = candidate.ready, candidate.partition
         assert span.held_ms is not None, "the span is of a partition held back"
@@ -358,7 +363,7 @@ class Pop:
         else:
             ready.free(partition, more=True)
 
-    def _take_span(self, candidate: _Candidate, span: Span, leases: dict[str, Lease]) -> None:
+    def _take_span(self, candidate: Candidate, span: Span, leases: dict[str, Lease]) -> None:
         request, ready, partition = candidate.request, candidate.ready, candidate.partition
         candidate.leased = True
         if ready.locked:
@@ -371,11 +376,11 @@ class Pop:
             return
         lease = leases.get(request.lease_id)
         if lease is None:
-            until = self._loop.time() + _lease_ms(candidate) / 1000
+            until = self._loop.time() + lease_ms_of(candidate) / 1000
             lease = leases[request.lease_id] = Lease(request.lease_id, request.group, until)
         lease.spans[partition.id] = leased
 
-    async def _sort_out(self, missed: list[_Candidate]) -> None:
+    async def _sort_out(self, missed: list[Candidate]) -> None:
         """Find out why candidates got nothing, and put each hint where it belongs."""
         ids = [candidate.partition.id for candidate in missed]
         groups = [candidate.ready.group_bytes for candidate in missed]
@@ -387,10 +392,10 @@ class Pop:
             for candidate in missed:
                 candidate.ready.end_read()
 
-    async def _place(self, missed: list[_Candidate], standings: list[Standing]) -> None:
-        unopened: list[_Candidate] = []
-        stuck: list[_Candidate] = []
-        empty: list[_Candidate] = []
+    async def _place(self, missed: list[Candidate], standings: list[Standing]) -> None:
+        unopened: list[Candidate] = []
+        stuck: list[Candidate] = []
+        empty: list[Candidate] = []
         # Where they were looked for; read before anything is learnt of newer epochs.
         asked = [candidate.epoch for candidate in missed]
         for candidate, epoch, standing in zip(missed, asked, standings, strict=True):
@@ -421,13 +426,13 @@ class Pop:
         await self._move_on(stuck)
         await self._skip(empty)
 
-    def _seems_locked(self, candidate: _Candidate) -> bool:
+    def _seems_locked(self, candidate: Candidate) -> bool:
         """Locked by another call a moment ago; not if that is so again and again, for then the message is not there."""
         locked, number = candidate.ready.locked, candidate.partition.id
         locked[number] = locked.get(number, 0) + 1
         return locked[number] < _LOCKED_IN_A_ROW
 
-    async def _skip(self, candidates: list[_Candidate]) -> None:
+    async def _skip(self, candidates: list[Candidate]) -> None:
         """What should be there may have been deleted: go on behind it."""
         if candidates:
             for candidate in candidates:
@@ -436,7 +441,7 @@ class Pop:
             for candidate in candidates:
                 self._leases.hold(candidate.ready, candidate.partition, _LOCKED_RETRY_S)
 
-    async def _open(self, candidates: list[_Candidate]) -> None:
+    async def _open(self, candidates: list[Candidate]) -> None:
         if candidates:
             await self._store.open_cursors(
                 [c.partition.id for c in candidates], [c.ready.group_bytes for c in candidates]
@@ -444,7 +449,7 @@ class Pop:
             for candidate in candidates:
                 candidate.ready.free(candidate.partition, more=True)
 
-    async def _move_on(self, candidates: list[_Candidate]) -> None:
+    async def _move_on(self, candidates: list[Candidate]) -> None:
         """Their epoch holds nothing more for them: go on in the next one."""
         if candidates:
             await self._store.next_epoch(
@@ -467,53 +472,3 @@ def _wait(request: PopRequest, on_park: Callable[[PopRequest], None]) -> None:
 
 def _messages(request: PopRequest) -> int:
     return sum(len(span.payloads) for _, span in request.spans)
-
-
-def _lease_ms(candidate: _Candidate) -> int:
-    own = candidate.request.lease_ms
-    return own if own is not None else candidate.partition.queue.lease_ms
-
-
-def _of_one_epoch(candidates: list[_Candidate]) -> list[_Candidate]:
-    """Those in the epoch of the first; a lease belongs to one call, so the others wait for a look of their own."""
-    kept = [candidate for candidate in candidates if candidate.epoch == candidates[0].epoch]
-    if len(kept) < len(candidates):
-        for candidate in candidates:
-            if candidate not in kept:
-                candidate.ready.free(candidate.partition, more=True)
-    return kept
-
-
-def _by_epoch(candidates: list[_Candidate]) -> dict[int, list[_Candidate]]:
-    groups: dict[int, list[_Candidate]] = {}
-    for candidate in candidates:
-        groups.setdefault(candidate.epoch, []).append(candidate)
-    return groups
-
-
-def _batch(candidates: list[_Candidate], bytes_max: int) -> PopBatch:
-    lease_ids: list[bytes | None] = []
-    numbers: list[int] = []
-    number = 0
-    for before, candidate in itertools.pairwise([None, *candidates]):
-        assert candidate is not None
-        if before is None or before.request is not candidate.request:
-            number += 1
-            own = None if candidate.request.auto_ack else uuid.UUID(candidate.request.lease_id).bytes
-        numbers.append(number)
-        lease_ids.append(own)
-    queues = [candidate.partition.queue for candidate in candidates]
-    delayed = any(queue.delay_ms for queue in queues)
-    windowed = any(queue.window_ms for queue in queues)
-    return PopBatch(
-        [candidate.partition.id for candidate in candidates],
-        [candidate.ready.group_bytes for candidate in candidates],
-        numbers,
-        [candidate.request.batch for candidate in candidates],
-        lease_ids,
-        [_lease_ms(candidate) for candidate in candidates],
-        number < len(candidates),
-        max(1, bytes_max // len(candidates)),
-        [queue.delay_ms or None for queue in queues] if delayed else None,
-        [queue.window_ms or None for queue in queues] if windowed else None,
-    )

@@ -27,6 +27,7 @@ from typing import TypeVar
 from queen import errors
 from queen.engine.batcher import Batcher
 from queen.engine.catalog import Catalog, Partition
+from queen.engine.guard import Guard
 from queen.engine.limits import Limits
 from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.repeat import Doubt, claim, until_known
@@ -143,13 +144,16 @@ class Push:
         settings: EngineSettings,
         waits_max: int,
         on_due: Callable[[int], None],
+        guard: Guard,
     ) -> None:
         """`on_due` is told of scheduled messages that were stored: in how many ms the first of a chunk is due."""
         self._on_due = on_due
+        self._guard = guard
         self._store = store
         self._catalog = catalog
         self._limits = limits
         self._counters = stats.counters
+        self._tallies = stats.tallies
         self._insert_us = stats.insert_us
         self._messages_max = operation_messages_max(settings)
         self._repeat_s = settings.push_repeat_ms_max / 1000
@@ -173,6 +177,18 @@ class Push:
         if not messages:
             return request
         await self._split(request, messages)
+        if any(chunk.partition.queue.guarded for chunk in request.chunks):
+            taken = await self._guard.enter(request.chunks)
+            try:
+                await self._store_all(request)
+            finally:
+                self._guard.leave(taken, request.chunks)
+        else:
+            await self._store_all(request)
+        return request
+
+    async def _store_all(self, request: PushRequest) -> None:
+        request.size = sum([chunk.size for chunk in request.chunks])
         self._limits.admit_push(request.size)
         request.admitted_ns = time.perf_counter_ns()
         request.left = len(request.chunks)
@@ -180,7 +196,6 @@ class Push:
             self.batcher.submit(chunk)
         await request.done
         self._count(request)
-        return request
 
     def abandon(self, error: errors.QueenError) -> None:
         """Fail what is in line, in flight and set aside; nobody waits for it any longer."""
@@ -211,22 +226,29 @@ class Push:
                     chunk = chunks[partition] = PushChunk(partition, request)
             chunk.add(position, message)
         request.chunks = list(chunks.values())
-        request.size = sum(chunk.size for chunk in request.chunks)
 
     def _count(self, request: PushRequest) -> None:
         counters = self._counters
         counters.push_requests += 1
         if all(chunk.error is None for chunk in request.chunks):
             self._insert_us.record((request.stored_ns - request.admitted_ns) // 1000)
+        mark = self._tallies.next_mark()
         for chunk in request.chunks:
+            queue = chunk.partition.queue
+            tally = queue.tally or self._tallies.of(queue)
+            if tally.mark != mark:
+                tally.mark = mark
+                tally.push_requests += 1
             if chunk.error is not None:
                 counters.push_failed += chunk.weight
             elif chunk.stored is None:
                 counters.push_messages += chunk.weight
+                tally.push_messages += chunk.weight
             else:
                 duplicates = sum(row.duplicate for row in chunk.stored)
                 counters.push_duplicates += duplicates
                 counters.push_messages += chunk.weight - duplicates
+                tally.push_messages += chunk.weight - duplicates
                 if chunk.has_due:
                     counters.push_scheduled += sum(row.due_ms is not None for row in chunk.stored)
 

@@ -83,6 +83,7 @@ class ReadySet:
         "sweep_after",
         "sweeping",
         "swept",
+        "turn",
         "used_at",
         "waiters",
     )
@@ -102,6 +103,7 @@ class ReadySet:
         self.waiters: OrderedDict[Waiter, None] = OrderedDict()
         self.by_partition: dict[int, OrderedDict[Waiter, None]] = {}
         self.swept = False
+        self.turn = 0  # when a pop over several queues took from it last, by the count of such pops
         self.sweep_after = 0
         self.sweeping: asyncio.Task[None] | None = None
         self.page: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from dataclasses import asdict, dataclass
 
+from queen.engine.events import Ring
+from queen.engine.tally import Tallies
 from queen.measure.buckets import Buckets, FineBuckets
 
 RATE_WINDOW_S = 10
@@ -61,6 +63,9 @@ class Stats:
         self.ack_us = Buckets()
         self.insert_us = FineBuckets()
         self.started_at = time.time()
+        self.tallies = Tallies()
+        self.refusals = Ring()
+        """Requests that were refused, by the code of the error."""
         self._samples: deque[tuple[float, int, int]] = deque(maxlen=RATE_WINDOW_S + 1)
         self.sample()
 

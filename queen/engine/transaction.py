@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
 from queen import errors
 from queen.engine.ack import UNRESOLVABLE, Ack, AckGroup, AckResult
-from queen.engine.catalog import Catalog, Partition
+from queen.engine.catalog import Catalog, Partition, Queue
+from queen.engine.guard import Guard
 from queen.engine.limits import Limits
 from queen.engine.push import assemble
+from queen.engine.room import Room
 from queen.engine.stats import Stats
 from queen.model import AckItem, NewMessage
 from queen.store.base import Acked, PushBatch, Store, Stored, Transacted
@@ -49,15 +52,24 @@ class Transaction:
     """The transact verb of the engine."""
 
     def __init__(
-        self, store: Store, catalog: Catalog, ack: Ack, limits: Limits, stats: Stats, on_due: Callable[[int], None]
+        self,
+        store: Store,
+        catalog: Catalog,
+        ack: Ack,
+        limits: Limits,
+        stats: Stats,
+        on_due: Callable[[int], None],
+        guard: Guard,
     ) -> None:
         """`on_due` is told of scheduled messages that were stored: in how many ms each is due."""
         self._on_due = on_due
+        self._guard = guard
         self._store = store
         self._catalog = catalog
         self._ack = ack
         self._limits = limits
         self._counters = stats.counters
+        self._tallies = stats.tallies
 
     async def transact(self, operations: list[Operation], required_leases: list[str]) -> list[Result]:
         """Carry out all operations, in one commit; one result each, in order.
@@ -79,6 +91,29 @@ class Transaction:
         messages = [operation for operation in operations if isinstance(operation, NewMessage)]
         order, batch = await self._messages(messages)
         groups = await self._groups(operations, required_leases)
+        if not any(partition.queue.guarded for _, partition in order):
+            return await self._carry_out(operations, messages, order, batch, groups)
+        wanted = Counter(partition.queue for _, partition in order if partition.queue.room is not None)
+        taken = await self._guard.take(wanted)
+        stored: Counter[Room] = Counter()
+        try:
+            results = await self._carry_out(operations, messages, order, batch, groups)
+            for result in results:
+                room = result.partition.queue.room if isinstance(result, Pushed) else None
+                if room is not None and isinstance(result, Pushed) and not result.stored.duplicate:
+                    stored[room] += 1
+            return results
+        finally:
+            self._guard.give_back(taken, stored)
+
+    async def _carry_out(
+        self,
+        operations: list[Operation],
+        messages: list[NewMessage],
+        order: list[tuple[int, Partition]],
+        batch: PushBatch | None,
+        groups: list[AckGroup],
+    ) -> list[Result]:
         plain = [group for group in groups if not group.has_failures()]
         failures = [group for group in groups if group.has_failures()]
         try:
@@ -89,8 +124,24 @@ class Transaction:
             raise _explained(error, [messages[position] for position, _ in order]) from error
         self._learn(plain, done.acked)
         self._learn(failures, done.failed)
+        self._count([partition.queue for _, partition in order], groups)
         pushed = self._pushed(messages, order, done)
         return _in_order(operations, pushed, _ack_results(groups, self._catalog))
+
+    def _count(self, pushed_to: list[Queue], groups: list[AckGroup]) -> None:
+        """Count the transaction once for each of its queues, and its acks; messages are counted where they are told."""
+        tallies = self._tallies
+        tallies.total.transactions += 1
+        found = [(group, self._catalog.by_id(group.partition_id)) for group in groups]
+        mark = tallies.next_mark()
+        for queue in {*pushed_to, *(partition.queue for _, partition in found if partition is not None)}:
+            tally = queue.tally or tallies.of(queue)
+            tally.transactions += 1
+            tally.mark = mark  # So that its acks are no requests of their own.
+        for group, partition in found:
+            assert group.outcome is not None, "every ack of a committed transaction has an outcome"
+            told = group.results(group.outcome, partition)
+            tallies.count_acks(partition.queue if partition is not None else None, group, told, mark)
 
     async def _messages(self, messages: list[NewMessage]) -> tuple[list[tuple[int, Partition]], PushBatch | None]:
         """The messages as the arrays of one call; and, in that order, their positions and partitions."""
@@ -102,7 +153,12 @@ class Transaction:
         for position, message in enumerate(messages):
             placed.append((position, await self._catalog.ensure_partition(message.queue, message.partition)))
         placed.sort(key=lambda pair: pair[1].id)
-        return placed, assemble([(partition.id, messages[position]) for position, partition in placed])
+        return placed, assemble(
+            [(partition.id, self._as_stored(messages[place], partition)) for place, partition in placed]
+        )
+
+    def _as_stored(self, message: NewMessage, partition: Partition) -> NewMessage:
+        return self._guard.sealed(message, partition) if partition.queue.encrypted else message
 
     async def _groups(self, operations: list[Operation], required_leases: list[str]) -> list[AckGroup]:
         """The acks by cursor, in the order of the locks. Raises TransactionRefused for one that cannot be."""
@@ -153,6 +209,8 @@ class Transaction:
             found[position] = Pushed(messages[position], partition, stored)
             if not stored.duplicate and stored.offset is not None:
                 self._counters.push_messages += 1
+                queue = partition.queue
+                (queue.tally or self._tallies.of(queue)).push_messages += 1
                 if stored.offset >= 0:
                     partition.stored(stored.offset)
             if stored.due_ms is not None:

@@ -20,14 +20,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from queen import __version__, errors
 from queen.server import openapi
-from queen.server.context import SLASH, Context
+from queen.server.context import SLASH, Context, context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
 from queen.server.hot import Shortcut, internal_error
 from queen.server.routes import (
+    analytics,
     dead_letters,
     groups,
     leases,
+    maintenance,
     messages,
     offsets,
     ops,
@@ -49,9 +51,11 @@ _ROUTES = (
     leases,
     transactions,
     offsets,
+    maintenance,
     ops,
     status,
     queue_status,
+    analytics,
 )
 """In this order in the documentation. Within a module the order matters: what is named comes before what is matched."""
 
@@ -108,8 +112,10 @@ class _Segments:
 
 
 def _answer_errors(app: FastAPI) -> None:
-    async def known(_: Request, error: Exception) -> Response:
+    async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, errors.QueenError)
+        if not isinstance(error, errors.NotFound):
+            context(request).engine.stats.refusals.note("management", error.code, error.message)
         return _response(respond(error))
 
     async def invalid(_: Request, error: Exception) -> Response:

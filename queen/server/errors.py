@@ -18,7 +18,9 @@ _STATUS: list[tuple[type[errors.QueenError], int]] = [
     (errors.PayloadTooLarge, 413),
     (errors.InvalidRequest, 400),
     (errors.NotFound, 404),
+    (errors.QueueFull, 429),
     (errors.Overloaded, 503),
+    (errors.PayloadSealed, 503),
     (errors.StoreUnavailable, 503),
     (errors.Contention, 503),
     (errors.SchemaMismatch, 503),
@@ -40,9 +42,9 @@ def respond(error: errors.QueenError) -> Answer:
     status = status_of(error)
     headers = list(JSON_TYPE)
     message = error.message
-    if status == 503:
-        if _PASSING not in message:
-            message += "; keep the connection and try again"
+    if status == 503 and _PASSING not in message:
+        message += "; keep the connection and try again"
+    if status in (429, 503):
         retry_after_s = max(1, math.ceil(getattr(error, "retry_after_ms", 1000) / 1000))
         headers.append((b"retry-after", str(retry_after_s).encode()))
     return status, headers, body(message, error.code, error.hint)
@@ -50,7 +52,16 @@ def respond(error: errors.QueenError) -> Answer:
 
 def body(message: str, code: str, hint: str | None = None) -> bytes:
     """The JSON body of every error."""
-    content = {"error": message, "code": code}
+    return encode(_content(message, code, hint))
+
+
+def content(error: errors.QueenError) -> dict[str, str]:
+    """An error as an object inside an answer that is none."""
+    return _content(error.message, error.code, error.hint)
+
+
+def _content(message: str, code: str, hint: str | None) -> dict[str, str]:
+    found = {"error": message, "code": code}
     if hint:
-        content["hint"] = hint
-    return encode(content)
+        found["hint"] = hint
+    return found

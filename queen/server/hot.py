@@ -205,7 +205,7 @@ class Shortcut:
             del body  # A large one goes as soon as it is decoded.
             answer = await work
         except errors.QueenError as error:
-            answer = self._refused(error)
+            answer = self._refused(error, "push" if push else "ack")
         except Exception:
             answer = self._failed()
         finally:
@@ -218,7 +218,7 @@ class Shortcut:
         try:
             answer = await self._hot.pop(scope["raw_path"], scope["query_string"], watch.start)
         except errors.QueenError as error:
-            answer = self._refused(error)
+            answer = self._refused(error, "pop")
         except Exception:
             answer = self._failed()
         finally:
@@ -236,8 +236,9 @@ class Shortcut:
             if not is_read:
                 await self._engine.undelivered(answer.request)
 
-    def _refused(self, error: errors.QueenError) -> Answer:
+    def _refused(self, error: errors.QueenError, verb: str) -> Answer:
         self._engine.stats.counters.requests_refused += 1
+        self._engine.stats.refusals.note(verb, error.code, error.message)
         return respond(error)
 
     def _failed(self) -> Answer:

@@ -28,6 +28,7 @@ from queen.server.context import Context
 from queen.server.hot import Hot
 from queen.server.protocol import Protocol, Watchman
 from queen.settings import Settings
+from queen.store.activity import Place
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ async def listen(
         started_at=instance.started_at,
     )
     server = _Server(_config(settings, context), runtime.engine.dismiss_polls)
+    runtime.engine.activity.place = _place(sock, instance.seat)
     sockets.listen(sock)
     loops = [*_loops(context, instance.mode.high_perf), _watchman(server, context)]
     for loop in loops:
@@ -87,6 +89,10 @@ async def listen(
         if instance.seat is not None:
             instance.seat.publish(numbers.measure(runtime.engine, settings.database.pool_size))
     log.info("stopped")
+
+
+def _place(sock: socket.socket, seat: Seat | None) -> Place:
+    return Place(socket.gethostname(), int(sock.getsockname()[1]), seat.slot if seat is not None else 0)
 
 
 def _watchman(server: uvicorn.Server, context: Context) -> Loop:

@@ -67,6 +67,7 @@ _GAUGES = {
     "peers": "Other processes that serve the same database, once for each worker.",
     "leading": "1 on the instance that does the work of one for all.",
     "listening": "Workers that receive notifications; the others read announcements.",
+    "pops_paused": "Workers whose pops pause, because maintenance of pops is on.",
     "pending_announcements": "Partitions and leases that other instances have not been told of.",
     "ready_partitions": "Partitions with messages that nobody has taken, once for each group, as far as is known here.",
     "pool_size": "Open connections.",

@@ -75,6 +75,7 @@ def _post(summary: str, body: Schema, status: str, answer: Schema, description: 
 
 def _push() -> Schema:
     found = _post("Store messages", _PUSH, "201", _PUSHED, "One object per item, in order.")
+    found["responses"] |= _refusals("429")
     lines = "application/x-ndjson"
     found["requestBody"]["content"][lines] = {"schema": {**_PUSH_ITEM, "description": "One item a line, any number."}}
     found["responses"]["201"]["content"][lines] = {"schema": {"oneOf": [_PUSHED["items"], _DONE]}}
@@ -117,6 +118,7 @@ def _refusals(*statuses: str) -> Schema:
     words = {
         "400": "The request can never work.",
         "413": "Body or payload too large.",
+        "429": "A queue has no room below its maxSize; nothing was stored. See Retry-After.",
         "503": "Overloaded, or the database is away; see Retry-After.",
     }
     return {status: _json(words[status], {"$ref": "#/components/schemas/Error"}) for status in statuses}

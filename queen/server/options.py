@@ -35,12 +35,14 @@ def read(body: dict[str, Any]) -> Configure:
     queue = body.get("queue")
     if not isinstance(queue, str):
         raise errors.InvalidRequest("bad body: queue must be a string", hint='for example {"queue": "orders"}')
-    mode = body.get("mode", "merge")
+    mode = body.get("mode")
+    if mode is None:
+        mode = "merge"
     if mode not in ("merge", "replace"):
         raise errors.InvalidRequest("bad body: mode must be merge or replace", hint="leave it out to merge")
-    options = body.get("options", body)
+    options = body.get("options")
     if options is None:
-        options = {}
+        options = body
     if not isinstance(options, dict):
         raise errors.InvalidRequest("bad body: options must be an object", hint='for example {"leaseTime": 60}')
     return Configure(

@@ -268,6 +268,7 @@ class PushStream:
             counters.requests_failed += 1
         else:
             counters.requests_refused += 1
+            self._engine.stats.refusals.note("push", error.code, error.message)
         if not self._ended:
             close_soon(self._scope)
         if self._started:

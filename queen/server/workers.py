@@ -128,7 +128,7 @@ class Supervisor:
             worker = self._workers[slot] = await self._start(slot, life)
             await self._follow(worker)
             stopping = self._stop.is_set()
-            self._ledger.end(slot, life, replaced=not stopping)
+            self._ledger.end(slot, life, replaced=not stopping, how=_how(worker))
             if stopping:
                 return
             lived_s = time.monotonic() - worker.started_at

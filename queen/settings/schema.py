@@ -33,6 +33,8 @@ _ORIGIN = r"\*|localhost|https?://[^/\s,]+"
 _ORIGIN_DOC = "origins such as https://app.example.com, or localhost (any port), or * (any)"
 _URL_DOC = "a URL such as postgresql://user:password@host:5432/database"
 _URL = r"postgres(ql)?://\S*"
+_KEY = r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=?"
+_KEY_DOC = "32 bytes, as 64 hexadecimal digits or in base64; openssl rand -hex 32 makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,22 @@ class EngineSettings:
         low=0,
         high=100_000_000,
     )
+    encryption_key: str | None = setting(
+        None,
+        "Payloads of queues with encryptionEnabled are stored encrypted under this key.",
+        secret="whole",
+        pattern=_KEY,
+        pattern_doc=_KEY_DOC,
+        aliases=("QUEEN_ENCRYPTION_KEY",),
+    )
+    encryption_keys_old: tuple[str, ...] = setting(
+        (),
+        "Keys of the past: what was stored under one of these can be read, and nothing new is stored under them.",
+        secret="whole",
+        pattern=_KEY,
+        pattern_doc=_KEY_DOC,
+        aliases=("QUEEN_ENCRYPTION_KEYS_OLD",),
+    )
     epoch_age_ms_min: int = setting(
         600_000,
         "Messages go to a new child table at this age at the earliest.",
@@ -318,6 +336,33 @@ class EngineSettings:
     )
     upkeep_lock_ms: int = setting(
         25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
+    )
+    slow_flush_ms: int = setting(
+        500,
+        "A flush to the database that takes this long is shown under /api/v1/status.",
+        unit="ms",
+        low=1,
+        high=_DAY_MS,
+    )
+    activity_queues_max: int = setting(
+        500,
+        "Most queues whose numbers of a minute are written down; those of further ones go into a later minute.",
+        low=1,
+        high=10_000,
+    )
+    activity_minutes_kept_ms: int = setting(
+        _DAY_MS,
+        "Numbers of activity are kept by the minute for this long, then by the hour.",
+        unit="ms",
+        low=3_600_000,
+        high=30 * _DAY_MS,
+    )
+    activity_hours_kept_ms: int = setting(
+        7 * _DAY_MS,
+        "Numbers of activity are kept by the hour for this long, then forgotten.",
+        unit="ms",
+        low=3_600_000,
+        high=365 * _DAY_MS,
     )
 
 

@@ -67,7 +67,7 @@ def show(field: Field, value: Any) -> str:
 
 def mask(field: Field, value: Any) -> Any:
     """The value without its secret. Text that is no secret, and None, come back unchanged."""
-    if value is None or not field.traits.secret:
+    if value is None or value == () or not field.traits.secret:
         return value
     return MASK if field.traits.secret == "whole" else mask_url(str(value))
 

@@ -148,11 +148,21 @@ class ReadyRow(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """Ids of a queue and a partition."""
+    """Ids of a queue and a partition; the options of the queue only if a push needs to know one of them."""
 
     queue_id: int
     partition_id: int
     epoch: int
+    options: dict[str, object] | None = None
+
+
+class Fill(NamedTuple):
+    """What a page of a queue holds (`group` None), or what of it a group does not wait for; see `undelivered.sql`."""
+
+    queue_id: int
+    group: str | None
+    messages: int
+    last: int | None
 
 
 class QueueRow(NamedTuple):
@@ -167,13 +177,14 @@ class QueueRow(NamedTuple):
 
 
 class PartitionRow(NamedTuple):
-    """A partition's place by its id."""
+    """A partition's place by its id; the options of the queue only if a push needs to know one of them."""
 
     partition_id: int
     queue_id: int
     queue: str
     partition: str
     epoch: int
+    options: dict[str, object] | None = None
 
 
 class EpochRow(NamedTuple):
@@ -319,6 +330,9 @@ class Store(ClusterStore, Protocol):
 
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         """Those of these queues that exist, in no order."""
+
+    async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
+        """How full these queues are, a page of partitions each."""
 
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         """Move messages that are due to the end of the order; at most `limit`, none of the partitions in `skip`."""

@@ -10,11 +10,14 @@ from typing import NamedTuple, Protocol
 
 
 class Beat(NamedTuple):
-    """The answer to a sign of life: does this server lead, how many others run, was it unknown or given up before?"""
+    """The answer to a sign of life: does this server lead, how many others run, was it unknown or given up before?
+    And do pops pause, as of which change of that switch?"""
 
     leading: bool
     peers: int
     fresh: bool
+    pops_paused: bool = False
+    pause_version: int = 0
 
 
 class Change(NamedTuple):

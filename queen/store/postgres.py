@@ -16,6 +16,7 @@ from queen.store import arrays
 from queen.store.base import (
     Acked,
     AckRow,
+    Fill,
     PartitionRow,
     Placed,
     PopBatch,
@@ -69,6 +70,7 @@ class PostgresStore(PostgresCluster):
         self._partition_names = self._call("partition_names", 1)
         self._find_queues = self._call("find_queues", 6, casts=("text", "text", "text", "text", "integer", "integer"))
         self._queues_by_id = self._call("queues_by_id", 1)
+        self._undelivered = self._call("undelivered", 3, casts=("integer[]", "bigint[]", "integer"))
         self._prepare_cluster(pool.size_max)
         self._pops: dict[int, bytes] = {}
         self._partition_spots: Spots[int] = Spots()
@@ -226,6 +228,10 @@ class PostgresStore(PostgresCluster):
 
     async def queues_by_id(self, queue_ids: list[int]) -> list[QueueRow]:
         return [QueueRow(*row) for row in await self._fetch(self._queues_by_id, (arrays.ints(queue_ids),))]
+
+    async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
+        rows = await self._fetch(self._undelivered, (arrays.ints(queue_ids), arrays.bigints(afters), limit))
+        return [Fill(*row) for row in rows]
 
     async def place_due(self, limit: int, bytes_max: int, skip: list[int]) -> Placed:
         rows = await self._fetch(self._place_due, (limit, bytes_max, arrays.bigints(skip)))

@@ -203,7 +203,8 @@ def test_a_pool_of_two_serves_five_hundred_in_order(cluster: ScramCluster, make:
                 # So the order of arrival is known at these places.
                 expected = max(0, number - 1)
                 wait_until(lambda expected=expected: pool_of(server)["waiting"] >= expected, "the line to grow")  # type: ignore[misc]
-        wait_until(lambda: pool_of(server)["waiting"] == 500, "500 to wait")
+        # Heartbeats and the like may stand in line too.
+        wait_until(lambda: pool_of(server)["waiting"] >= 500, "500 to wait")
         leavers = connections[10::10]
         for one in leavers:
             one.close()

@@ -69,6 +69,39 @@ def test_options_may_stand_at_the_top_and_unknown_ones_are_ignored(api: Api, que
     assert "colour" not in made["options"]
 
 
+def test_what_is_null_at_the_top_counts_as_absent(api: Api, queue: str) -> None:
+    body = {"queue": queue, "mode": None, "options": None, "leaseTime": 45}
+    assert api.configure_with(body)["options"]["leaseTime"] == 45
+
+
+@pytest.mark.parametrize("name", [name for name, value in DEFAULTS.items() if isinstance(value, int)])
+def test_every_number_and_switch_is_echoed_merged_and_restored(api: Api, queue: str, name: str) -> None:
+    queue = queue.split("[")[0] + name
+    value = (not DEFAULTS[name]) if isinstance(DEFAULTS[name], bool) else 12_345
+    assert api.configure(queue, **{name: value})["options"] == {**DEFAULTS, name: value}
+    assert api.configure(queue)["options"][name] == value
+    shown = api.get(f"/api/v1/resources/queues/{segment(queue)}")["options"]
+    assert shown == {**DEFAULTS, name: value, "namespace": "", "task": ""}
+    assert api.configure(queue, **{name: None})["options"] == DEFAULTS
+
+
+def test_a_long_fill_time_is_cut(api: Api, queue: str) -> None:
+    assert api.configure(queue, minPopWaitTime=2**31 - 1)["options"]["minPopWaitTime"] == 60_000
+
+
+def test_the_largest_numbers_work(api: Api, queue: str) -> None:
+    """Durations of 68 years must not break a statement."""
+    most = 2**31 - 1
+    names = ("retryLimit", "priority", "maxSize", "ttl", "retentionSeconds", "completedRetentionSeconds",
+             "maxWaitTimeSeconds", "retryDelay")  # fmt: skip
+    api.configure(queue, retentionEnabled=True, **dict.fromkeys(names, most))
+    api.push_to(queue, [1])
+    batch = api.wait_pop(queue)
+    assert api.ack(batch["messages"], "failed")[0]["success"] is True
+    api.configure(queue, delayedProcessing=most, windowBuffer=most)
+    assert api.pop(queue, consumerGroup="other") is None
+
+
 def test_a_pop_after_configure_has_the_new_lease(api: Api, server: EmbeddedServer, queue: str) -> None:
     api.push_to(queue, [1])
     api.pop(queue)
@@ -105,6 +138,17 @@ def test_configures_at_once_lose_nothing(api: Api, queue: str) -> None:
         ({"queue": "@", "options": {"retryLimit": 2**31}}, "retryLimit"),
         ({"queue": "@", "options": {"deadLetterQueue": 1}}, "deadLetterQueue"),
         ({"queue": "@", "options": {"retentionSinkHold": 1}}, "retentionSinkHold"),
+        ({"queue": "@", "options": {"maxSize": -1}}, "maxSize"),
+        ({"queue": "@", "options": {"maxSize": "9"}}, "maxSize"),
+        ({"queue": "@", "options": {"maxSize": 2**31}}, "maxSize"),
+        ({"queue": "@", "options": {"priority": -1}}, "priority"),
+        ({"queue": "@", "options": {"priority": [1]}}, "priority"),
+        ({"queue": "@", "options": {"encryptionEnabled": "true"}}, "encryptionEnabled"),
+        ({"queue": "@", "options": {"encryptionEnabled": 1}}, "encryptionEnabled"),
+        ({"queue": "@", "options": {"dedupWindowSeconds": 604_801}}, "dedupWindowSeconds"),
+        ({"queue": "@", "options": {"windowBuffer": 0.5}}, "windowBuffer"),
+        ({"queue": "@", "options": {"leaseTime": 86_401}}, "leaseTime"),
+        ({"queue": "@", "options": {"retryDelay": {}}}, "retryDelay"),
         ({"queue": "@", "options": []}, "options"),
         ({"queue": "@", "namespace": 5}, "namespace"),
         ({"queue": "@", "namespace": "a\x00b"}, "namespace"),

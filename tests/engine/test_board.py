@@ -71,6 +71,19 @@ def test_what_an_ended_process_counted_is_carried_on_and_counted_once(board: Boa
     assert total.buckets["push_us"].sum == 30
 
 
+def test_the_latest_restarts_are_told_with_their_causes(board: Board, fileno: int) -> None:
+    assert board.restarts() == []
+    ledger = Ledger(board)
+    ledger.end(1, 1, replaced=True, how="signal=SIGKILL")
+    ledger.end(2, 1, replaced=False, how="exit_code=0")
+    assert [(one.worker, one.how) for one in Board(fileno, 2).restarts()] == [(1, "signal=SIGKILL")]
+    for life in range(2, 100):
+        ledger.end(1, life, replaced=True, how=f"exit_code={life}")
+    found = board.restarts()
+    assert (len(found), found[-1].how, ledger.restarts) == (50, "exit_code=99", 99)
+    assert found == sorted(found)
+
+
 def test_a_life_that_ended_before_it_wrote_anything_adds_nothing(board: Board) -> None:
     ledger = Ledger(board)
     Seat(board, 1, 1).publish(numbers(10))

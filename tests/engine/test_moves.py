@@ -13,6 +13,7 @@ from queen.engine.news import News, decode, encode
 from tests.engine.cluster import elapsed, now, open_cluster
 from tests.support.builders import ack, ids_of, open_engine, pop, push
 from tests.support.fake_clock import in_virtual_time, settle
+from tests.support.memory_rows import CursorState
 from tests.support.memory_store import MemoryStore
 
 HOUR_MS = 3_600_000
@@ -21,8 +22,10 @@ NAMES = ["a", "b", "c"]
 
 
 def seek(store: MemoryStore, engine: Engine, offset: int, partition_id: int = 0) -> None:
-    """As the routes do it, for group g."""
-    store.seek("g", offset, partition_id)
+    """As the routes do it, for group g: this offset is next, in one partition or in all."""
+    for (number, group), cursor in store.cursors.items():
+        if group == b"g" and partition_id in (0, number):
+            store.cursors[number, group] = CursorState(offset - 1, offset - 1, epoch=cursor.epoch)
     queue = engine.catalog.queue("orders")
     engine.group_sought(queue.id if queue is not None else 1, "g", partition_id)
 

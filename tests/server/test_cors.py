@@ -50,7 +50,7 @@ def test_an_allowed_page_can_read_every_answer(status: int) -> None:
     found, headers = ask(Inner(status), "POST", "/push", "localhost", origin="http://localhost:5173")
     assert found == status
     assert headers["access-control-allow-origin"] == "http://localhost:5173"
-    assert set(headers["access-control-expose-headers"].split(", ")) == EXPOSED
+    assert set(headers["access-control-expose-headers"].split(", ")) >= EXPOSED
     assert "access-control-allow-credentials" not in headers
 
 

@@ -33,6 +33,9 @@ def other_value(field: Field) -> tuple[str, Any]:
     if field.traits.choices:
         text = next(choice for choice in field.traits.choices if choice != field.default)
         return text, text
+    if field.key.startswith("engine.encryption_key"):
+        key = "ab" * 32
+        return key, (key,) if field.kind == "list" else key
     if field.kind == "bool":
         return ("no", False) if field.default else ("yes", True)
     if field.kind == "list":

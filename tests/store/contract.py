@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from queen import errors
-from queen.store.base import Stored
+from queen.store.base import AckRow, Fill, Stored
 from tests.store.bench import GROUP, LEASE, OTHER_LEASE, Bench, candidates, ids_of, messages, on_bench, payload
 from tests.store.contract_acks import AckContract
 from tests.store.contract_cluster import ClusterContract
@@ -63,6 +63,40 @@ class StoreContract(AckContract, ClusterContract, TransactionContract, DelayCont
         assert await names(search="ZO") == ["Zoo"]
         assert await names(limit=2, offset=1) == ["a.x", "a.y"]
         assert await names(name="nothing") == []
+
+    @on_bench
+    async def test_resolve_tells_the_options_that_pushes_have_to_know(self, bench: Bench) -> None:
+        [row] = await bench.store.resolve([b"plain"], [b"p"])
+        assert row.options is None
+        await bench.configure("plain", maxSize=0, encryptionEnabled=False)
+        assert (await bench.store.resolve([b"plain"], [b"p"]))[0].options is None
+        for options in ({"maxSize": 7}, {"maxSize": 0, "encryptionEnabled": True}):
+            await bench.configure("plain", **options)
+            [row] = await bench.store.resolve([b"plain"], [b"p"])
+            assert row.options == {**DEFAULTS, **options}
+            assert (await bench.store.partition_names([row.partition_id]))[0].options == row.options
+
+    @on_bench
+    async def test_what_a_queue_holds_and_what_its_groups_do_not_wait_for(self, bench: Bench) -> None:
+        one = await bench.filled("a", "b", "c")
+        two = await bench.place("orders", "us")
+        await bench.push(two, "d")
+        [row] = await bench.store.partition_names([one])
+        await bench.store.subscribe(row.queue_id, "away", "all", None)
+        await bench.pop(one, batch=2)
+        await bench.ack(AckRow(one, GROUP, LEASE, completed=0))
+        found = await bench.store.undelivered([row.queue_id], [0], 10)
+        assert sorted(found, key=str) == sorted(
+            [
+                Fill(row.queue_id, None, 4, None),
+                Fill(row.queue_id, GROUP.decode(), 2, None),
+                Fill(row.queue_id, "away", 0, None),
+            ],
+            key=str,
+        )
+        await bench.expire()
+        assert Fill(row.queue_id, GROUP.decode(), 1, None) in await bench.store.undelivered([row.queue_id], [0], 10)
+        assert Fill(row.queue_id, None, 3, min(one, two)) in await bench.store.undelivered([row.queue_id], [0], 1)
 
     @on_bench
     async def test_partitions_are_found_by_id(self, bench: Bench) -> None:

@@ -282,6 +282,11 @@ def _lagging(session: Session, seed: int) -> object:
     return session.call("lagging_partitions", types, 0, 20, 0, 20, 0)
 
 
+def _undelivered(session: Session, seed: int) -> object:
+    types = ("integer[]", "bigint[]", "integer")
+    return session.call("undelivered", types, [seed % 10 + 1, (seed + 1) % 10 + 1], [0, 0], 20)
+
+
 _KEYS = frozenset({"messages_1_pkey", "partitions_pkey", "cursors_pkey"})
 _COUNTED = frozenset({"partitions_pkey", "cursors_pkey"})
 _TRANSACTION = "messages_1_transaction_id_partition_id_once_epoch_idx"
@@ -303,6 +308,7 @@ HOT = (
     Hot("read_records 10", _read_records, 300, frozenset({"messages_1_pkey", "idx_partitions_name"})),
     Hot("changed_partitions 20", _changed_partitions, 200, frozenset({"idx_partitions_name"})),
     Hot("offset_at", _offset_at, 120, frozenset({"messages_1_pkey"})),
+    Hot("undelivered 2 of 20", _undelivered, 400, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),
     Hot("count_groups 20", lambda s, n: _count(s, "count_groups", n), 1200, _COUNTED | {"messages_1_pkey"}),

@@ -25,6 +25,7 @@ class MemoryCluster:
         self.leader: tuple[uuid.UUID | None, int] = (None, 0)
         self.changes: list[tuple[int, Change]] = []
         self.ears: list[Callable[[str], None]] = []
+        self.pause: tuple[bool, int] = (False, 0)
 
     def now(self) -> int:
         """The time of the database, µs since 2000; never the same twice."""
@@ -43,7 +44,7 @@ class MemoryCluster:
         if self.leader[0] == instance_id or self.leader[1] < now:
             self.leader = (instance_id, now + lease_us)
         live = [one for one, seen_us in self.instances.items() if seen_us >= now - lease_us and one != instance_id]
-        answer = Beat(self.leader[0] == instance_id, len(live), fresh)
+        answer = Beat(self.leader[0] == instance_id, len(live), fresh, *self.pause)
         await self.trouble.after("beat")
         return answer
 

@@ -53,6 +53,12 @@ class QueueState:
         return {**DEFAULTS, **self.options}
 
     @property
+    def guarding(self) -> dict[str, object] | None:
+        """All options if a push needs to know one of them."""
+        found = self.effective
+        return found if found["encryptionEnabled"] or found["maxSize"] else None
+
+    @property
     def deduplicates(self) -> bool:
         """Is a repeated transaction id a duplicate?"""
         return int(str(self.effective["dedupWindowSeconds"])) > 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from queen import errors, model
-from queen.store.base import Acked, AckRow, Placed, PopBatch, PushBatch, Span, Stored
-from tests.support.memory_rows import CursorState, MessageState, PartitionState
+from queen.store.base import Acked, AckRow, Fill, Placed, PopBatch, PushBatch, Span, Standing, Stored
+from tests.support.memory_rows import CursorState, MessageState, PartitionState, QueueState
 
 
 def parts(batch: PushBatch) -> dict[int, list[int]]:
@@ -133,6 +135,49 @@ def foreign_duplicate(batch: PushBatch, stored: list[Stored]) -> int | None:
     return next((n for n, (place, row) in enumerate(rows) if row.duplicate and (place, row.offset) not in fresh), None)
 
 
+def fills(
+    partitions: dict[int, PartitionState],
+    cursors: dict[tuple[int, bytes], CursorState],
+    subscriptions: Iterable[tuple[int, str]],
+    afters: dict[int, int],
+    limit: int,
+    now: int,
+) -> list[Fill]:
+    """As undelivered.sql: what a page of each queue holds, and what of it each group does not wait for."""
+    found: list[Fill] = []
+    for queue_id, after in afters.items():
+        page = [one for number, one in sorted(partitions.items()) if one.queue.id == queue_id and number > after][
+            :limit
+        ]
+        if not page:
+            continue
+        kept = sum(one.next_offset - one.first_offset for one in page)
+        found.append(Fill(queue_id, None, kept, page[-1].id if len(page) == limit else None))
+        groups: dict[str, int] = {}
+        for one in page:
+            for (number, group), cursor in cursors.items():
+                if number == one.id:
+                    leased = cursor.lease_end if cursor.lease_id is not None and cursor.held(now) else -1
+                    passed = max(cursor.acked, leased) - one.first_offset + 1
+                    groups[group.decode()] = groups.get(group.decode(), 0) + max(passed, 0)
+        found += [Fill(queue_id, group, messages, None) for group, messages in groups.items()]
+    return found + [Fill(queue_id, group, 0, None) for queue_id, group in subscriptions if queue_id in afters]
+
+
+def queues_like(
+    queues: dict[str, QueueState], name: str | None, namespace: str | None, task: str | None, search: str | None
+) -> list[QueueState]:
+    """As find_queues.sql, without a page."""
+    return [
+        queue
+        for queue in sorted(queues.values(), key=lambda queue: queue.name.encode())
+        if name in (None, queue.name)
+        and namespace in (None, queue.namespace)
+        and task in (None, queue.task)
+        and (search is None or search.lower() in queue.name.lower())
+    ]
+
+
 def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: int) -> bool:
     """Move a cursor that is not held past places where no message is stored; whether it moved."""
     if cursor is None or partition is None or cursor.held(now):
@@ -145,3 +190,45 @@ def skip_gap(cursor: CursorState | None, partition: PartitionState | None, now: 
     cursor.lease_id = cursor.lease_until = None
     cursor.deliveries = cursor.retries = 0
     return True
+
+
+Leases = dict[bytes, tuple[list[int], int]]
+"""What is written down of leases over several partitions: these, and when."""
+
+
+def write_leases(leases: Leases, batch: PopBatch, now: int) -> None:
+    """Write down the leases of a batch that stand for several candidates."""
+    for lease_id, count in Counter(batch.lease_ids).items():
+        if lease_id is None or count == 1:
+            continue
+        if lease_id in leases:
+            raise errors.DuplicateTransaction("a lease id is stored already")
+        numbers = [n for n, own in zip(batch.partition_ids, batch.lease_ids, strict=True) if own == lease_id]
+        leases[lease_id] = (numbers, now)
+
+
+def forget_leases(leases: Leases, cursors: Iterable[CursorState], now: int, older_than_s: int) -> int:
+    """Remove what is written down of dead leases, a thousand at most."""
+    live = {cursor.lease_id for cursor in cursors if cursor.held(now)}
+    old = [key for key, row in leases.items() if row[1] < now - older_than_s * 1_000_000 and key not in live]
+    for key in old[:1000]:
+        del leases[key]
+    return len(old[:1000])
+
+
+def standing(partition: PartitionState | None, cursor: CursorState | None, now: int) -> Standing:
+    """As a row of examine.sql."""
+    if partition is None:
+        return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
+    if cursor is None:
+        return Standing(True, None, partition.next_offset, None, None, None, None)
+    held = cursor.held(now)
+    return Standing(
+        True,
+        cursor.acked,
+        partition.next_offset,
+        partition.epoch,
+        uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
+        cursor.lease_end,
+        ms_left(cursor, now),
+    )

@@ -13,7 +13,6 @@ import asyncio
 import copy
 import functools
 import itertools
-import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -23,6 +22,7 @@ from queen import errors
 from queen.store.base import (
     Acked,
     AckRow,
+    Fill,
     PartitionRow,
     Placed,
     PopBatch,
@@ -53,14 +53,19 @@ from tests.support.memory_rules import (
     check_order,
     due_us,
     extras,
+    fills,
     foreign_duplicate,
+    forget_leases,
     held_span,
     move,
     ms_left,
     parts,
     place_due,
+    queues_like,
     skip_gap,
+    standing,
     within,
+    write_leases,
 )
 
 P = ParamSpec("P")
@@ -128,12 +133,6 @@ class MemoryStore(NoPool, MemoryCluster):
         """Remove a group's cursors and registrations."""
         self.cursors = {place: one for place, one in self.cursors.items() if place[1] != group.encode()}
         self.subscriptions = {key: one for key, one in self.subscriptions.items() if key[1] != group}
-
-    def seek(self, group: str, offset: int, partition_id: int = 0) -> None:
-        """Set a group's cursors, or the one on a partition, to where this offset is next."""
-        for (number, name), cursor in self.cursors.items():
-            if name == group.encode() and partition_id in (0, number):
-                self.cursors[number, name] = CursorState(offset - 1, offset - 1, epoch=cursor.epoch)
 
     def messages(self, queue: str, partition: str) -> list[MessageState]:
         """What is stored in a partition, in order."""
@@ -233,7 +232,7 @@ class MemoryStore(NoPool, MemoryCluster):
         assert len(set(pairs)) == len(pairs), "at most one candidate per partition and group"
         assert batch.requests == sorted(batch.requests), "candidates of one request stand side by side"
         if batch.several:
-            self._write_leases(batch, now)
+            write_leases(self.leases, batch, now)
         used: Counter[int] = Counter()
         spans = []
         for place, pair in enumerate(pairs):
@@ -253,15 +252,6 @@ class MemoryStore(NoPool, MemoryCluster):
             elif found:
                 spans.append(self._lease(place, partition, cursor, aged(found, delay_ms, now), batch, now))
         return spans
-
-    def _write_leases(self, batch: PopBatch, now: int) -> None:
-        for lease_id, count in Counter(batch.lease_ids).items():
-            if lease_id is None or count == 1:
-                continue
-            if lease_id in self.leases:
-                raise errors.DuplicateTransaction("a lease id is stored already")
-            numbers = [n for n, own in zip(batch.partition_ids, batch.lease_ids, strict=True) if own == lease_id]
-            self.leases[lease_id] = (numbers, now)
 
     def _lease(
         self,
@@ -412,24 +402,8 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def examine(self, partition_ids: list[int], groups: list[bytes]) -> list[Standing]:
         now = self.now()
-        return [self._standing(number, group, now) for number, group in zip(partition_ids, groups, strict=True)]
-
-    def _standing(self, number: int, group: bytes, now: int) -> Standing:
-        partition, cursor = self.partitions.get(number), self.cursors.get((number, group))
-        if partition is None:
-            return Standing(False, None, None, None, None, None, None)  # type: ignore[arg-type]
-        if cursor is None:
-            return Standing(True, None, partition.next_offset, None, None, None, None)
-        held = cursor.held(now)
-        return Standing(
-            True,
-            cursor.acked,
-            partition.next_offset,
-            partition.epoch,
-            uuid.UUID(bytes=cursor.lease_id) if held and cursor.lease_id else None,
-            cursor.lease_end,
-            ms_left(cursor, now),
-        )
+        pairs = zip(partition_ids, groups, strict=True)
+        return [standing(self.partitions.get(pair[0]), self.cursors.get(pair), now) for pair in pairs]
 
     @_call
     async def open_cursors(self, partition_ids: list[int], groups: list[bytes]) -> None:
@@ -470,8 +444,13 @@ class MemoryStore(NoPool, MemoryCluster):
             if partition is None:
                 partition = PartitionState(self._next_id("partition"), state, name.decode())
                 self.partitions[partition.id] = partition
-            rows.append(Resolved(state.id, partition.id, partition.epoch))
+            rows.append(Resolved(state.id, partition.id, partition.epoch, state.guarding))
         return rows
+
+    @_call
+    async def undelivered(self, queue_ids: list[int], afters: list[int], limit: int) -> list[Fill]:
+        pages = dict(zip(queue_ids, afters, strict=True))
+        return fills(self.partitions, self.cursors, self.subscriptions, pages, limit, self.now())
 
     @_call
     async def ready_partitions(self, queue_id: int, group: str, after: int, limit: int) -> list[ReadyRow]:
@@ -487,7 +466,7 @@ class MemoryStore(NoPool, MemoryCluster):
     @_call
     async def partition_names(self, partition_ids: list[int]) -> list[PartitionRow]:
         found = [self.partitions[number] for number in partition_ids if number in self.partitions]
-        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch) for p in found]
+        return [PartitionRow(p.id, p.queue.id, p.queue.name, p.name, p.epoch, p.queue.guarding) for p in found]
 
     # Queues and groups.
 
@@ -510,14 +489,7 @@ class MemoryStore(NoPool, MemoryCluster):
         limit: int = 1000,
         offset: int = 0,
     ) -> list[QueueRow]:
-        found = [
-            queue
-            for queue in sorted(self.queues.values(), key=lambda queue: queue.name.encode())
-            if name in (None, queue.name)
-            and namespace in (None, queue.namespace)
-            and task in (None, queue.task)
-            and (search is None or search.lower() in queue.name.lower())
-        ]
+        found = queues_like(self.queues, name, namespace, task, search)
         return [self._row(queue) for queue in found[offset : offset + limit]]
 
     @_call
@@ -531,12 +503,7 @@ class MemoryStore(NoPool, MemoryCluster):
 
     @_call
     async def forget_leases(self, older_than_s: int) -> int:
-        now = self.now()
-        live = {cursor.lease_id for cursor in self.cursors.values() if cursor.held(now)}
-        old = [key for key, row in self.leases.items() if row[1] < now - older_than_s * 1_000_000 and key not in live]
-        for key in old[:1000]:
-            del self.leases[key]
-        return len(old[:1000])
+        return forget_leases(self.leases, self.cursors.values(), self.now(), older_than_s)
 
     def _ensure(self, name: str) -> QueueState:
         state = self.queues.get(name)

@@ -46,6 +46,8 @@ class Presence:
         self._trimmed_at = 0.0
         self._known = False
         self._said = False
+        self.on_paused: Callable[[bool, int], None] = _ignore
+        """Told at each beat whether pops pause, and as of which change."""
         self._loop = Loop("beat", self.tick, BEAT_S, at_once=True)
 
     @property
@@ -77,6 +79,7 @@ class Presence:
             log.debug("no beat error=%s", error.message)  # The pool tells of an outage, once for all.
             return
         self._known = True
+        self.on_paused(beat.pops_paused, beat.pause_version)
         self._leads_until = began_at + self._lease_ms / 1000 if beat.leading else 0.0
         if beat.leading != self._said:
             self._said = beat.leading
@@ -103,3 +106,7 @@ class Presence:
         if self.leading and self.peers and now - self._trimmed_at > _TRIM_EVERY_S:
             self._trimmed_at = now
             await self._store.trim_changes()
+
+
+def _ignore(_: bool, __: int) -> None:
+    """Nobody wants to know whether pops pause."""

@@ -4,7 +4,7 @@ A walk begins every `statistics_ms` while there is something to see: work went o
 a server that announced it, or somebody asked for kept numbers. Without either, one in sixty of these. A server that
 comes to lead begins anew; nothing is lost but the sums of the queue that the last one was at.
 
-The pages of a walk are spread, so that they take a twentieth of the time at most, and pushes and pops hardly notice.
+The pages of a walk are spread, so that they take about a twentieth of the time, and pushes and pops hardly notice.
 Whoever orders a refresh gets a walk of its own without pauses.
 """
 

@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from queen import errors, model, wire
+from queen.engine.sealing import Seals
 from queen.server.context import SLASH, Filter, Offset, body_of, context, read_time, whole
 from queen.server.describe import answers, refusals
 from queen.server.patience import patiently
+from queen.server.payloads import shown
 from queen.server.refuse import refuse
 from queen.server.replays import Outcome, Run, preview, read_many, read_one, replay, transaction_id
 from queen.server.shapes.dead_letters import (
@@ -104,11 +106,12 @@ async def list_dead_letters(
         limit=limit,
         offset=offset,
     )
+    seals = context(request).engine.seals
     total = int(rows[0].total) if rows else 0
     rows = [row for row in rows if row.dead_letter_id is not None]
     body = wire.encode(
         {
-            "messages": [_dead_letter(row) for row in rows],
+            "messages": [_dead_letter(row, seals) for row in rows],
             "pagination": {"limit": limit, "offset": offset},
             "total": total,
         }
@@ -166,7 +169,7 @@ async def replay_dead_letters(request: Request) -> Response:
             "queue": asked.selection.queue,
             "matched": found.matched,
             "complete": found.complete,
-            "first": [_dead_letter(row) for row in found.first],
+            "first": [_dead_letter(row, here.engine.seals) for row in found.first],
         }
         return Response(wire.encode(content), media_type="application/json")
     return StreamingResponse(_progress(Run(here, asked, request.is_disconnected)), media_type="application/x-ndjson")
@@ -228,7 +231,8 @@ def replayed(record_id: str | None, outcome: Outcome | None) -> Response:
     return Response(wire.encode(content), media_type="application/json")
 
 
-def _dead_letter(row: Any) -> dict[str, Any]:
+def _dead_letter(row: Any, seals: Seals) -> dict[str, Any]:
+    payload, more = shown(seals, row)
     return {
         "id": model.encode_id(model.DEAD_LETTER, row.dead_letter_id),
         "messageId": str(row.first_id or model.encode_id(model.MESSAGE, row.partition_id, row.offset)),
@@ -239,9 +243,9 @@ def _dead_letter(row: Any) -> dict[str, Any]:
         "consumerGroup": row.consumer_group,
         "errorMessage": row.error,
         "retryCount": row.retries,
-        # The producer's own bytes, not a second rendering of them.
-        "data": wire.raw(row.payload),
+        "data": payload,
         "producerSub": row.producer_sub,
         "createdAt": wire.datetime_text(row.created_at),
         "failedAt": wire.datetime_text(row.failed_at),
+        **more,
     }

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from queen import errors, model, wire
+from queen.engine.sealing import Seals, is_sealed
 from queen.server.browse import Search, search
 from queen.server.context import SLASH, Filter, context, read_time, whole
 from queen.server.describe import answers, refusals
 from queen.server.patience import patiently
+from queen.server.payloads import shown
 from queen.server.refuse import refuse
 from queen.server.replays import replay
 from queen.server.routes.dead_letters import replayed
@@ -75,7 +77,7 @@ async def list_messages(
     if page.ended:
         headers["Queen-Search"] = "bounded"
     content = {
-        "messages": [_message(row) for row in page.rows],
+        "messages": [_message(row, here.engine.seals) for row in page.rows],
         "mode": _mode(page.rows),
         "total": len(page.rows),
     }
@@ -97,8 +99,8 @@ async def show_message(request: Request, partition_id: str, transaction_id: str)
         return _no_such_message(partition_id, transaction_id)
     row, options = rows[0], queues[0].options
     content = {
-        **_message(row),
-        "isEncrypted": False,
+        **_message(row, here.engine.seals),
+        "isEncrypted": is_sealed(row.payload.encode()),
         "errorMessage": row.error,
         "retryCount": row.retries or 0,
         "consumerGroups": [_group(one) for one in await here.admin.messages.groups(key[0], key[1])],
@@ -176,9 +178,8 @@ def _time(at: datetime | None) -> str | None:
     return wire.datetime_text(at) if at is not None else None
 
 
-def _message(row: Any) -> dict[str, Any]:
-    # The producer's own bytes, not a second rendering of them.
-    payload = wire.raw(row.payload)
+def _message(row: Any, seals: Seals) -> dict[str, Any]:
+    payload, more = shown(seals, row)
     return {
         "id": str(row.first_id or model.encode_id(model.MESSAGE, row.partition_id, row.offset)),
         "transactionId": row.transaction_id,
@@ -198,6 +199,7 @@ def _message(row: Any) -> dict[str, Any]:
         "leaseExpiresAt": _time(row.lease_until),
         "data": payload,
         "payload": payload,
+        **more,
     }
 
 

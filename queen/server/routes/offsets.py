@@ -14,6 +14,7 @@ from queen.engine.memory import Memory
 from queen.server import offsets
 from queen.server.context import body_of, context
 from queen.server.describe import answers, refusals
+from queen.server.payloads import open_records
 from queen.server.shapes.offsets import Fetched, PartitionsChanged
 from queen.server.write import LARGE_BYTES, write_in_pieces
 from queen.store.admin.offsets import Listing
@@ -74,6 +75,7 @@ async def fetch(request: Request) -> Response:
     most = here.engine.settings.pop_bytes_max
     with here.engine.memory.reserved_answer(min(wanted or most, most)) as room:
         found = await here.admin.offsets.read_records(reads, room) if reads else []
+    open_records(here.engine.seals, reads, found)
     size = offsets.payload_bytes(found)
     pieces = offsets.fetched(reads, found)
     if size > LARGE_BYTES:

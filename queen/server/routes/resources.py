@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from queen import model, wire
 from queen.server import render
+from queen.server.activity import rates
 from queen.server.context import Context, Filter, Limit, Offset, QueueName, context, whole
 from queen.server.describe import answers, refusals
 from queen.server.shapes import numbers as shapes
@@ -26,7 +27,7 @@ async def overview(request: Request) -> shapes.Overview:
     """The whole system in numbers."""
     here = context(request)
     found = await here.admin.statistics.overview()
-    rates = await here.admin.statistics.rates()
+    throughput = await rates(here)
     if found.stats_age:
         render.asked(here)
     return shapes.Overview(
@@ -43,7 +44,7 @@ async def overview(request: Request) -> shapes.Overview:
             deadLetter=found.dead_letters,
         ),
         lag=shapes.Lag(time=_spread(found.time_lags), offset=_spread(found.offset_lags)),
-        throughput=shapes.Throughput(ingestedPerSecond=rates.ingested, processedPerSecond=rates.processed),
+        throughput=shapes.Throughput(ingestedPerSecond=throughput.ingested, processedPerSecond=throughput.processed),
         timestamp=wire.datetime_text(datetime.now(UTC)),
         statsAge=round(found.stats_age, 3),
     )

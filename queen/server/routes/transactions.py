@@ -23,7 +23,7 @@ OPERATIONS_MAX = 1_000
 
 @router.post(
     "/transaction",
-    responses={**answers(TransactionDone, "Done, or undone as a whole."), **refusals(400, 413)},
+    responses={**answers(TransactionDone, "Done, or undone as a whole."), **refusals(400, 413, 429)},
     openapi_extra={"requestBody": REQUEST_BODY},
 )
 async def transaction(request: Request) -> Response:

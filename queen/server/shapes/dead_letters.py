@@ -29,6 +29,7 @@ class DeadLetter(Shape):
     producerSub: str | None
     createdAt: str = Field(examples=[_TIME])
     failedAt: str = Field(examples=[_TIME])
+    dataError: Error | None = Field(None, description="Why an encrypted payload cannot be opened; data is null then.")
 
 
 class Pagination(Shape):

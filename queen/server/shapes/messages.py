@@ -46,6 +46,7 @@ class StoredMessage(Shape):
     leaseExpiresAt: str | None = Field(description="Of the lease under which it is processed.", examples=[None])
     data: Any = Field(description="The payload as the producer sent it.", examples=[{"parcel": 90112}])
     payload: Any = Field(description="The same.", examples=[{"parcel": 90112}])
+    dataError: Error | None = Field(None, description="Why an encrypted payload cannot be opened; data is null then.")
 
 
 class Mode(Shape):

@@ -41,7 +41,7 @@ REQUEST_BODY: dict[str, Any] = {
                     "queue": {"type": "string", "minLength": 1, "maxLength": 255},
                     "namespace": {"type": ["string", "null"]},
                     "task": {"type": ["string", "null"]},
-                    "mode": {"type": "string", "enum": ["merge", "replace"]},
+                    "mode": {"type": ["string", "null"], "enum": ["merge", "replace", None]},
                     "options": {"type": ["object", "null"]},
                 },
             },

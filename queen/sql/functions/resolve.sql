@@ -1,10 +1,11 @@
 -- resolve(queues, partitions) → one row per (queue, partition) pair, in input order, created where missing
--- Columns: queue_id, partition_id, epoch. A new queue takes namespace and task from its name: up to the first dot, and
--- between the first and the second. Two callers that create the same thing both get the same ids.
+-- Columns: queue_id, partition_id, epoch, and what push_options() says of the queue. A new queue takes namespace and task
+-- from its name: up to the first dot, and between the first and the second. Two callers that create the same thing both
+-- get the same ids.
 -- Each look-up is a lateral one with a limit, so that it is one descent of an index whatever the statistics say.
 -- Tables written, in lock order: queues (by name), counters, partitions (by queue, name).
 create or replace function resolve(p_queues text[], p_partitions text[])
-returns table (queue_id integer, partition_id bigint, epoch integer)
+returns table (queue_id integer, partition_id bigint, epoch integer, options jsonb)
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
@@ -47,9 +48,10 @@ begin
     end if;
 
     return query
-    select q.queue_id, p.partition_id, p.epoch
+    select q.queue_id, p.partition_id, p.epoch,
+           case when q.options <> '{}' then push_options(q.options) end
       from unnest(p_queues, p_partitions) with ordinality u (queue, partition, n)
-     cross join lateral (select t.queue_id from queues t where t.name = u.queue limit 1) q
+     cross join lateral (select t.queue_id, t.options from queues t where t.name = u.queue limit 1) q
      cross join lateral (
             select t.partition_id, t.epoch from partitions t
              where t.queue_id = q.queue_id and t.name = u.partition limit 1) p

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queen.store.admin.activity import Activity
 from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.messages import Messages
@@ -9,6 +10,7 @@ from queen.store.admin.offsets import Offsets
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
 from queen.store.admin.statistics import Statistics
+from queen.store.admin.switches import Switches
 from queen.store.admin.traces import Traces
 from queen.store.pool import Pool
 
@@ -21,7 +23,9 @@ class Admin:
         self.groups = Groups(pool, schema)
         self.offsets = Offsets(pool, schema)
         self.dead_letters = DeadLetters(pool, schema)
+        self.activity = Activity(pool, schema)
         self.messages = Messages(pool, schema)
         self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
         self.statistics = Statistics(pool, schema)
+        self.switches = Switches(pool, schema)

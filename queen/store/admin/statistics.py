@@ -105,13 +105,6 @@ class Named(NamedTuple):
     pending: int
 
 
-class Rates(NamedTuple):
-    """Messages a second over the last five minutes."""
-
-    ingested: float
-    processed: float
-
-
 class Statistics(Calls):
     """Calls about numbers; implements `queen.store.kept.KeptNumbers`. Tests lower the two bounds."""
 
@@ -156,10 +149,6 @@ class Statistics(Calls):
     async def overview(self) -> Overview:
         """The numbers of the whole system."""
         return Overview(*(await self._call("overview", self._live_max))[0])
-
-    async def rates(self) -> Rates:
-        """What came in and was done. Zero as long as nothing keeps a record of it."""
-        return Rates(0.0, 0.0)
 
     async def by_namespace(self, limit: int, offset: int) -> list[Named]:
         """Numbers of queues by namespace, in the order of names."""
