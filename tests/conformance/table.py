@@ -39,8 +39,9 @@ an environment of its own against a real server.
 - Consumers of all versions go on after a 503 that lasts only when its text has the word "connection" or "timeout". The
   server's have.
 - With several servers and the strategy *affinity*, a request that is under way when its server is killed is not sent
-  to another one: the client takes the broken connection for no network error. With *round-robin* it is, and a server
-  that is stopped in order costs nothing with either.
+  to another one: the client takes the broken connection for no network error, and raises. With *round-robin* it is,
+  unless several workers take turns and one is given the killed server twice. A server that is stopped in order costs
+  nothing with either.
 - JavaScript and Go: npm has no package `queen-mq`, and the Go module proxy gives no version of the repositories that
   the Python package names, so neither client could be tried.
 """
