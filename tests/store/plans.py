@@ -312,7 +312,7 @@ HOT = (
     Hot("ready_partitions 20", _page, 200, frozenset({"cursors_pkey", "idx_partitions_queue"})),
     Hot("count_queues 20", lambda s, n: _count(s, "count_queues", n), 300, _COUNTED),
     Hot("count_groups 20", lambda s, n: _count(s, "count_groups", n), 1200, _COUNTED | {"messages_1_pkey"}),
-    Hot("partition_stats 20", _partition_stats, 800, _KEYS | {"idx_partitions_name", "idx_dead_letters_partition"}),
+    Hot("partition_stats 20", _partition_stats, 800, _KEYS | {"idx_partitions_name"}),
     Hot("list_queues 5", _list_queues, 60, frozenset({"queues_name_key"})),
     Hot("queue_numbers, too many", _too_many, 120, frozenset({"idx_partitions_queue"})),
     Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
