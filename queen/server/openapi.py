@@ -6,7 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from queen.server import examples
+
 Schema = dict[str, Any]
+Shown = tuple[Schema, Any]
+"""A schema and an example of it."""
 
 _ERROR: Schema = {
     "type": "object",
@@ -24,6 +28,7 @@ def describe_hot_routes(app: FastAPI) -> None:
             schema = plain()
             _refuse_as_we_do(schema["paths"])
             schema["paths"].update(_paths())
+            _describe_parameters(schema["paths"])
             schemas = schema.setdefault("components", {}).setdefault("schemas", {})
             schemas["Error"] = _ERROR
             for unused in ("HTTPValidationError", "ValidationError"):
@@ -49,12 +54,32 @@ def _refuse_as_we_do(paths: Schema) -> None:
                 responses.setdefault(status, refusal)
 
 
+def _describe_parameters(paths: Schema) -> None:
+    for methods in paths.values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                description, example = examples.PARAMETERS.get(parameter["name"], (None, None))
+                if description is not None:
+                    parameter.setdefault("description", description)
+                    parameter.setdefault("example", example)
+
+
 def _paths() -> Schema:
     return {
         "/api/v1/push": {"post": _push()},
-        "/api/v1/ack": {"post": _post("Settle one message", _ACK, "200", _ACKED, "An array of one.")},
+        "/api/v1/ack": {
+            "post": _post(
+                "Settle one message", (_ACK, examples.ACK), "200", (_ACKED, examples.ACKED), "An array of one."
+            )
+        },
         "/api/v1/ack/batch": {
-            "post": _post("Settle messages", _ACK_BATCH, "200", _ACKED, "One object per item, in order.")
+            "post": _post(
+                "Settle messages",
+                (_ACK_BATCH, examples.ACK_BATCH),
+                "200",
+                (_ACKED, examples.ACKED),
+                "One object per item, in order.",
+            )
         },
         "/api/v1/pop": {"get": _pop("Lease messages of any queue of a namespace or task", ("namespace", "task"), ())},
         "/api/v1/pop/queue/{queue}": {"get": _pop("Lease messages of a queue", (), ("queue",))},
@@ -64,17 +89,23 @@ def _paths() -> Schema:
     }
 
 
-def _post(summary: str, body: Schema, status: str, answer: Schema, description: str) -> Schema:
+def _post(summary: str, body: Shown, status: str, answer: Shown, description: str) -> Schema:
     return {
         "tags": ["messages"],
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {status: _json(description, answer), **_refusals("400", "413", "503")},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body[0], "example": body[1]}}},
+        "responses": {status: _json(description, *answer), **_refusals("400", "413", "503")},
     }
 
 
 def _push() -> Schema:
-    found = _post("Store messages", _PUSH, "201", _PUSHED, "One object per item, in order.")
+    found = _post(
+        "Store messages",
+        (_PUSH, examples.PUSH),
+        "201",
+        (_PUSHED, examples.PUSHED),
+        "One object per item, in order.",
+    )
     found["responses"] |= _refusals("429")
     lines = "application/x-ndjson"
     found["requestBody"]["content"][lines] = {"schema": {**_PUSH_ITEM, "description": "One item a line, any number."}}
@@ -103,15 +134,15 @@ def _pop(summary: str, filters: tuple[str, ...], names: tuple[str, ...]) -> Sche
         "summary": summary,
         "parameters": parameters,
         "responses": {
-            "200": _json("Messages, in order within each partition.", _POPPED),
+            "200": _json("Messages, in order within each partition.", _POPPED, examples.POPPED),
             "204": {"description": "Nothing to deliver."},
             **_refusals("400", "503"),
         },
     }
 
 
-def _json(description: str, schema: Schema) -> Schema:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _json(description: str, schema: Schema, example: Any) -> Schema:
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def _refusals(*statuses: str) -> Schema:
@@ -121,7 +152,7 @@ def _refusals(*statuses: str) -> Schema:
         "429": "A queue has no room below its maxSize; nothing was stored. See Retry-After.",
         "503": "Overloaded, or the database is away; see Retry-After.",
     }
-    return {status: _json(words[status], {"$ref": "#/components/schemas/Error"}) for status in statuses}
+    return {status: _json(words[status], {"$ref": "#/components/schemas/Error"}, examples.ERROR) for status in statuses}
 
 
 def _object(required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:

@@ -71,6 +71,20 @@ def test_every_field_of_every_answer_is_declared(server: EmbeddedServer) -> None
     assert not vague
 
 
+def test_every_parameter_is_described_and_every_body_has_an_example(server: EmbeddedServer) -> None:
+    page = httpx.get(f"{server.url}/openapi.json").json()
+    wordless: list[str] = []
+    for path, methods in page["paths"].items():
+        for method, operation in methods.items():
+            for parameter in operation.get("parameters", ()):
+                if not parameter.get("description"):
+                    wordless.append(f"{method} {path} {parameter['name']}")
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is not None and "example" not in str(body):
+                wordless.append(f"{method} {path} body")
+    assert not wordless
+
+
 def _is_declared(schema: dict[str, Any]) -> bool:
     if "$ref" in schema or schema.get("type") == "string":
         return True
