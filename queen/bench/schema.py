@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from typing import Any
@@ -16,7 +17,11 @@ from queen.bench.result import SCHEMA_VERSION, Campaign, Result
 
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of a result file: one run, or a campaign of several."""
+    # Not every version of msgspec takes the indentation out of a text.
     (run, campaign), parts = msgspec.json.schema_components([Result, Campaign], ref_template="#/$defs/{name}")
+    for part in (run, campaign, *parts.values()):
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"Result of queen bench, schema {SCHEMA_VERSION}",

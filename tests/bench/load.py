@@ -48,7 +48,7 @@ def plan(port: int, worker: int = 0, workers: int = 1, inflight_max: int = 10_00
         groups=groups,
         workload=load,
         inflight_max=inflight_max,
-        request_timeout_s=3,
+        request_timeout_s=30,
     )
 
 

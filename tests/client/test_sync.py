@@ -117,6 +117,15 @@ def test_handlers_run_side_by_side(queen: FakeQueen, client: SyncClient) -> None
     assert len(queen.acks) == 3
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """An interrupt raises, also where the tests run in a process that ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_consuming_in_an_orderly_way(queen: FakeQueen, client: SyncClient) -> None:
     queen.put("q", "a", *range(3))
     ended = []

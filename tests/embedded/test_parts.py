@@ -117,9 +117,9 @@ def test_the_socket_folder_is_private_short_and_the_same_again(
 
 
 def test_a_stranger_in_the_place_of_the_socket_folder_is_avoided(
-    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    home: Home, monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
-    monkeypatch.setattr(sockets, "_roots", lambda _: iter([tmp_path]))
+    monkeypatch.setattr(sockets, "_roots", lambda _: iter([place]))
     expected = sockets.make_socket_folder(home, ME, None)
     expected.chmod(0o777)
     other = sockets.make_socket_folder(home, ME, None)
