@@ -92,7 +92,7 @@ begin
     select array_agg(r.partition_id order by r.partition_id), array_agg(v_q[r.n] order by r.partition_id),
            array_agg(v_p[r.n] order by r.partition_id)
       into v_ids, v_q, v_p
-      from resolve(v_q, v_p) with ordinality r (queue_id, partition_id, epoch, n);
+      from resolve(v_q, v_p) with ordinality r (queue_id, partition_id, epoch, options, n);
 
     select array_agg(o.xid order by o.nth), array_agg(o.number order by o.nth), array_agg(o.place order by o.nth),
            array_agg(o.transaction_id order by o.nth), array_agg(o.payload order by o.nth),
