@@ -214,7 +214,9 @@ def test_discovery_finds_queues_by_namespace_and_task(api: Api) -> None:
 def test_discovery_needs_a_filter(api: Api) -> None:
     answer = api.http.get("/api/v1/pop", params={"batch": 1})
     assert answer.status_code == 400
-    assert answer.json() == {"success": False, "error": "namespace or task is required", "messages": []}
+    refusal = answer.json()
+    assert (refusal.pop("code"), "namespace" in refusal.pop("hint")) == ("bad_request", True)
+    assert refusal == {"success": False, "error": "namespace or task is required", "messages": []}
 
 
 def test_a_waiting_discovery_pop_wakes(api: Api, server: EmbeddedServer) -> None:
