@@ -4,6 +4,9 @@ A row of `partitions` or `cursors` changes with every flush. While a long transa
 removing its dead versions, a look-up by key walks through all of them and gets dearer by the minute; one by place does
 not. A place is a hint and nothing else: the functions check the key of the row that lies there, and look it up where
 the hint is missing or old (another server changed the row, or it was moved by VACUUM FULL).
+
+A read by place removes no dead versions from its page; one by key does, as soon as nobody needs them any more. So every
+now and then a call goes without hints: else pages fill up, and updates go elsewhere and touch the indexes.
 """
 
 from __future__ import annotations
@@ -17,18 +20,26 @@ SPOTS_MAX = 200_000
 """Most rows that are remembered, about 40 MB; beyond it all are forgotten and learnt anew."""
 
 
+WITHOUT_EVERY = 8
+"""One call in so many has no hints. A page has room for some fifty versions."""
+
+
 class Spots(Generic[K]):
     """Places of 6 bytes by key, bounded."""
 
     def __init__(self, spots_max: int = SPOTS_MAX) -> None:
         self._spots: dict[K, bytes] = {}
         self._spots_max = spots_max
+        self._calls = 0
 
     def __len__(self) -> int:
         return len(self._spots)
 
     def of(self, keys: Iterable[K]) -> list[bytes | None]:
-        """The places of rows, None for those that are not known."""
+        """The places of rows, None for those that are not known, and now and then for all."""
+        self._calls += 1
+        if self._calls % WITHOUT_EVERY == 0:
+            return [None for _ in keys]
         get = self._spots.get
         return [get(key) for key in keys]
 

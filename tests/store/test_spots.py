@@ -13,7 +13,7 @@ from queen.engine.engine import PopQuery
 from queen.model import COMPLETED, AckItem, NewMessage
 from queen.runtime import Runtime, open_runtime
 from queen.settings import DatabaseSettings, EngineSettings, Settings
-from queen.store.spots import Spots
+from queen.store.spots import WITHOUT_EVERY, Spots
 from tests.sql.client import Session
 
 ROUNDS = 60
@@ -80,3 +80,10 @@ def test_places_are_bounded() -> None:
         spots.learn([number], [bytes(6)])
         assert len(spots) <= 10
     assert spots.of([24, 0]) == [bytes(6), None]
+
+
+def test_now_and_then_a_call_goes_without_hints() -> None:
+    """So that a read by key may remove what is dead."""
+    spots: Spots[int] = Spots()
+    spots.learn([1], [bytes(6)])
+    assert [spots.of([1])[0] is None for _ in range(2 * WITHOUT_EVERY)].count(True) == 2
