@@ -98,8 +98,9 @@ def test_the_own_system_restarts_in_place_and_leaves_nothing(
 
 
 _KILLED = """
-import asyncio, sys
+import asyncio, signal, sys
 from queen.bench import target
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of a process that ignores it would ignore it too
 async def run():
     async with target.started(("--pool-size", "4")) as system:
         print(system.folder, system.servers[0].pid, system.database.pid, flush=True)

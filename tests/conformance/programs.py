@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from tests.conformance.suite import HERE
 from tests.support.fix_public_client import PublicClient
 
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 
 def wait_until(condition: Callable[[], object], what: Callable[[], str]) -> None:
