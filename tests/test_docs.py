@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOPS = "queen|config|docs|scripts|tests|benchmarks"
 # Named to say that they do not exist yet.
-MISSING_COMMANDS = {"queen doctor", "queen tune-pg", "queen top"}
+MISSING_COMMANDS = {"queen tune-pg", "queen top"}
 FOREIGN_VARIABLES = {"XDG_CONFIG_HOME"}
 FOREIGN_OPTIONS = {"--no-deps"}  # of pip
 
@@ -135,6 +135,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     assert {code: sent.get(code) for code in table} == table
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
     inside = {
+        "bad_doctor_file",
         "bad_result_file",
         "bad_setting",
         "result_not_written",
@@ -144,10 +145,13 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "server_unreachable",
         "server_failed",
         "workers_failed",
+        "cannot_change",
+        "cannot_look",
         "comparison_refused",
         "consent_needed",
         "not_queen",
         "not_stored",
+        "repair_refused",
         "resume_refused",
         "resume_not_written",
     }

@@ -62,6 +62,7 @@ def extension(name: str, enable: str | None = None) -> Need:
             return None
         return Missing(f"the extension {name} is not installed", enable or f"CREATE EXTENSION {name};")
 
+    need.__doc__ = f"The extension {name}."
     return need
 
 
@@ -83,6 +84,7 @@ def version(least: int) -> Need:
             return None
         return Missing(f"needs PostgreSQL {least}, this is {ground.facts.version_text}")
 
+    need.__doc__ = f"PostgreSQL {least} or later."
     return need
 
 
@@ -142,4 +144,5 @@ def setting_on(name: str) -> Need:
             return None
         return Missing(f"{name} is off", f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();")
 
+    need.__doc__ = f"The setting {name}, switched on."
     return need

@@ -20,7 +20,7 @@ class Pooler:
     config: Mapping[str, str] = field(default_factory=dict)
 
 
-def look(facts: Facts) -> Pooler | None:
+def look(facts: Facts, admin: str | None = None) -> Pooler | None:
     """What can be told from our own session: behind a pooler the backend that works is not the one that the protocol
     named. None: a direct session."""
     return None if facts.backend_pid == facts.protocol_pid else Pooler(transaction_mode=True)
