@@ -25,6 +25,8 @@ from queen.store.inspect import Inspector
 BUDGET_S: Final = 3.0
 """Statements of a run may take this long beside the window; what does not fit is skipped and says so."""
 
+_CPU_WINDOW_MIN_S: Final = 0.5  # the kernel counts in hundredths of a second
+
 OnStage = Callable[[str, float], None]
 """Told the name of each stage as it begins, and the seconds it will wait."""
 _T = TypeVar("_T")
@@ -179,10 +181,13 @@ def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
 
 
 def _cpu_share(seen: Seen) -> float | None:
-    """How busy this machine was in the window, 0 to 1; None when PostgreSQL is elsewhere."""
-    if seen.host is None or seen.host_before is None or seen.host.at <= seen.host_before.at:
+    """How busy this machine was in the window, 0 to 1; None when PostgreSQL is elsewhere, or for a moment too short."""
+    if seen.host is None or seen.host_before is None:
         return None
-    return (seen.host.busy_s - seen.host_before.busy_s) / (seen.host.at - seen.host_before.at) / (os.cpu_count() or 1)
+    passed = seen.host.at - seen.host_before.at
+    if passed < _CPU_WINDOW_MIN_S:
+        return None
+    return (seen.host.busy_s - seen.host_before.busy_s) / passed / (os.cpu_count() or 1)
 
 
 def _pool_share(seen: Seen) -> float | None:

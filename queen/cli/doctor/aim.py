@@ -15,7 +15,7 @@ from queen.doctor import run as runs
 from queen.doctor import threshold
 from queen.doctor.catalogue import choose
 from queen.doctor.probes import server
-from queen.errors import AccessDenied, QueenError, ServerUnreachable, StoreUnavailable
+from queen.errors import AccessDenied, QueenError, ServerUnreachable, SettingsError, StoreUnavailable
 from queen.settings import Settings, database_configured, direct_dsn
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def take_aim(wish: Wish, settings: Settings) -> Aim:
     from queen.embedded.folders import base_folder
 
     checks = choose((*wish.only, *wish.ids), wish.skip)
+    if not checks:
+        raise SettingsError("no check is left to run", hint="leave out some of --skip")
     ask = runs.Ask(
         dsn=_dsn(settings),
         checks=checks,

@@ -44,7 +44,7 @@ def _option(*names: str, panel: str, help: str, **more: Any) -> Any:
 
 IdsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Checks, letters or groups, as with --only.", show_default=False),
+    typer.Argument(metavar="ID", help="Checks, letters or groups, as with --only.", show_default=False),
 ]
 OnlyOption = Annotated[
     str | None, _option("--only", metavar="ID,…", panel=_LOOK, help="Checks to run: ids, letters or groups.")
@@ -104,7 +104,12 @@ FixOption = Annotated[
 ]
 AllowOption = Annotated[
     list[Allow] | None,
-    _option("--allow", panel=_REPAIR, help="Also repairs that need this; a restart is left to you."),
+    _option(
+        "--allow",
+        metavar="reload|restart",
+        panel=_REPAIR,
+        help="Also repairs that need this; a restart is left to you.",
+    ),
 ]
 YesOption = Annotated[
     bool, _option("--yes", panel=_REPAIR, help="Consent to what cannot be taken back, for the IDs named.")

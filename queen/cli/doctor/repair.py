@@ -158,7 +158,7 @@ def _show_plan(view: View, plan: Plan) -> None:
 
 def _show_step(view: View, step: Step) -> None:
     view.row(f"{step.kind}  {step.check}", step.summary)
-    view.row("", "\n".join(line.rstrip("; ") + ";" for line in step.apply), "cyan")
+    view.row("", "\n".join(line.rstrip("; ") + ";" for line in step.apply), style="cyan")
     if step.note:
         view.row("", step.note)
 

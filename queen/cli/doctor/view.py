@@ -5,18 +5,18 @@ Fits the console's width, 40 columns and more. A panel has no side lines, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from queen.cli.doctor import words
 from queen.cli.doctor.screen import plain
 from queen.doctor.catalogue import find
 from queen.doctor.check import GROUPS
-from queen.doctor.finding import Result
+from queen.doctor.finding import Fix, Result
 from queen.doctor.report import Ranked, Report
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
 
 _WORST_FIRST: Final = ("crit", "error", "warn", "info", "known", "ok")
 _LABEL_WIDTH: Final = 8
@@ -43,13 +43,11 @@ class View:
 
     def line(self, text: str, style: str = "") -> None:
         """One paragraph, wrapped."""
-        from rich.text import Text
-
-        self._console.print(Text(self._plain(text), style=style))
+        self._hang("", text, style)
 
     def row(self, label: str, text: str, style: str = "") -> None:
         """One row with its label in a column of its own."""
-        self._grid([(label, text, style)])
+        self._hang(label.ljust(_LABEL_WIDTH) + " ", text, style, label_style="dim")
 
     def head(self, status: str, text: str) -> None:
         """The line above a panel."""
@@ -87,50 +85,49 @@ class View:
         self._console.print()
 
     def _marked(self, status: str, text: str, indent: int = 0) -> None:
-        from rich.padding import Padding
-        from rich.table import Table
-        from rich.text import Text
-
-        grid = Table.grid(padding=(0, 1))
-        grid.add_column(no_wrap=True)
-        grid.add_column(overflow="fold")
-        sign = Text(words.mark(status, unicode=self._unicode), style=words.MARKS[status][1])
-        grid.add_row(sign, Text(self._plain(text)))
-        self._console.print(Padding(grid, (0, 0, 0, indent)))
+        sign = words.mark(status, unicode=self._unicode)
+        self._hang(" " * indent + sign + " ", text, "", label_style=words.MARKS[status][1])
 
     def _finding(self, one: Ranked, report: Report) -> None:
         check, finding = find(one.result.id), one.finding
         self.head(finding.status, f"{check.id}  {check.title}")
-        rows = [("", finding.summary, "bold"), ("seen", words.evidence(finding, full=self._full), "")]
+        self.line(finding.summary, "bold")
+        self.row("seen", words.evidence(finding, full=self._full))
         if limit := words.limit(finding):
-            rows.append(("limit", limit, ""))
-        rows.append(("why", check.why, ""))
-        rows.append(("at stake", words.stake(finding.at_stake, report.busy), ""))
-        rows.append(("do", finding.remedy, ""))
+            self.row("limit", limit)
+        self.row("why", check.why)
+        self.row("at stake", words.stake(finding.at_stake, report.busy))
+        self.row("do", finding.remedy)
         if finding.fix is not None and finding.fix.apply:
-            rows.append((words.fix_head(finding.fix), "\n".join(words.fix_lines(check.id, finding.fix)), "cyan"))
+            self._fix(check.id, finding.fix)
         if self._full:
-            rows.append(("unless", check.false_positive, "dim"))
-        self._grid(rows)
+            self.row("unless", check.false_positive, "dim")
         self._console.print()
 
-    def _grid(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        from rich.table import Table
+    def _fix(self, check: str, fix: Fix) -> None:
+        self.row(f"fix {fix.kind}", "\n".join(words.fix_lines(fix)), "cyan")
+        for text in (fix.note, words.fix_how(check, fix)):
+            if text:
+                self.row("", text)
+
+    def _hang(self, label: str, text: str, style: str, label_style: str = "") -> None:
+        """Text beside a label, wrapped within its column. No line ends in blanks, so that lines can be copied."""
         from rich.text import Text
 
-        grid = Table.grid(padding=(0, 1), expand=False)
-        grid.add_column(no_wrap=True, width=_LABEL_WIDTH, style="dim")
-        grid.add_column(overflow="fold")
-        for label, text, style in rows:
-            cell: RenderableType = Text(self._plain(text), style=style, overflow="fold")
-            grid.add_row(Text(label), cell)
-        self._console.print(grid)
+        width = max(self._console.width - len(label), 10)
+        lines = Text(self._plain(text), style=style, overflow="fold").wrap(self._console, width)
+        for number, line in enumerate(lines):
+            line.rstrip()
+            head = Text(label if number == 0 else " " * len(label), style=label_style)
+            whole = Text.assemble(head, line)
+            whole.rstrip()
+            self._console.print(whole, soft_wrap=True)
 
     def _errors(self, results: Sequence[Result]) -> None:
         for result in results:
             if result.status == "error":
                 self.head("error", f"{result.id}  {result.title}")
-                self._grid([("", f"The check itself failed, which is a bug of Queen: {result.reason}", "")])
+                self.line(f"The check itself failed, which is a bug of Queen: {result.reason}")
                 self._console.print()
 
     def _skipped(self, results: Sequence[Result]) -> None:
@@ -144,19 +141,19 @@ class View:
         for (reason, enable), ids in grouped.items():
             self._marked("skipped", f"{reason} ({', '.join(ids)})")
             if enable:
-                self._grid([("  enable", enable, "cyan")])
+                self.row("  enable", enable, "cyan")
         self._console.print()
 
     def _closing(self, report: Report) -> None:
-        fixable = {one.result.id for one in report.ranked() if one.finding.fix and one.finding.fix.kind == "A"}
         hints = []
-        if fixable:
+        if any(one.finding.fix and one.finding.fix.kind == "A" for one in report.ranked()):
             hints.append("queen doctor --fix repairs what can be repaired online; with --dry-run it only shows how.")
         if report.ranked():
             hints.append(f"queen doctor --explain {report.ranked()[0].result.id} tells more.")
         if not self._full:
             hints.append("queen doctor -v shows everything.")
-        self.line(f"{words.verdict(report)} {' '.join(hints)}")
+        again = f"{words.verdict(report)} " if report.ranked() else ""
+        self.line(again + " ".join(hints))
 
     def _plain(self, text: str) -> str:
         return plain(text, unicode=self._unicode)

@@ -86,8 +86,8 @@ def stake(at: Stake, busy: bool | None) -> str:
 
 
 def evidence(finding: Finding, *, full: bool) -> str:
-    """The figures as `name value`; long values and many of them are cut unless `full`."""
-    pairs = [f"{name} {_value(value, full)}" for name, value in finding.evidence.items() if value is not None]
+    """The figures as `name=value`; long values and many of them are cut unless `full`."""
+    pairs = [f"{name}={_value(value, full)}" for name, value in finding.evidence.items() if value is not None]
     if full or len(pairs) <= _EVIDENCE_SHORT:
         return ", ".join(pairs)
     return ", ".join(pairs[:_EVIDENCE_SHORT]) + f", … (-v: {len(pairs) - _EVIDENCE_SHORT} more)"
@@ -98,23 +98,20 @@ def limit(finding: Finding) -> str | None:
     return None if finding.threshold is None else f"{limits(finding.threshold)} ({finding.threshold.origin})"
 
 
-def fix_lines(check: str, fix: Fix) -> list[str]:
-    """Lines to paste, and how to let the doctor run them."""
-    lines = list(fix.apply) if fix.kind == "E" else [line.rstrip("; ") + ";" for line in fix.apply]
-    if fix.note:
-        lines.append(fix.note)
-    how = {
+def fix_lines(fix: Fix) -> list[str]:
+    """Lines to paste."""
+    return list(fix.apply) if fix.kind == "E" else [line.rstrip("; ") + ";" for line in fix.apply]
+
+
+def fix_how(check: str, fix: Fix) -> str:
+    """How to let the doctor run them; empty when it never does."""
+    return {
         "A": f"or: queen doctor --fix {check}",
         "B": f"or: queen doctor --fix {check} --allow reload",
         "C": f"or: queen doctor --fix {check} --allow restart",
         "D": f"or, with your consent: queen doctor --fix {check} --yes",
-    }
-    return [*lines, *([how[fix.kind]] if fix.kind in how else [])]
-
-
-def fix_head(fix: Fix) -> str:
-    """`fix A`."""
-    return f"fix {fix.kind}"
+        "E": "",
+    }[fix.kind]
 
 
 def fix_class(kind: str) -> str:
