@@ -106,7 +106,7 @@ def _watchman(server: uvicorn.Server, context: Context) -> Loop:
 
 def _loops(context: Context, high_perf: bool) -> list[Loop]:
     teller = story.Teller(context.engine, context.pool, context.admin.past, context.seat)
-    telling = Loop("tell", teller.tick, story.TICK_S)
+    telling = Loop("tell", teller.tick, story.TICK_S, at_once=True)
     if context.seat is not None:
         publisher = numbers.Publisher(context.engine, context.settings.database.pool_size, context.seat)
         return [telling, Loop("publish", publisher.tick, numbers.PUBLISH_S)]

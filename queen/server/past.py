@@ -1,4 +1,4 @@
-"""The parts of the status that tell of the past, and of memory: from what the instance counted, noted and wrote down."""
+"""The parts of the status that tell of the past, and of memory: what the instance counted, noted and wrote down."""
 
 from __future__ import annotations
 

@@ -301,9 +301,13 @@ def test_a_time_out_names_the_pool_and_the_remedy(cluster: ScramCluster, make: S
     assert told["pool"]["totals"]["timeout"] == sum(m["counts"].get("timeout", 0) for m in told["pool"]["minutes"]) >= 1
     (event, *_) = [event for event in told["pool"]["events"] if event["kind"] == "timeout"]
     assert (event["size"], event["idle"], event["work"]) == (1, 0, {"list_queues": 1})
-    assert 300 <= event["ms"]
+    assert event["ms"] >= 300
     assert told["refusals"]["totals"]["pool_timeout"] >= 1
-    assert (told["connections"]["sizeMax"], told["connections"]["peak"], told["connections"]["timeoutMs"]) == (1, 1, 300)
+    assert (told["connections"]["sizeMax"], told["connections"]["peak"], told["connections"]["timeoutMs"]) == (
+        1,
+        1,
+        300,
+    )
 
 
 def test_a_pool_that_cannot_fit_is_refused_at_the_start(cluster: ScramCluster, tmp_path: Path) -> None:

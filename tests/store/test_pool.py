@@ -149,7 +149,7 @@ def test_the_line_is_bounded_in_length_and_time(database_dsn: str) -> None:
             assert pool.totals()["refused"] == 1
             assert (pool.peak, pool.holds.count) == (2, 3)
             pool.sample_peak()
-            assert [words for words in pool.peaks().values()] == [{"in_use": 2}]
+            assert list(pool.peaks().values()) == [{"in_use": 2}]
             events = {event["kind"]: event for event in pool.history()}
             assert events["timeout"]["size"] == 2
             assert events["timeout"]["duration_ms"] >= 400

@@ -17,7 +17,7 @@ from queen.store.past import Cost, Costs
 log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 300.0
-"""One look is a few milliseconds of PostgreSQL: it goes through all statements that it counts, five thousand at most."""
+"""One look is a few milliseconds of PostgreSQL: it goes through all it counts, five thousand at most."""
 _PASSING: Final = (errors.StoreUnavailable, errors.Overloaded, errors.Contention)
 
 

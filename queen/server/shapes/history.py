@@ -63,8 +63,8 @@ class PastPoolEvent(Shape):
 
 
 class PoolTroubles(Shape):
-    """Troubles with connections: timeout, refused, long_wait (0.1 s), connection_lost, overrun, slow_call (1 s), outage,
-    back."""
+    """Troubles with connections: timeout, refused, long_wait (0.1 s), connection_lost, overrun, slow_call (1 s),
+    outage, back."""
 
     totals: dict[str, int] = Field(description=TOTALS, examples=[{"timeout": 3}])
     minutes: list[MinuteCounts] = Field(description=MINUTES)
