@@ -302,8 +302,7 @@ class Pool:
         if pooled and not self.pooled:
             log.warning("a transaction pooler is in between: no statement_timeout, LISTEN needs database.direct_url")
         self.pooled = pooled
-        wanted = self._settings.prepare_statements
-        if not (wanted if wanted is not None else not pooled):
+        if not self.prepares:
             link.prepare_threshold = None
 
     def _note(self, kind: str, duration_s: float, text: str = "", work: Work = "") -> None:
@@ -312,6 +311,12 @@ class Pool:
     def history(self) -> list[dict[str, Any]]:
         """What went wrong lately, oldest first; see `queen.store.history`."""
         return self._history.events()
+
+    @property
+    def prepares(self) -> bool:
+        """Are statements prepared on PostgreSQL's side? Not through a pooler, unless the settings say so."""
+        wanted = self._settings.prepare_statements
+        return wanted if wanted is not None else not self.pooled
 
     def by_minute(self) -> ByMinute:
         """How often each kind of trouble happened, by the minute of the last hour."""

@@ -198,6 +198,7 @@ def _pool(here: Context) -> shapes.Pool:
         away=now["away"],
         sizeMax=here.settings.database.pool_size,
         pooler=pool.pooled,
+        prepares=pool.prepares,
         budget=pool.budget.describe() if pool.budget is not None else None,
         waitUs=shapes.PoolWaits(
             p50=pool.waits.percentile(50), p95=pool.waits.percentile(95), p99=pool.waits.percentile(99)

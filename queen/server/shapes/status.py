@@ -96,6 +96,7 @@ class Pool(Shape):
     away: int = Field(description="1: the database is away.", examples=[0])
     sizeMax: int = Field(examples=[16])
     pooler: bool = Field(description="A transaction pooler is in between.", examples=[False])
+    prepares: bool = Field(description="Statements are prepared on PostgreSQL's side.", examples=[True])
     budget: str | None = Field(description="Connections against what PostgreSQL grants.")
     waitUs: PoolWaits
     totals: dict[str, int] = Field(description="How often each kind of trouble happened.", examples=[{"timeout": 0}])
