@@ -40,9 +40,12 @@ def test_a_message_goes_through_the_queue(postgres_versions: VersionServer, vers
     asyncio.run(whole())
 
 
-def test_the_server_is_of_the_version_that_was_asked_for(postgres_versions: VersionServer) -> None:
+def test_the_server_is_of_its_version_and_counts_statements(postgres_versions: VersionServer) -> None:
     with psycopg.connect(postgres_versions.url()) as connection:
         assert connection.info.server_version // 10_000 == postgres_versions.major
+        connection.execute("create extension if not exists pg_stat_statements")
+        assert connection.execute("select count(*) > 0 from pg_stat_statements").fetchone() == (True,)
+        connection.rollback()
 
 
 @pytest.mark.slow

@@ -42,7 +42,8 @@ class _Servers:
     def __call__(self, major: int) -> VersionServer:
         if major not in self._running:
             programs = _programs(major)
-            settings = EmbeddedSettings(data_dir=str(self._folder), bin_dir=str(programs), wal_reserve_bytes=0)
+            folder = self._folder / str(major)  # data of another version would forbid the programs of this one
+            settings = EmbeddedSettings(data_dir=str(folder), bin_dir=str(programs), wal_reserve_bytes=0)
             cluster = self._ending.enter_context(Cluster.open(settings, holder="tests"))
             self._running[major] = VersionServer(cluster, major)
         return self._running[major]
