@@ -31,7 +31,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a run is to look at. `url`: a Queen server. `thresholds`: by "ID.name", in place of the defaults."""
+    """What a run is to look at. `url`: a Queen server. `pooler_admin`: the admin console of a pooler, as a URL.
+    `thresholds`: by "ID.name", in place of the defaults."""
 
     dsn: str
     checks: Sequence[Check]
@@ -40,6 +41,7 @@ class Ask:
     window_s: float = 10.0
     deep: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    pooler_admin: str | None = None
 
 
 def run(ask: Ask, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
@@ -59,7 +61,7 @@ class _Run:
 
     def report(self) -> Report:
         facts = self._stage("facts", lambda: gather(self._inspector))
-        own_pooler = pooler.look(facts)
+        own_pooler = pooler.look(facts, self._ask.pooler_admin)
         ground = Ground(facts, self._look_at_server(), own_pooler, self._ask.deep, self._ask.window_s)
         missing = {check.id: _missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if missing[check.id] is None]

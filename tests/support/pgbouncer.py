@@ -48,7 +48,7 @@ class PgBouncer:
 
     def start(self) -> None:
         """Start it and wait until it lets clients through."""
-        account = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
+        account: dict[str, Any] = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
         self._process = subprocess.Popen(
             [self._program, str(self._file("pgbouncer.ini"))],
             stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ class PgBouncer:
         """The line that logs the role in: its verifier as PostgreSQL stores it, so that no password lies in a file."""
         with psycopg.connect(target, autocommit=True) as connection:
             row = connection.execute(
-                "select format('\"%%s\" \"%%s\"', rolname, rolpassword) from pg_authid where rolname = current_user"
+                'select format(\'"%%s" "%%s"\', rolname, rolpassword) from pg_authid where rolname = current_user'
             ).fetchone()
         assert row is not None
         return f"{row[0]}\n"

@@ -57,6 +57,11 @@ class ScramCluster:
         )
         wait_until(lambda: ping(self.url(), 5) is None, "PostgreSQL to answer")
 
+    def allow(self, address: str) -> None:
+        """Let clients in that come from this address, from the next start on."""
+        with (self._data / "pg_hba.conf").open("a", encoding="utf-8") as file:
+            file.write(f"host all all {address} scram-sha-256\n")
+
     def stop(self) -> None:
         """Stop it; harmless when it is stopped."""
         if self._process is not None:

@@ -140,7 +140,7 @@ async def _ask_if_possible(here: Context, matched: Matched, asked: Range) -> _Kn
     """The same, or what is in memory: whoever looks because all connections are taken must not wait for one."""
     pool = here.pool.stats()
     if not pool["away"] and not pool["waiting"] and (pool["idle"] or pool["size"] < here.pool.size_max):
-        with contextlib.suppress(errors.StoreUnavailable, errors.Overloaded, TimeoutError):
+        with contextlib.suppress(errors.QueenError, TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 return await _ask(here, matched, asked)
     return _Known(remembered(here, matched.names, asked), Totals(), [], None)

@@ -31,7 +31,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     holds, waits = times_of(connections["holds"]), times_of(connections["waits"])
     yield Finding(
         seen.limits["limit"].judge(lately) or "info",
-        f'"timeout exceeded when trying to connect": {lately} times in the last hour, {total} since the start of the server',
+        f'"timeout exceeded when trying to connect": {lately} times in the last hour, {total} since the start',
         {
             "last_hour": lately,
             "since_start": total,
@@ -44,7 +44,9 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "hold_mean_ms": round(load.hold_ms, 2),
             "database_busy_pct": None if load.busy is None else round(100 * load.busy),
             "work": _work(events),
-            "last": [{key: event[key] for key in ("at", "ms", "waiting", "count")} for event in events[-_EVENTS_SHOWN:]],
+            "last": [
+                {key: event[key] for key in ("at", "ms", "waiting", "count")} for event in events[-_EVENTS_SHOWN:]
+            ],
             **{name: value for name, value in found.evidence().items() if name != "queen"},
             "instances": len(found.instances),
         },
@@ -96,14 +98,14 @@ CHECK = Check(
     explain="""\
 A request that gets no connection of the pool within database.connection_timeout_ms ends with "timeout exceeded when
 trying to connect". The server counts them by the minute for an hour, in total since its start, and remembers the last
-ones with their waits and the calls they happened to: GET /api/v1/status, history.pool. Workers of the instance are added
-up.
+ones with their waits and the calls they happened to: GET /api/v1/status, history.pool. Workers of the instance are
+added up.
 
 What to do depends on why all connections were in use, and the remedy says which of these it is:
 - many short calls, and a database with time left: more connections, if max_connections has room for the sum (C2);
 - a database whose processors are busy: more connections would make each call slower, and nothing faster;
-- calls that hold a connection for seconds: a lock, a slow statement, a disk that stands still. By Little's law the pool
-  is large enough on average, and more connections would only wait at the same place;
+- calls that hold a connection for seconds: a lock, a slow statement, a disk that stands still. By Little's law the
+  pool is large enough on average, and more connections would only wait at the same place;
 - no room in max_connections: new connections would be refused.""",
     evaluate=evaluate,
     queries={"instances": INSTANCES, "sessions": SESSIONS},

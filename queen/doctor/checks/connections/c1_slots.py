@@ -35,8 +35,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
                 for (role, application), sessions in _by_application(rows)[:_NAMED_MAX]
             ],
         },
-        "End sessions that nobody needs and make the pools of those applications smaller; C2 has the sum of what Queen may"
-        " take. If all of them are needed, put PgBouncer in between, or raise max_connections (a restart).",
+        "End sessions that nobody needs and make the pools of those applications smaller; C2 has the sum of what Queen"
+        " may take. If all of them are needed, put PgBouncer in between, or raise max_connections (a restart).",
         threshold=seen.limits["limit"],
     )
 

@@ -21,8 +21,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     fitting = _fitting(found, seen.limits["limit"].warn or 100.0)
     yield Finding(
         severity,
-        f"{len(found.instances)} processes of Queen, {found.others} sessions of others and {found.reserved} reserved need"
-        f" {found.needed} of {found.max_connections} connections",
+        f"{len(found.instances)} processes of Queen, {found.others} sessions of others and {found.reserved} reserved"
+        f" need {found.needed} of {found.max_connections} connections",
         {**found.evidence(), "needed_pct": round(share, 1), "pool_size_fitting": fitting},
         _remedy(found, fitting),
         object="max_connections",
@@ -59,8 +59,8 @@ Each process of Queen may open database.pool_size connections, and two more: its
 Workers of one instance share its pool. The processes that gave a sign of life in the last five seconds are added up;
 others count with the sessions they have now, since nobody knows their peak; the reserved ones come on top.
 
-Where the servers go through a transaction pooler, their pools cost PostgreSQL nothing. What counts instead is what the
-pooler may open, by its console (--pooler-admin), or what it has open where no console is known.""",
+Where the servers go through a transaction pooler, their pools cost PostgreSQL nothing. What counts instead is what
+the pooler may open, by its console (--pooler-admin), or what it has open where no console is known.""",
     evaluate=evaluate,
     queries={"instances": INSTANCES, "sessions": SESSIONS},
     thresholds={"limit": Threshold(80, 100, "% of max_connections")},

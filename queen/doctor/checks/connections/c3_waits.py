@@ -43,8 +43,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "waiting_now": now.get("waiting"),
             "in_use_mean": round(_in_use(holds, seen), 2),
         },
-        "Fewer round trips a message first: larger batches of pushes, pops and acks. Then look at what holds connections"
-        " (S1, L1, L4); then give the pool more of them, as C10 says.",
+        "Fewer round trips a message first: larger batches of pushes, pops and acks. Then look at what holds"
+        " connections (S1, L1, L4); then give the pool more of them, as C10 says.",
         threshold=seen.limits["limit"],
         at_stake=stake.little(wait_ms, hold_ms),
     )
@@ -75,11 +75,12 @@ CHECK = Check(
     false_positive="A burst of management calls, such as a page of the browser that is opened.",
     explain="""\
 A server of Queen counts how long each call of the database waited for a connection of its pool, and how long it held
-it. This check takes the difference of two looks and tells the 99th percentile of the waits between them, over all worker
-processes of the instance.
+it. This check takes the difference of two looks and tells the 99th percentile of the waits between them, over all
+worker processes of the instance.
 
-By Little's law calls a second times the time each holds a connection is the number of connections in use on average. A
-pool much larger than that waits for other reasons than its size: something holds connections for long, now and then.
+By Little's law calls a second times the time each holds a connection is the number of connections in use on average.
+A pool much larger than that waits for other reasons than its size: something holds connections for long, now and
+then.
 
 The percentile comes from buckets that double in width, so it is right within a factor of two, mostly much better.""",
     evaluate=evaluate,

@@ -37,8 +37,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "used_pct": round(used_pct, 1),
             "enough": enough,
         },
-        f"A pool of {enough} would do. Idle sessions make every snapshot of PostgreSQL a little dearer and take memory each."
-        " Where the pool is large for high-performance mode alone: --high-perf keeps that mode with a smaller one.",
+        f"A pool of {enough} would do. Idle sessions make every snapshot of PostgreSQL dearer and take memory"
+        " each. Where the pool is large for high-performance mode alone: --high-perf keeps it with a smaller one.",
         threshold=seen.limits["limit"],
         fix=Fix("E", (f"DB_POOL_SIZE={enough} HIGH_PERF=true queen serve",)),
     )
@@ -58,9 +58,9 @@ CHECK = Check(
     why="Idle sessions make snapshots dearer, which every statement of the queue takes, and each keeps memory.",
     false_positive="A quiet hour; the pool closes idle connections by itself after database.connection_idle_ms_max.",
     explain="""\
-A server of Queen gathers many requests into few calls, so it rarely uses many connections at once. This check compares
-what is open now with the most that were in use at once in the last hour, over all worker processes of the instance (of
-several the peaks are added, so the truth may be smaller).
+A server of Queen gathers many requests into few calls, so it rarely uses many connections at once. This check
+compares what is open now with the most that were in use at once in the last hour, over all worker processes of the
+instance (of several the peaks are added, so the truth may be smaller).
 
 Connections that were opened under load and are idle are closed after database.connection_idle_ms_max, ten minutes by
 default. What may be opened but is not costs nothing: it is counted by C2.""",

@@ -72,9 +72,9 @@ CHECK = Check(
     why="Every push, pop and ack of the clients behind it waits there first, and no figure of PostgreSQL shows it.",
     false_positive="A start of many clients at once.",
     explain="""\
-PgBouncer lets a client wait when all connections of its pool (one pool for each database and role) are in use. SHOW POOLS
-tells how many wait now and for how long the first of them, SHOW STATS how much was waited on average over the last
-minute.
+PgBouncer lets a client wait when all connections of its pool (one pool for each database and role) are in use. SHOW
+POOLS tells how many wait now and for how long the first of them, SHOW STATS how much was waited on average over the
+last minute.
 
 A transaction that stays open keeps its connection. A few of those empty a pool of any size, so look for them first.""",
     evaluate=evaluate,

@@ -26,7 +26,7 @@ SELECT pid, usename::text AS role, application_name AS application, left(query, 
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
-    """A finding for servers of Queen that cannot listen, and one for each session of the pooler that was used wrongly."""
+    """A finding for servers of Queen that cannot listen, and one for each session of the pooler used wrongly."""
     if pool_of(seen.server).get("pooler") and seen.server is not None:
         sizes = seen.server.metrics.get("sizes", {})
         if not sizes.get("listening"):
@@ -61,8 +61,8 @@ def _misused(seen: Seen, row: Row) -> Iterable[Finding]:
                 "warn",
                 f"{name} was sent through the pooler: {harm}",
                 {key: row[key] for key in ("pid", "role", "application", "query")},
-                "That client needs a direct connection, or session pooling; for Queen: database.direct_url. Settings go into"
-                " ALTER ROLE … SET, or SET LOCAL inside a transaction.",
+                "That client needs a direct connection, or session pooling; for Queen: database.direct_url. Settings go"
+                " into ALTER ROLE … SET, or SET LOCAL inside a transaction.",
                 object=f"session {row['pid']}",
                 threshold=seen.limits["limit"],
             )
@@ -85,9 +85,9 @@ CHECK = Check(
     why="A LISTEN there is accepted and silently delivers nothing, so idle consumers wait for the next poll.",
     false_positive="A statement that another client sent through the pooler once; the last one of a session is seen.",
     explain="""\
-A pooler in transaction mode gives a client another session of PostgreSQL for each transaction. LISTEN, SET and advisory
-locks of a session are accepted there and do not do what was meant: notifications are lost, settings and locks go to
-whoever comes next.
+A pooler in transaction mode gives a client another session of PostgreSQL for each transaction. LISTEN, SET and
+advisory locks of a session are accepted there and do not do what was meant: notifications are lost, settings and
+locks go to whoever comes next.
 
 A server of Queen notices a pooler by itself and then reads what others announce instead of listening, which costs
 statements and milliseconds. With database.direct_url it listens past the pooler. With --pooler-admin the check also

@@ -32,8 +32,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "pooler_version": seen.pooler.version if seen.pooler else None,
             "max_prepared_statements": seen.pooler.config.get("max_prepared_statements") if seen.pooler else None,
         },
-        "Leave database.prepare_statements at auto or false; or use PgBouncer 1.22 or later with max_prepared_statements"
-        " above 0.",
+        "Leave database.prepare_statements at auto or false; or use PgBouncer 1.22 or later with"
+        " max_prepared_statements above 0.",
         object="database.prepare_statements",
         threshold=seen.limits["limit"],
         fix=Fix("E", (_OFF,)),
@@ -58,9 +58,9 @@ CHECK = Check(
     why="Calls then fail with 'prepared statement does not exist' or 'already exists', a few at a time, under load.",
     false_positive="A pooler other than PgBouncer that keeps prepared statements, and has no such console.",
     explain="""\
-A prepared statement belongs to a session of PostgreSQL. A pooler in transaction mode gives a client another session each
-time, which does not have it. PgBouncer tracks prepared statements from 1.21 on, usable by drivers from 1.22 on, and only
-with max_prepared_statements above 0 (by default from 1.24 on).
+A prepared statement belongs to a session of PostgreSQL. A pooler in transaction mode gives a client another session
+each time, which does not have it. PgBouncer tracks prepared statements from 1.21 on, usable by drivers from 1.22 on,
+and only with max_prepared_statements above 0 (by default from 1.24 on).
 
 A server of Queen that notices a pooler prepares nothing, unless database.prepare_statements says so.""",
     evaluate=evaluate,

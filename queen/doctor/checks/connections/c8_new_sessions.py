@@ -40,8 +40,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
                 **{name: row[name] for name in counters[1:]},
                 "young_now": [one for one in seen.rows("young") if one["database"] == row["database"]],
             },
-            "Let that client keep its connections: a pool in the program, or PgBouncer in between. Each new session costs"
-            " PostgreSQL a process, some milliseconds of processor time, and the caches of the old one.",
+            "Let that client keep its connections: a pool in the program, or PgBouncer in between. Each new session"
+            " costs PostgreSQL a process, some milliseconds of processor time, and the caches of the old one.",
             object=row["database"],
             threshold=seen.limits["limit"],
         )
@@ -54,8 +54,8 @@ CHECK = Check(
     why="A process for each new session takes the processor away from pushes and pops on the same machine.",
     false_positive="A test suite or a deployment inside the window.",
     explain="""\
-PostgreSQL counts for each database how many sessions were opened. This check takes the difference over the window of all
-databases, since the processor is shared. Servers of Queen keep their connections for an hour, so the sessions are
+PostgreSQL counts for each database how many sessions were opened. This check takes the difference over the window of
+all databases, since the processor is shared. Servers of Queen keep their connections for an hour, so the sessions are
 somebody else's, or a pooler that closes and opens them. Those that are young just now are shown with their role and
 application name; the others have gone already.""",
     evaluate=evaluate,

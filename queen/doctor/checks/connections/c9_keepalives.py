@@ -22,7 +22,9 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         return
     idle_s = int(dsn.get("keepalives_idle", "0")) or _SYSTEM_S
     off = dsn.get("keepalives", "1") == "0"
-    unset = [name for name in _WANTED if int(dsn.get(name, "0")) == 0 and name in ("keepalives_idle", "tcp_user_timeout")]
+    unset = [
+        name for name in _WANTED if int(dsn.get(name, "0")) == 0 and name in ("keepalives_idle", "tcp_user_timeout")
+    ]
     severity = seen.limits["limit"].judge(float("inf") if off else idle_s)
     if severity is None and "tcp_user_timeout" not in unset:
         return
@@ -52,9 +54,9 @@ CHECK = Check(
     why="After a lost network or a failover, calls wait on connections that nobody answers, up to two hours when idle.",
     false_positive="Keepalives that were lowered in the kernel of this machine.",
     explain="""\
-A machine that vanishes says nothing. TCP notices by itself only after two hours on an idle connection (keepalives_idle),
-and after about a quarter of an hour on one with data under way (tcp_user_timeout). Both can be set in the DSN; this check
-reads them from the DSN that the doctor itself was given, which is that of the settings.
+A machine that vanishes says nothing. TCP notices by itself only after two hours on an idle connection
+(keepalives_idle), and after about a quarter of an hour on one with data under way (tcp_user_timeout). Both can be set
+in the DSN; this check reads them from the DSN that the doctor itself was given, which is that of the settings.
 
 Servers of Queen have a second line: a call that gets no answer is given up half a second after
 database.statement_timeout_ms, and the listener asks when it heard nothing for half a minute.""",
