@@ -137,6 +137,8 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     inside = {
         "bad_doctor_file",
         "bad_result_file",
+        "cannot_change",
+        "cannot_look",
         "bad_setting",
         "result_not_written",
         "results_differ",

@@ -120,6 +120,8 @@ class Facts:
     host: str
     extensions: frozenset[str]
     settings: ServerSettings = field(repr=False)
+    dsn: Mapping[str, str] = field(default_factory=dict)
+    """What our own connection asked of libpq beyond its defaults, without a password."""
 
     @property
     def local(self) -> bool:
@@ -158,6 +160,7 @@ def gather(inspector: Inspector) -> Facts:
         host=inspector.host,
         extensions=frozenset(found["extname"] for found in inspector.rows(_EXTENSIONS)),
         settings=ServerSettings(inspector.rows(_SETTINGS)),
+        dsn=inspector.parameters,
     )
 
 

@@ -68,6 +68,11 @@ class Inspector:
         return self.connection.info.host
 
     @property
+    def parameters(self) -> dict[str, str]:
+        """What the DSN and the environment asked of libpq beyond its defaults; no password is among it."""
+        return self.connection.info.get_parameters()
+
+    @property
     def protocol_pid(self) -> int:
         """The backend as the protocol names it; behind a pooler not the one that works."""
         return self.connection.info.backend_pid

@@ -24,10 +24,11 @@ def look(
     url: str | None = None,
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
+    pooler_admin: str | None = None,
 ) -> Result:
     """What this check says of the database. `thresholds` by name within the check."""
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
-    ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named)
+    ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
     return run(ask).results[0]
 
 
