@@ -50,7 +50,8 @@ def test_a_server_that_may_open_few_files_is_found_and_gone_with_a_higher_limit(
 
 def test_the_limit_of_a_process_is_read_from_proc() -> None:
     own = nofile(os.getpid())
-    assert own is not None and own > 100
+    assert own is not None
+    assert own > 100
 
 
 def test_a_quota_that_stops_postgresql_is_found(plain_seen: Seen) -> None:

@@ -10,6 +10,7 @@ import pytest
 from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.needs import NotSeen
+from queen.store.inspect import Row
 from tests.doctor.support import apply, execute, look, only, undo
 
 
@@ -41,7 +42,11 @@ def test_a_standby_is_found(plain_seen: Seen) -> None:
 
 
 def test_files_that_set_it_are_named_and_unseen_ones_skip_the_check(plain_seen: Seen) -> None:
-    rows = {"set": [], "files": [{"value": "on", "place": "/etc/postgresql.conf:7"}], "may": [{"files": True}]}
+    rows: dict[str, list[Row]] = {
+        "set": [],
+        "files": [{"value": "on", "place": "/etc/postgresql.conf:7"}],
+        "may": [{"files": True}],
+    }
     found = list(find("S8").evaluate(replace(plain_seen, second=rows)))
     assert [(one.object, one.fix.kind if one.fix else None) for one in found] == [("/etc/postgresql.conf:7", "B")]
     with pytest.raises(NotSeen):
