@@ -12,7 +12,7 @@ from typing import Final
 
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
-from queen.doctor.needs import Ground, Missing
+from queen.doctor.needs import Ground, Missing, NotSeen
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -55,6 +55,8 @@ def judge(
 def _evaluate(check: Check, seen: Seen) -> Result:
     try:
         findings = tuple(check.evaluate(seen))
+    except NotSeen as error:
+        return skipped(check, error.missing)
     except Exception as error:  # a bug in one check must not hide what the others found
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = traceback.format_exc()

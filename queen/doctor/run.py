@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
@@ -17,7 +17,7 @@ from queen.doctor.facts import Facts, gather
 from queen.doctor.finding import Result, Threshold
 from queen.doctor.judge import Answer, judge, missing, skipped
 from queen.doctor.needs import Ground, Missing
-from queen.doctor.probes import host, pooler, server, waits
+from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
 from queen.store.inspect import Inspector
@@ -76,13 +76,14 @@ class _Run:
         gone = {check.id: missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if gone[check.id] is None]
         moving = [check for check in able if check.delta]
-        first_host = host.look() if facts.local else None
+        difference = clock.look(self._inspector)
+        first_host = self._look_at_host(facts)
         first = self._stage("first sample", lambda: self._sample(moving, facts))
         static = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
         second = self._stage("second sample", lambda: self._sample(moving, facts))
         moved = _moved(facts, self._inspector) if moving else None
-        base = self._base(ground, seen_waits, first_host, moved=bool(moving))
+        base = replace(self._base(ground, seen_waits, first_host, moved=bool(moving)), clock=difference)
         results = []
         for check in self._ask.checks:
             why = gone[check.id] or (moved if check.delta else None)
@@ -100,7 +101,7 @@ class _Run:
             waits=seen_waits,
             server=self._look_at_server() if moved and ground.server else ground.server,
             server_before=ground.server,
-            host=host.look() if ground.facts.local else None,
+            host=self._look_at_host(ground.facts),
             host_before=first_host,
             pooler=ground.pooler,
             deep=self._ask.deep,
@@ -142,7 +143,7 @@ class _Run:
         try:
             return self._inspector.rows(text)
         except CannotLook as error:
-            return error
+            return [] if query.optional else error
 
     def _wait(self, needed: bool) -> waits.Waits:
         if not needed:
@@ -157,6 +158,9 @@ class _Run:
 
     def _look_at_server(self) -> server.ServerSample | None:
         return server.look(self._ask.url) if self._ask.url else None
+
+    def _look_at_host(self, facts: Facts) -> host.Host | None:
+        return host.look(facts, self._ask.url) if facts.local else None
 
     def _stage(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
