@@ -19,3 +19,23 @@ SELECT format('%I.%I', s.schemaname, c.relname) AS name, c.relname, s.relid, s.n
  WHERE s.schemaname = {schema_name}
  ORDER BY c.relname
 """)
+
+# What new sessions of our role begin with, in this database or in all: rows of "name=value" lists.
+ROLE_SETTINGS: Final = Query("""
+SELECT s.setconfig, s.setdatabase <> 0 AS in_database, s.setrole <> 0 AS of_role
+  FROM pg_db_role_setting s
+ WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+   AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+""")
+
+# Client sessions of this database that are in a transaction, the oldest first.
+TRANSACTIONS: Final = Query("""
+SELECT pid, usename::text AS role, application_name, client_addr::text AS client, state,
+       EXTRACT(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_s,
+       EXTRACT(epoch FROM clock_timestamp() - state_change)::float8 AS state_s,
+       backend_xid IS NOT NULL AS has_written, left(query, 80) AS query
+  FROM pg_stat_activity
+ WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+   AND datname = current_database()
+ ORDER BY xact_start
+""")

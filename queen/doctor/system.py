@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from queen.doctor.facts import Facts, Setting
 from queen.doctor.finding import Fix
+from queen.store.inspect import Row
 
 RELOAD: Final = "SELECT pg_reload_conf()"
 _AUTO: Final = "postgresql.auto.conf"
@@ -34,6 +35,16 @@ def set_role(facts: Facts, wanted: Mapping[str, str], before: Mapping[str, str],
         for name in wanted
     )
     return Fix("A", tuple(f"{target} SET {name} = {literal(value)}" for name, value in wanted.items()), undo, note)
+
+
+def role_settings(rows: Sequence[Row], *, own: bool = False) -> dict[str, str]:
+    """The rows of shared.ROLE_SETTINGS as names and values, the more particular ones last, as PostgreSQL takes them.
+    `own`: only those of our role in this database, which `set_role` would change."""
+    found: dict[str, str] = {}
+    for row in sorted(rows, key=lambda row: (row["of_role"], row["in_database"])):
+        if not own or (row["of_role"] and row["in_database"]):
+            found.update(entry.split("=", 1) for entry in row["setconfig"] or ())
+    return found
 
 
 def identifier(name: str) -> str:
