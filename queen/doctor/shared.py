@@ -39,3 +39,18 @@ SELECT pid, usename::text AS role, application_name, client_addr::text AS client
    AND datname = current_database()
  ORDER BY xact_start
 """)
+
+# The workers of autovacuum with the tables they are at, the longest first. Names of other databases' tables are not
+# known here; `task` has the words of PostgreSQL.
+WORKERS: Final = Query("""
+SELECT a.pid, a.datname::text AS database, a.datname = current_database() AS ours,
+       format('%I.%I', n.nspname, c.relname) AS name, v.relid::bigint AS relid, left(a.query, 100) AS task, v.phase,
+       EXTRACT(epoch FROM clock_timestamp() - a.xact_start)::float8 AS running_s,
+       a.wait_event_type || ':' || a.wait_event AS wait
+  FROM pg_stat_activity a
+  LEFT JOIN pg_stat_progress_vacuum v ON v.pid = a.pid
+  LEFT JOIN pg_class c ON c.oid = v.relid AND a.datname = current_database()
+  LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.backend_type = 'autovacuum worker'
+ ORDER BY a.xact_start
+""")
