@@ -10,10 +10,56 @@ from queen.doctor.finding import Fix
 MUTABLE: Final = ("partitions", "cursors", "leases", "instances", "leader")
 """Tables of few rows that are updated all the time (architecture.md §3). All others grow, or change rarely."""
 
+VACUUM_AT: Final[Mapping[str, int]] = {
+    "partitions": 5000,
+    "cursors": 5000,
+    "leases": 5000,
+    "enqueued": 5000,
+    "scheduled_places": 5000,
+    "trace_names": 5000,
+    "instances": 1000,
+    "leader": 1000,
+    "queue_stats": 1000,
+    "group_stats": 1000,
+}
+"""Tables whose rows are changed or deleted one by one as long as Queen works, and the dead rows that call a vacuum.
+queen/sql/tables sets the same."""
+
+FIXED: Final[Mapping[str, frozenset[str]]] = {
+    "partitions": frozenset({"partition_id", "queue_id", "name", "created_at"}),
+    "cursors": frozenset({"partition_id", "consumer_group"}),
+    "scheduled_places": frozenset({"partition_id"}),
+    "trace_names": frozenset({"name"}),
+    "instances": frozenset({"instance_id", "started_at", "pool_size", "version"}),
+    "leader": frozenset({"only_row"}),
+    "queue_stats": frozenset({"queue_id"}),
+    "group_stats": frozenset({"queue_id", "consumer_group"}),
+}
+"""Tables whose rows Queen updates, and their columns that never change. An index on any other column of theirs makes
+every update write all indexes (no HOT)."""
+
+FILLFACTOR: Final = 50
+"""Of the tables of `FIXED`: half of each page is kept for new versions of its rows."""
+
 
 def options(reloptions: Sequence[str] | None) -> dict[str, str]:
     """pg_class.reloptions as names and values."""
     return dict(option.split("=", 1) for option in reloptions or ())
+
+
+def wanted_for_vacuum(table: str) -> dict[str, str]:
+    """The storage options by which autovacuum comes in time and unhindered to a table of `VACUUM_AT`."""
+    return {
+        "autovacuum_vacuum_scale_factor": "0",
+        "autovacuum_vacuum_threshold": str(VACUUM_AT[table]),
+        "autovacuum_vacuum_cost_delay": "0",
+    }
+
+
+def is_off(value: str) -> bool:
+    """Whether a storage option of type boolean is off, in any of the spellings that PostgreSQL takes."""
+    word = value.lower()
+    return word == "0" or any(full.startswith(word) for full in ("false", "no", "off"))
 
 
 def set_options(table: str, reloptions: Sequence[str] | None, wanted: Mapping[str, str], note: str = "") -> Fix:

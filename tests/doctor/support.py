@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,11 +25,18 @@ def look(
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
     pooler_admin: str | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Result:
-    """What this check says of the database. `thresholds` by name within the check."""
+    """What this check says of the database. `thresholds` by name within the check. `meanwhile` is done after the first
+    sample, when the window begins."""
+
+    def on_stage(name: str, _seconds: float) -> None:
+        if name == "window":
+            meanwhile()
+
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
-    return run(ask).results[0]
+    return run(ask, on_stage).results[0]
 
 
 def only(result: Result) -> Finding:
@@ -72,7 +79,9 @@ def session(dsn: str, **parameters: Any) -> Iterator[psycopg.Connection[Any]]:
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """Statements of a test, each a transaction of its own."""
+    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+            if connection.info.server_version >= 150000:
+                connection.execute("select pg_stat_force_next_flush()")
