@@ -93,6 +93,16 @@ class Seen:
 Evaluate = Callable[[Seen], Iterable[Finding]]
 
 
+class NotSeen(Exception):
+    """Raised by `evaluate` when what was read does not suffice for a judgement, such as too few messages inside the
+    window: the check is skipped with this reason. `enable`: the line that would help."""
+
+    def __init__(self, reason: str, enable: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.enable = enable
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One entry of the catalogue.

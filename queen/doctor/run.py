@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
-from queen.doctor.check import Check, Query, Seen
+from queen.doctor.check import Check, NotSeen, Query, Seen
 from queen.doctor.facts import Facts, gather
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
 from queen.doctor.needs import Ground, Missing
@@ -64,7 +64,7 @@ class _Run:
         missing = {check.id: _missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if missing[check.id] is None]
         moving = [check for check in able if check.delta]
-        first_host = host.look() if facts.local else None
+        first_host = host.look(facts) if facts.local else None
         first = self._stage("first sample", lambda: self._sample(moving, facts))
         static = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
@@ -79,7 +79,7 @@ class _Run:
             waits=seen_waits,
             server=self._look_at_server() if moving and ground.server else ground.server,
             server_before=ground.server,
-            host=host.look() if facts.local else None,
+            host=host.look(facts) if facts.local else None,
             host_before=first_host,
             pooler=own_pooler,
             deep=self._ask.deep,
@@ -118,6 +118,8 @@ class _Run:
         seen = replace(base, limits=limits, first=rows_first, second=rows_second)
         try:
             findings = tuple(check.evaluate(seen))
+        except NotSeen as reason:
+            return _skipped(check, Missing(reason.reason, reason.enable))
         except Exception as error:  # a bug in one check must not hide what the others found
             return Result(check.id, check.group, check.title, "error", reason=f"{type(error).__name__}: {error}")
         return _result(check, findings)
