@@ -13,6 +13,7 @@ from typing import Any, Final
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.needs import Need
+from queen.doctor.needs import NotSeen as NotSeen
 from queen.doctor.probes.clock import Clock
 from queen.doctor.probes.host import Host
 from queen.doctor.probes.pooler import Pooler

@@ -1,0 +1,36 @@
+"""W2 on a real PostgreSQL: indexes that nobody needs make every message dear."""
+
+from __future__ import annotations
+
+from tests.doctor.support import about, execute, look
+from tests.doctor.wal.support import meanwhile
+
+INSERT = (
+    "insert into queen.messages (partition_id, \"offset\", created_at, queue_id, epoch, transaction_id, payload)"
+    " select 1, (random() * 1e15)::bigint, now(), 1, (select max(epoch) from queen.epochs), gen_random_uuid()::text,"
+    " '{}' from generate_series(1, 2000)"
+)  # fmt: skip
+NAMES = [f"superfluous_{n}" for n in range(12)]
+
+
+def test_superfluous_indexes_are_felt_and_gone_when_dropped(module_dsn: str) -> None:
+    columns = "transaction_id, payload, created_at"
+    execute(module_dsn, INSERT, *[f"create index {name} on queen.messages ({columns})" for name in NAMES])
+    with meanwhile(module_dsn, INSERT):
+        finding = about(look(module_dsn, "W2", window_s=1.0), "queen.messages")
+    assert finding.status in ("warn", "crit")
+    assert finding.evidence["messages"] >= 1000
+    assert finding.evidence["payload_bytes"] == 3
+    assert finding.evidence["expected_bytes"] == 453
+    assert finding.evidence["wal_bytes_per_message"] > 3 * 453
+    assert finding.at_stake.high_pct is not None
+    assert finding.at_stake.method == "WAL ceiling"
+    execute(module_dsn, *[f"drop index queen.{name}" for name in NAMES])
+    with meanwhile(module_dsn, INSERT):
+        assert look(module_dsn, "W2", window_s=1.0).status == "ok"
+
+
+def test_a_window_without_messages_is_no_ok(module_dsn: str) -> None:
+    result = look(module_dsn, "W2")
+    assert result.status == "skipped"
+    assert result.enable == "run it under load"
