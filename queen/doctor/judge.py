@@ -46,10 +46,13 @@ def judge(
         for answers, into in zip((first, second), rows, strict=True):
             answer = answers[text]
             if isinstance(answer, CannotLook):
-                enable = _ENABLE_PRIVILEGE if answer.kind == "privilege" else None
-                return skipped(check, Missing(answer.message, enable))
+                return _refused(check, answer)
             into[name] = answer
     return _evaluate(check, replace(base, limits=limits, first=rows[0], second=rows[1]))
+
+
+def _refused(check: Check, error: CannotLook) -> Result:
+    return skipped(check, Missing(error.message, _ENABLE_PRIVILEGE if error.kind == "privilege" else error.hint))
 
 
 def _evaluate(check: Check, seen: Seen) -> Result:
@@ -57,6 +60,8 @@ def _evaluate(check: Check, seen: Seen) -> Result:
         findings = tuple(check.evaluate(seen))
     except NotSeen as error:
         return skipped(check, error.missing)
+    except CannotLook as error:
+        return _refused(check, error)
     except Exception as error:  # a bug in one check must not hide what the others found
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = traceback.format_exc()
