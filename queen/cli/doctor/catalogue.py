@@ -26,7 +26,7 @@ def list_checks(screen: Console, *, as_json: bool) -> None:
         if checks:
             _put(screen, f"{group}: {title}", "bold")
             for check in checks:
-                _put(screen, f"  {check.id:4}{check.title}")
+                _put(screen, f"  {check.id:5}{check.title}")
     _put(screen, f"{words.counted(len(catalogue()), 'check')}. queen doctor --explain ID tells all about one.")
 
 

@@ -5,21 +5,22 @@ Fits the console's width, 40 columns and more. A panel has no side lines, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from queen.cli.doctor import words
 from queen.cli.doctor.screen import plain
 from queen.doctor.catalogue import find
 from queen.doctor.check import GROUPS
-from queen.doctor.finding import Fix, Result
+from queen.doctor.finding import Finding, Fix, Result
 from queen.doctor.report import Ranked, Report
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_WORST_FIRST: Final = ("crit", "error", "warn", "info", "known", "ok")
 _LABEL_WIDTH: Final = 8
+_SHOWN_MAX: Final = 6
+"""Findings of one check that a short report lists."""
 
 
 class View:
@@ -34,8 +35,8 @@ class View:
         """The whole report. `closing`: with the line that tells what to do next."""
         self._head(report)
         self._groups(report)
-        for one in report.ranked():
-            self._finding(one, report)
+        for found in _by_check(report.ranked()):
+            self._panel(found, report)
         self._errors(report.results)
         self._skipped(report.results)
         if closing:
@@ -81,34 +82,53 @@ class View:
             self._marked(_group_status(results), f"{title}: {_group_text(results)}")
             if self._full:
                 for result in results:
-                    self._marked(result.status, f"{result.id:4}{result.title}", indent=2)
+                    self._marked(result.status, f"{result.id:5}{result.title}", indent=2)
         self._console.print()
 
     def _marked(self, status: str, text: str, indent: int = 0) -> None:
         sign = words.mark(status, unicode=self._unicode)
         self._hang(" " * indent + sign + " ", text, "", label_style=words.MARKS[status][1])
 
-    def _finding(self, one: Ranked, report: Report) -> None:
-        check, finding = find(one.result.id), one.finding
-        self.head(finding.status, f"{check.id}  {check.title}")
-        self.line(finding.summary, "bold")
-        self.row("seen", words.evidence(finding, full=self._full))
-        if limit := words.limit(finding):
+    def _panel(self, found: Sequence[Ranked], report: Report) -> None:
+        """All findings of one check: each with its figures, and once what they share."""
+        check, first = find(found[0].result.id), found[0].finding
+        many = len(found) > 1
+        count = f": {words.counted(len(found), 'finding')}" if many else ""
+        self.head(words.worst(one.finding.status for one in found), f"{check.id}  {check.title}{count}")
+        for one in found[: None if self._full else _SHOWN_MAX]:
+            self._fact(one.finding, marked=many)
+        if not self._full and len(found) > _SHOWN_MAX:
+            self.line(f"… and {len(found) - _SHOWN_MAX} more (-v shows them)")
+        if limit := words.limit(first):
             self.row("limit", limit)
         self.row("why", check.why)
-        self.row("at stake", words.stake(finding.at_stake, report.busy))
-        self.row("do", finding.remedy)
-        if finding.fix is not None and finding.fix.apply:
-            self._fix(check.id, finding.fix)
+        for text in _distinct(words.stake(one.finding.at_stake, report.busy) for one in found):
+            self.row("at stake", text)
+        self.row("do", "\n".join(_distinct(one.finding.remedy for one in found)))
+        self._fixes(check.id, [one.finding.fix for one in found if one.finding.fix and one.finding.fix.apply])
         if self._full:
             self.row("unless", check.false_positive, "dim")
         self._console.print()
 
-    def _fix(self, check: str, fix: Fix) -> None:
-        self.row(f"fix {fix.kind}", "\n".join(words.fix_lines(fix)), "cyan")
-        for text in (fix.note, words.fix_how(check, fix)):
-            if text:
-                self.row("", text)
+    def _fact(self, finding: Finding, *, marked: bool) -> None:
+        if not marked:
+            self.line(finding.summary, "bold")
+            self.row("seen", words.evidence(finding, full=self._full))
+            return
+        self._marked(finding.status, finding.summary)
+        if self._full:
+            self.row("  seen", words.evidence(finding, full=True))
+
+    def _fixes(self, check: str, fixes: Sequence[Fix]) -> None:
+        """The statements by their class, each once."""
+        for kind in sorted({fix.kind for fix in fixes}):
+            those = [fix for fix in fixes if fix.kind == kind]
+            lines = _distinct(line for fix in those for line in words.fix_lines(fix))
+            shown = lines if self._full else lines[:_SHOWN_MAX]
+            self.row(f"fix {kind}", "\n".join(shown), "cyan")
+            for text in (*_distinct(fix.note for fix in those), words.fix_how(check, those[0])):
+                if text:
+                    self.row("", text)
 
     def _hang(self, label: str, text: str, style: str, label_style: str = "") -> None:
         """Text beside a label, wrapped within its column. No line ends in blanks, so that lines can be copied."""
@@ -159,13 +179,24 @@ class View:
         return plain(text, unicode=self._unicode)
 
 
+def _by_check(ranked: Sequence[Ranked]) -> list[list[Ranked]]:
+    """Findings by check, the checks in the order of their first findings."""
+    found: dict[str, list[Ranked]] = {}
+    for one in ranked:
+        found.setdefault(one.result.id, []).append(one)
+    return list(found.values())
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
+
+
 def _verdict_status(report: Report) -> str:
     return {"healthy": "ok", "unknown": "error"}.get(report.verdict, report.verdict)
 
 
 def _group_status(results: Sequence[Result]) -> str:
-    found = {result.status for result in results}
-    return next((status for status in _WORST_FIRST if status in found), "skipped")
+    return words.worst(result.status for result in results)
 
 
 def _group_text(results: Sequence[Result]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from queen.doctor.describe import limits
+from queen.doctor.describe import number
 from queen.doctor.finding import FIX_CLASSES, Finding, Fix, Stake
 from queen.doctor.report import Report
 from queen.doctor.shape import plain
@@ -25,6 +25,14 @@ MARKS: Final[Mapping[str, tuple[str, str]]] = {
 WORDS: Final[Mapping[str, str]] = {"skipped": "skip", "crit": "CRIT", "error": "ERROR"}
 _EVIDENCE_SHORT: Final = 8
 _VALUE_CHARS: Final = 160
+
+
+_WORST_FIRST: Final = ("crit", "error", "warn", "info", "known", "ok", "skipped")
+
+
+def worst(statuses: Iterable[str]) -> str:
+    """The status that speaks for all of them."""
+    return min(statuses, key=_WORST_FIRST.index)
 
 
 def mark(status: str, *, unicode: bool) -> str:
@@ -94,8 +102,13 @@ def evidence(finding: Finding, *, full: bool) -> str:
 
 
 def limit(finding: Finding) -> str | None:
-    """`60 / 600 s (default)`."""
-    return None if finding.threshold is None else f"{limits(finding.threshold)} ({finding.threshold.origin})"
+    """`warn 60, crit 600 s (default)`."""
+    at = finding.threshold
+    if at is None:
+        return None
+    given = [(name, value) for name, value in (("warn", at.warn), ("crit", at.crit)) if value is not None]
+    text = ", ".join(f"{name} {number(value)}" for name, value in given) or "never"
+    return f"{text} {at.unit} ({at.origin})".replace("  ", " ")
 
 
 def fix_lines(fix: Fix) -> list[str]:
