@@ -34,15 +34,13 @@ def needs(check: Check) -> list[str]:
 
 
 def limits(threshold: Threshold) -> str:
-    """`60 / 600 s`: warning and critical."""
-    warn, crit = (number(value) for value in (threshold.warn, threshold.crit))
+    """`60 / 600 s`: warning and critical; a dash where there is none."""
+    warn, crit = (number(value) if value is not None else "–" for value in (threshold.warn, threshold.crit))
     return f"{warn} / {crit} {threshold.unit}".strip()
 
 
-def number(value: float | None) -> str:
-    """A limit as it is read: `60`, `0.5`, `100 000`; `never` for None."""
-    if value is None:
-        return "never"
+def number(value: float) -> str:
+    """A limit as it is read: `60`, `0.5`, `100 000`."""
     if value == int(value):
         return f"{int(value):,}".replace(",", " ")
     return f"{value:g}"
