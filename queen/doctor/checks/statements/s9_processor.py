@@ -153,7 +153,7 @@ def _partitions(seen: Seen) -> Iterable[Finding]:
         },
         text,
         object="messages",
-        fix=Fix("E", (f"queen serve --epoch-bytes-max {bytes_max >> 20}MiB",), note="Or engine.epoch_bytes_max."),
+        fix=Fix("E", (f"QUEEN_ENGINE__EPOCH_BYTES_MAX={bytes_max >> 20}MiB queen serve",)),
     )
 
 
