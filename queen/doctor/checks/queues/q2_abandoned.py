@@ -14,15 +14,22 @@ from queen.store.inspect import Row
 FINDINGS_MAX: Final = 20
 # Registered and never there: such a group has no cursor, and holds back everything since its start.
 _NEVER = """
+WITH numbers AS MATERIALIZED (SELECT {schema}.countable(NULL, 2000) IS NULL AS kept)
 SELECT q.name AS queue, s.consumer_group, extract(epoch FROM now() - s.created_at)::float8 AS age_s
   FROM {schema}.subscriptions s
   JOIN {schema}.queues q ON q.queue_id = s.queue_id
  CROSS JOIN LATERAL (SELECT {schema}.default_options() || q.options AS all_of) o
-  LEFT JOIN {schema}.group_numbers(NULL, NULL, 100000, 0, 2000) g
-         ON g.queue_id = s.queue_id AND g.consumer_group = s.consumer_group
- WHERE g.queue_id IS NULL AND q.options ? 'completedRetentionSeconds'
+ CROSS JOIN numbers k
+ WHERE q.options ? 'completedRetentionSeconds'
    AND (o.all_of ->> 'retentionEnabled')::boolean AND (o.all_of ->> 'completedRetentionSeconds')::float8 > 0
    AND EXISTS (SELECT FROM {schema}.partitions p WHERE p.queue_id = q.queue_id AND p.next_offset > p.first_offset)
+   -- Where there is much, the kept numbers know all groups that ever came; else the cursors are few.
+   AND CASE WHEN k.kept
+            THEN NOT EXISTS (SELECT FROM {schema}.group_stats g
+                              WHERE g.queue_id = s.queue_id AND g.consumer_group = s.consumer_group)
+            ELSE NOT EXISTS (SELECT FROM {schema}.partitions p
+                              JOIN {schema}.cursors c ON c.partition_id = p.partition_id
+                              WHERE p.queue_id = s.queue_id AND c.consumer_group = s.consumer_group) END
  ORDER BY s.created_at LIMIT 20
 """
 

@@ -42,7 +42,7 @@ def due_ms(rows: list[Row], settings: EngineSettings) -> float:
     factor = _stretch(len(rows), settings.epochs_max)
     fills_ms: float = newest["age_ms"] * settings.epoch_bytes_max * factor / max(newest["newest_bytes"], 1.0)
     least_ms = max(float(settings.epoch_age_ms_min), newest["window_s"] * 1000 / 3)
-    return max(least_ms, min(fills_ms, float(settings.epoch_age_ms_max * factor)))
+    return float(max(least_ms, min(fills_ms, settings.epoch_age_ms_max * factor)))
 
 
 def _stretch(epochs: int, epochs_max: int) -> float:
