@@ -29,7 +29,7 @@ def test_a_statement_at_work_is_named_and_cancelled(module_dsn: str) -> None:
         result = look(module_dsn, "V6", thresholds=SOON)
         finding = about(result, who)
         assert (finding.status, finding.evidence["application_name"]) == ("warn", "report")
-        assert about(result, "role queen").status == "info"
+        assert about(result, f"role {worker.info.user}").status == "info"
         assert look(module_dsn, "V6").status == "ok", "not for long enough"
         apply(module_dsn, finding.fix)
         thread.join(20)
@@ -40,7 +40,7 @@ def test_a_statement_at_work_is_named_and_cancelled(module_dsn: str) -> None:
 def test_the_role_gets_a_time_out_that_can_be_taken_back(module_dsn: str) -> None:
     with session(module_dsn) as holder:
         holder.execute("select 1")
-        fix = about(look(module_dsn, "V6", thresholds=SOON), "role queen").fix
+        fix = about(look(module_dsn, "V6", thresholds=SOON), f"role {holder.info.user}").fix
         apply(module_dsn, fix)
         objects = {finding.object for finding in look(module_dsn, "V6", thresholds=SOON).findings}
         assert objects == {f"session {holder.info.backend_pid}"}

@@ -40,7 +40,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
 
 
 def _share(row: Row) -> float:
-    return max(row["xid_age"], row["mxid_age"]) / _ALL
+    return float(max(row["xid_age"], row["mxid_age"]) / _ALL)
 
 
 def _finding(seen: Seen, row: Row, severity: Severity) -> Finding:

@@ -34,7 +34,7 @@ def _trigger(seen: Seen, row: Row) -> float | None:
     base = value("autovacuum_vacuum_insert_threshold", 1000)
     if base < 0 or is_off(own.get("autovacuum_enabled", "on")):
         return None
-    return base + value("autovacuum_vacuum_insert_scale_factor", 0.2) * max(row["reltuples"], 0)
+    return base + value("autovacuum_vacuum_insert_scale_factor", 0.2) * max(float(row["reltuples"]), 0)
 
 
 def _finding(seen: Seen, row: Row, severity: Severity) -> Finding:

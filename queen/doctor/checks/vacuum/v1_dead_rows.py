@@ -36,7 +36,7 @@ def trigger_of(settings: ServerSettings, row: Row) -> float:
     scale = float(own.get("autovacuum_vacuum_scale_factor", settings.number("autovacuum_vacuum_scale_factor", 0.2)))
     most = float(own.get("autovacuum_vacuum_max_threshold", settings.number("autovacuum_vacuum_max_threshold", -1)))
     trigger = base + scale * max(row["reltuples"], 0)
-    return min(trigger, most) if most >= 0 else trigger
+    return float(min(trigger, most) if most >= 0 else trigger)
 
 
 def _lately(seen: Seen, before: Row | None, row: Row) -> float:
@@ -50,7 +50,7 @@ def _lately(seen: Seen, before: Row | None, row: Row) -> float:
         died = row["n_tup_upd"] + row["n_tup_del"] - before["n_tup_upd"] - before["n_tup_del"]
     patience = seen.limits["patience"].warn or 0.0
     since = row["vacuumed_s_ago"]
-    return max(0.0, died / seen.window_s) * min(patience if since is None else since, patience)
+    return float(max(0.0, died / seen.window_s) * min(patience if since is None else since, patience))
 
 
 def _vacuums(row: Row) -> int:

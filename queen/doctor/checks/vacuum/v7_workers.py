@@ -93,11 +93,11 @@ CHECK = Check(
     id="V7",
     group="vacuum",
     title="Autovacuum workers are all busy",
-    why="A small table that changes with each message starves behind one huge table, and every look-up in it gets dearer.",
+    why="A small table that changes with each message starves behind one huge table, and look-ups in it get dearer.",
     false_positive="A nightly load of something else in the same server.",
     explain="""\
-autovacuum_max_workers tables can be vacuumed at once in the whole server, its other databases included. When each worker
-is at a large table, Queen's small ones wait, however many dead rows they have.
+autovacuum_max_workers tables can be vacuumed at once in the whole server, other databases included. When each worker is
+at a large table, Queen's small ones wait, however many dead rows they have.
 
 The check fires when the same work kept every worker busy in both samples, each for longer than the threshold, while one
 of Queen's changing tables was past its trigger in both and no worker was at it. Workers can be added by a reload from

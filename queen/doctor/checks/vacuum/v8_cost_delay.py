@@ -79,8 +79,8 @@ autovacuum_vacuum_cost_limit. The defaults, 200 and 2 ms, were made for disks of
 
 Ten times a second within the window the check looks whether each worker sleeps. It fires when they sleep for most of
 their time and one of them has been at the same table for longer than "running", a minute: a vacuum that ends sooner
-keeps up, however it does it, and where no worker is at work nothing is late. Queen's own changing tables have a delay of
-0 of their own (V3), so it is mostly other tables that sleep, and workers that are then missing (V7).""",
+keeps up, however it does it, and where no worker is at work nothing is late. Queen's own changing tables have a delay
+of 0 (V3), so it is mostly at other tables that workers sleep, and are then missing (V7).""",
     evaluate=evaluate,
     queries={"workers": WORKERS},
     thresholds={

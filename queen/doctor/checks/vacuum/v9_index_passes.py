@@ -77,9 +77,9 @@ CHECK = Check(
     why="Each pass reads all indexes of the table again, so the vacuum takes a multiple of its time and of the disk.",
     false_positive="A single purge of very many rows.",
     explain="""\
-Vacuum remembers the dead rows it has found, in autovacuum_work_mem or else maintenance_work_mem; a VACUUM by hand always
-in the latter. When that is full it must go through all indexes before it can go on. From PostgreSQL 17 on it remembers
-them so tightly that this hardly happens; before, a row takes 6 bytes and more than 1 GB is not used.
+Vacuum remembers the dead rows it has found, in autovacuum_work_mem or else maintenance_work_mem; a VACUUM by hand
+always in the latter. When that is full it must go through all indexes before it can go on. From PostgreSQL 17 on it
+remembers them so tightly that this hardly happens; before, a row takes 6 bytes and more than 1 GB is not used.
 
 The check looks at the vacuums of Queen's tables that run now; a vacuum that goes through the indexes for a second time
 is reported. When none runs there is nothing to find.""",
