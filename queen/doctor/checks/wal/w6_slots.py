@@ -110,5 +110,4 @@ An inactive slot can be dropped, with your consent: its consumer then begins ane
         "limit": Threshold(0.25, 0.75, "of the free disk"),
         "size": Threshold(4, None, "× max_wal_size"),
     },
-
 )
