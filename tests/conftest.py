@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.support.fix_postgres",
     "tests.support.fix_public_client",
     "tests.support.fix_server",
+    "tests.support.fix_versions",
     "tests.support.fix_own_cluster",
     "tests.support.tiers",
 ]
