@@ -25,7 +25,8 @@ WAL: Final = Query("""
 SELECT 'wal' AS what, wal_records, wal_fpi, wal_bytes::float8 AS wal_bytes, wal_buffers_full,
        wal_bytes::float8 AS total_bytes, wal_fpi AS total_images,
        EXTRACT(epoch FROM clock_timestamp() - stats_reset)::float8 AS age_s,
-       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 END AS position
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 END
+         AS position
   FROM pg_stat_wal
 """)
 

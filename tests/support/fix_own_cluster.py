@@ -13,7 +13,7 @@ from tests.support.own_cluster import OwnCluster
 
 SETTINGS = {
     "max_connections": "30",
-    "shared_buffers": "128MB",
+    "shared_buffers": "16MB",
     "wal_buffers": "32kB",
     "max_wal_size": "32MB",
     "min_wal_size": "32MB",

@@ -22,12 +22,12 @@ class Disk:
     rotational: bool | None = None
 
 
-def look(folder: str, sys: Path = SYS) -> Disk | None:
+def look(folder: str, sys: Path | None = None) -> Disk | None:
     """The disk below a folder; None when the folder cannot be looked at."""
     with suppress(OSError):
         room = os.statvfs(folder)
         number = os.stat(folder).st_dev
-        return Disk(folder, room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, _turns(number, sys))
+        return Disk(folder, room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, _turns(number, sys or SYS))
     return None
 
 

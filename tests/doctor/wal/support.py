@@ -13,7 +13,7 @@ LOG_8MB = "select pg_logical_emit_message(false, 'test', repeat('x', 1048576)) f
 
 @contextmanager
 def meanwhile(dsn: str, *statements: str) -> Iterator[None]:
-    """Run the statements again and again, by a new session each time: a session that ends tells its counters at once."""
+    """Run the statements again and again, each time by a new session: when one ends, it tells its counters at once."""
     over = threading.Event()
     failed: list[BaseException] = []
 

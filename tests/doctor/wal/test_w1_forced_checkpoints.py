@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from queen.doctor.finding import Threshold
@@ -15,10 +13,11 @@ AT_ONCE = {"age": Threshold(0, None, "s")}
 
 
 @pytest.fixture
-def small_log(own_cluster: OwnCluster) -> Iterator[OwnCluster]:
+def small_log(own_cluster: OwnCluster) -> OwnCluster:
     """Counters that begin anew."""
-    own_cluster.execute("select pg_stat_reset_shared('bgwriter')", "select pg_stat_reset_shared('wal')")
-    yield own_cluster
+    kind = "case when current_setting('server_version_num')::int < 170000 then 'bgwriter' else 'checkpointer' end"
+    own_cluster.execute(f"select pg_stat_reset_shared({kind})", "select pg_stat_reset_shared('wal')")
+    return own_cluster
 
 
 def test_a_log_that_is_full_is_found_inside_the_window_and_gone_with_room(small_log: OwnCluster) -> None:

@@ -61,7 +61,7 @@ def _by_waits(seen: Seen, row: Row) -> float:
     limit, error = seen.limits["limit"].warn, 2 * math.sqrt(seen_waiting)
     if limit is not None and (seen_waiting - error) * each < limit <= (seen_waiting + error + 3) * each:
         raise NotSeen(f"track_wal_io_timing is off, and {seen_waiting} waits seen are too few to tell", _ENABLE)
-    return seen_waiting * each
+    return float(seen_waiting * each)
 
 
 CHECK = Check(

@@ -78,7 +78,7 @@ waits for ever: the work is done and visible to nobody, the connection stays tak
 The check compares the number that the setting asks for with the standbys whose state is sync or quorum, and counts the
 sessions that hang. With synchronous_commit off or local for our role, our commits do not wait; then it is a warning.
 
-Taking the name out of the setting lets all of them go on at once, but what is committed then is on one machine only.""",
+Taking the name out of the setting lets them all go on at once; what is committed then is on one machine only.""",
     evaluate=evaluate,
     queries={"standbys": Query(_STANDBYS), "hung": Query(_HUNG)},
     needs=(needs.monitor, needs.primary),
