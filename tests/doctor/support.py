@@ -73,8 +73,9 @@ def undo(dsn: str, fix: Fix | None) -> None:
 
 @contextmanager
 def session(dsn: str, **parameters: Any) -> Iterator[psycopg.Connection[Any]]:
-    """A session that a remedy may end: closing it is no error then. `autocommit` is off unless it is asked for."""
-    connection = psycopg.connect(dsn, **parameters)
+    """A session that a remedy may end: closing it is no error then. `autocommit` is off unless it is asked for. No
+    statement takes longer than 15 s, so that a test that fails does not hang in a lock."""
+    connection = psycopg.connect(dsn, options="-c statement_timeout=15s", **parameters)
     try:
         yield connection
     finally:

@@ -14,7 +14,8 @@ from queen.store.inspect import Row
 # there is no session: its number is 0.
 _WAITING: Final = Query("""
 SELECT a.pid, a.application_name AS application, a.usename::text AS role, left(a.query, 200) AS statement,
-       l.locktype, l.mode, format('%I.%I', n.nspname, c.relname) AS relation,
+       l.locktype, l.mode,
+       CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END AS relation,
        EXTRACT(epoch FROM clock_timestamp() - coalesce(l.waitstart, a.query_start))::float8 AS waiting_s,
        by.pid AS blocker, b.application_name AS blocker_application, b.usename::text AS blocker_role,
        b.state AS blocker_state, left(b.query, 200) AS blocker_statement,

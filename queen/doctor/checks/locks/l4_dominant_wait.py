@@ -190,8 +190,8 @@ CHECK = Check(
     false_positive="A restore, or an index being built, inside the window.",
     explain="""\
 Ten times a second the sessions that are at work are looked at, and what each waits for. Waits that mean the same count
-as one kind. A kind is named from 15 % of all observations on, when it also keeps one session or more waiting all the time:
-below that the server has room to spare, and the share says only what the little work consists of.
+as one kind. A kind is named from 15 % of all observations on, when it also keeps one session or more waiting all the
+time: below that the server has room to spare, and the share says only what the little work consists of.
 
 A queue waits for its commits: on a server that has nothing else to do most of the time at work is the disk of the log.
 So that kind is named only when two sessions or more stand in it all the time, which means that commits queue up.
