@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding, Threshold
@@ -121,4 +121,3 @@ class Check:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     delta: bool = False
-    evidence_of_ok: Callable[[Seen], Mapping[str, Any]] | None = None

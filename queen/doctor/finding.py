@@ -107,6 +107,5 @@ class Result:
     findings: tuple[Finding, ...] = ()
     reason: str | None = None
     enable: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
     known: int = 0
     trace: str | None = field(default=None, repr=False)

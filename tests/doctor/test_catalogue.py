@@ -14,8 +14,8 @@ from queen.doctor.catalogue import catalogue, choose, find
 from queen.doctor.check import GROUPS, Check
 from queen.errors import SettingsError
 
-CHECKS_MIN = 2
-"""How many checks there are at least; raised as they are built, to 60 and more."""
+CHECKS_MIN = 60
+"""How many checks there are at least."""
 
 HERE = Path(__file__).resolve().parent
 each = pytest.mark.parametrize("check", catalogue(), ids=lambda check: check.id)
@@ -46,7 +46,8 @@ def test_it_lies_in_its_group_under_its_id_with_a_test_beside(check: Check) -> N
     _, _, _, group, name = check.evaluate.__module__.split(".")
     assert group == check.group
     assert name.startswith(f"{check.id.lower()}_")
-    assert list((HERE / check.group).glob(f"test_{check.id.lower()}_*.py")), "a test of its illness"
+    tested = {word for path in (HERE / check.group).glob("test_*.py") for word in path.stem.split("_")}
+    assert check.id.lower() in tested, "a test of its illness"
 
 
 @each
@@ -66,7 +67,8 @@ def test_its_statements_only_read(check: Check) -> None:
     for query in check.queries.values():
         for text in (query.text, *query.since.values()):
             assert re.match(r"\s*(--[^\n]*\n\s*)*(SELECT|WITH|SHOW|VALUES)\b", text, re.IGNORECASE), text
-            assert ";" not in text.strip().rstrip(";"), "one statement a query"
+            bare = re.sub(r"--[^\n]*", "", text)
+            assert ";" not in bare.strip().rstrip(";"), "one statement a query"
 
 
 def test_checks_are_chosen_by_id_letter_and_group() -> None:

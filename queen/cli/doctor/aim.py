@@ -32,18 +32,16 @@ _UNDO_FOLDER: Final = "undo"
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A run to make, and where its undo file would go."""
+    """A run to make, and where its undo file goes; None when it is to repair nothing."""
 
     ask: Ask
-    undo_folder: Path
+    undo_folder: Path | None
     timeout_s: float
 
 
 def take_aim(wish: Wish, settings: Settings) -> Aim:
     """Resolve everything that a run needs. Raises SettingsError, ServerUnreachable when the server that was named does
     not answer, EmbeddedError; ends the command when the private PostgreSQL does not run."""
-    from queen.embedded.folders import base_folder
-
     checks = choose((*wish.only, *wish.ids), wish.skip)
     if not checks:
         raise SettingsError("no check is left to run", hint="leave out some of --skip")
@@ -57,7 +55,7 @@ def take_aim(wish: Wish, settings: Settings) -> Aim:
         thresholds=threshold.parse(wish.thresholds),
         pooler_admin=wish.pooler_admin,
     )
-    return Aim(ask, base_folder(settings.embedded.data_dir) / _UNDO_FOLDER, wish.timeout_s)
+    return Aim(ask, _undo_folder(settings) if wish.fix else None, wish.timeout_s)
 
 
 def look(aim: Aim, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
@@ -98,6 +96,12 @@ def _hinted(error: BaseException) -> BaseException:
     elif type(error) is QueenError:
         return StoreUnavailable(error.message, hint=error.hint or _HINT)
     return error
+
+
+def _undo_folder(settings: Settings) -> Path:
+    from queen.embedded.folders import base_folder
+
+    return base_folder(settings.embedded.data_dir) / _UNDO_FOLDER
 
 
 def _dsn(settings: Settings) -> str:

@@ -101,6 +101,8 @@ def take_back(wish: Wish, aim: Aim, path: Path) -> int:
 def _act(aim: Aim, plan: Plan, facts: Facts, view: View | None) -> Outcome:
     """Carry the plan out. Where that is cut short, the undo file is still named."""
     files: list[Path] = []
+    if aim.undo_folder is None:
+        raise AssertionError("a run that repairs has a folder for its undo file")
 
     def on_file(path: Path) -> None:
         files.append(path)

@@ -100,6 +100,7 @@ def same(setting: Setting, text: str) -> bool:
 
 
 def _superuser(ground: Ground) -> Missing | None:
+    """A superuser: nobody else may read the lines of the files."""
     if ground.facts.superuser:
         return None
     return Missing("only a superuser may read pg_file_settings", "run it once with a superuser's --database-url")
