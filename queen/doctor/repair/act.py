@@ -102,9 +102,11 @@ def take_back(dsn: str, book: Book, facts: Facts, on_undone: OnUndone = lambda _
         found: list[Undone] = []
         with Journal.resume(book.path) as journal:
             for entry in book.open_entries():
+                journal.undoing(entry.number)
                 found.append(_undo(operator, entry))
                 on_undone(found[-1])
                 if found[-1].error is not None:
+                    journal.kept(entry.number, found[-1].error)
                     break
                 journal.undone(entry.number)
     return found
@@ -154,13 +156,13 @@ def _undo(operator: Operator, entry: Entry) -> Undone:
     """Take back one statement. Of one that may not have run at all, what it would have made need not be there."""
     notes = [] if entry.undo or entry.invalid_before is not None else ["it has no way back and needs none"]
     try:
-        if entry.ended is None and entry.invalid_before is not None:
+        if not entry.certain and entry.invalid_before is not None:
             notes += [f"dropped the unfinished {name}" for name in leftover.drop_new(operator, entry.invalid_before)]
         for statement in entry.undo:
             _run(operator, statement)
     except CannotChange as error:
-        if error.gone and entry.ended is None:
-            return Undone(entry, note="it had not run")
+        if error.gone and not entry.certain:
+            return Undone(entry, note="it was not there")
         return Undone(entry, error=error.message)
     return Undone(entry, note="; ".join(notes) or None)
 

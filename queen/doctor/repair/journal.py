@@ -2,8 +2,8 @@
 
 One JSON object a line. `begin` names the database; `before` holds a statement with its way back; `after` says how it
 ended. A `before` without `after` means that the doctor died meanwhile: the statement may have run or not, and its way
-back is taken all the same. `undone` is added by --undo, so that nothing is taken back twice. A line cut short by a
-crash was not followed by its statement and is dropped.
+back is taken all the same. --undo adds `undoing`, and then `undone` or `kept`, so that nothing is taken back twice, and
+a killed undo is known as well. A line cut short by a crash was not followed by its statement and is dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _BYTES_MAX: Final = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One statement of an undo file. `ended`: True it ran, False it failed and changed nothing, None not known."""
+    """One statement of an undo file. `ended`: True it ran, False it failed and changed nothing, None not known.
+    `begun`: an undo of it was begun, and died."""
 
     number: int
     check: str
@@ -36,6 +37,12 @@ class Entry:
     invalid_before: tuple[str, ...] | None
     ended: bool | None
     undone: bool
+    begun: bool
+
+    @property
+    def certain(self) -> bool:
+        """Whether what it made must be there now."""
+        return self.ended is True and not self.begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +123,17 @@ class Journal:
         """It ended; `error`: it failed and changed nothing."""
         self._write(what="after", n=number, ok=error is None, error=error)
 
+    def undoing(self, number: int) -> None:
+        """It is about to be taken back."""
+        self._write(what="undoing", n=number, at=_now())
+
     def undone(self, number: int) -> None:
         """It was taken back."""
-        self._write(what="undone", n=number, at=_now())
+        self._write(what="undone", n=number)
+
+    def kept(self, number: int, error: str) -> None:
+        """It could not be taken back."""
+        self._write(what="kept", n=number, error=error)
 
     def _write(self, **entry: Any) -> None:
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
@@ -147,7 +162,7 @@ def read(path: Path) -> Book:
 
 def _joined(lines: list[dict[str, Any]]) -> list[Entry]:
     ended = {line["n"]: bool(line["ok"]) for line in lines if line["what"] == "after"}
-    undone = {line["n"] for line in lines if line["what"] == "undone"}
+    tried = {line["n"]: line["what"] for line in lines if line["what"] in ("undoing", "undone", "kept")}
     return [
         Entry(
             number=line["n"],
@@ -157,7 +172,8 @@ def _joined(lines: list[dict[str, Any]]) -> list[Entry]:
             undo=tuple(line["undo"]),
             invalid_before=None if line["invalid_before"] is None else tuple(line["invalid_before"]),
             ended=ended.get(line["n"]),
-            undone=line["n"] in undone,
+            undone=tried.get(line["n"]) == "undone",
+            begun=tried.get(line["n"]) == "undoing",
         )
         for line in lines
         if line["what"] == "before"

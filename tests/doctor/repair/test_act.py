@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 from queen.doctor.facts import Facts, gather
 from queen.doctor.finding import FixClass
 from queen.doctor.repair.act import Outcome, Undone, carry_out, take_back
-from queen.doctor.repair.journal import read
+from queen.doctor.repair.journal import Journal, read
 from queen.doctor.repair.plan import Plan, Step
 from queen.errors import RepairRefused
 from queen.store.inspect import Inspector
@@ -220,6 +220,23 @@ def test_an_undo_that_fails_stops_there_and_goes_on_later(module_dsn: str, table
     execute(module_dsn, f"create index {index} on {table} (n)")
     assert [one.error for one in back(module_dsn, outcome)] == [None, None]
     assert (options(module_dsn, table), indexes(module_dsn, table)) == (set(), {})
+
+
+def test_an_undo_that_was_killed_goes_on(module_dsn: str, table: str, tmp_path: Path) -> None:
+    """It died after the index was dropped and before that was written down."""
+    index = f"{table[6:]}_i"
+    outcome = act(
+        module_dsn,
+        tmp_path,
+        step(f"ALTER TABLE {table} SET (fillfactor = 50)"),
+        step(f"CREATE INDEX {index} ON {table} (n)", undo=(f"DROP INDEX queen.{index}",)),
+    )
+    assert outcome.undo_file is not None
+    with Journal.resume(outcome.undo_file) as journal:
+        journal.undoing(2)
+    execute(module_dsn, f"drop index queen.{index}")
+    assert [(one.error, one.note) for one in back(module_dsn, outcome)] == [(None, "it was not there"), (None, None)]
+    assert options(module_dsn, table) == set()
 
 
 _CHILD = """

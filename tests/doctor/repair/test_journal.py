@@ -46,6 +46,21 @@ def test_what_was_taken_back_is_not_taken_back_again(tmp_path: Path) -> None:
     assert [entry.number for entry in read(path).open_entries()] == [1]
 
 
+def test_an_undo_that_died_is_begun_anew_and_one_that_failed_is_not(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with Journal.resume(path) as journal:
+        journal.undoing(3)
+        journal.kept(3, "a lock")
+        journal.undoing(1)
+    assert [(entry.number, entry.begun, entry.certain) for entry in read(path).open_entries()] == [
+        (3, False, False),
+        (1, True, False),
+    ]
+    with Journal.resume(path) as journal:
+        journal.undone(1)
+    assert [entry.number for entry in read(path).open_entries()] == [3]
+
+
 def test_a_line_cut_short_is_dropped_and_written_over(tmp_path: Path) -> None:
     path = written(tmp_path)
     with path.open("ab") as file:
