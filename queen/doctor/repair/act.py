@@ -159,12 +159,22 @@ def _undo(operator: Operator, entry: Entry) -> Undone:
         if not entry.certain and entry.invalid_before is not None:
             notes += [f"dropped the unfinished {name}" for name in leftover.drop_new(operator, entry.invalid_before)]
         for statement in entry.undo:
-            _run(operator, statement)
+            if not _undone(operator, statement, entry):
+                notes.append("it was not there")
+    except CannotChange as error:
+        return Undone(entry, error=error.message)
+    return Undone(entry, note="; ".join(dict.fromkeys(notes)) or None)
+
+
+def _undone(operator: Operator, statement: str, entry: Entry) -> bool:
+    """Run a statement of a way back; False: what it is about is not there, and need not be."""
+    try:
+        _run(operator, statement)
     except CannotChange as error:
         if error.gone and not entry.certain:
-            return Undone(entry, note="it was not there")
-        return Undone(entry, error=error.message)
-    return Undone(entry, note="; ".join(notes) or None)
+            return False
+        raise
+    return True
 
 
 def _run(operator: Operator, statement: str) -> None:

@@ -149,6 +149,7 @@ def read(path: Path) -> Book:
     """An undo file, also one whose run was killed. Raises DoctorFileError."""
     try:
         with path.open("rb") as file:
+            _refuse_of_others(path, os.fstat(file.fileno()))
             lines = file.read(_BYTES_MAX).split(b"\n")[:-1]  # what follows the last newline was cut short
         entries = [json.loads(line) for line in lines]
         if not entries or entries[0].get("kind") != _KIND or entries[0].get("version") != VERSION:
@@ -158,6 +159,15 @@ def read(path: Path) -> Book:
         raise DoctorFileError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DoctorFileError(f"{path} is no undo file of queen doctor: {error}") from error
+
+
+def _refuse_of_others(path: Path, status: os.stat_result) -> None:
+    """What stands in the file is run: nobody else may have written it."""
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise DoctorFileError(
+            f"{path} belongs to another user, or others may write it: what stands in it would be run",
+            hint=f"look into it; when it is yours: chmod 600 {path}, as its owner",
+        )
 
 
 def _joined(lines: list[dict[str, Any]]) -> list[Entry]:

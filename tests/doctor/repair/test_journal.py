@@ -80,6 +80,13 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         read(path)
 
 
+def test_a_file_that_others_may_write_is_not_run(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.chmod(0o622)
+    with pytest.raises(DoctorFileError, match="others may write it"):
+        read(path)
+
+
 def test_a_missing_file_and_a_folder_that_cannot_be_made_are_told(tmp_path: Path) -> None:
     with pytest.raises(DoctorFileError, match="cannot be read"):
         read(tmp_path / "none")
