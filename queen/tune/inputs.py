@@ -54,12 +54,14 @@ class Inputs:
     """Share of the WAL that was images of whole pages, 0 to 1; None: not observed."""
     recovery_s: int = 300
     """Longest time that recovery after a crash may take."""
-    clock_read_ns: float | None = None
-    """What one reading of the clock takes on the server's machine; None: not measured."""
+    clock_source: str | None = None
+    """The kernel's clock on the server's machine, such as tsc; None: not seen."""
     enumvals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What this build offers for settings with a list of words; empty: no server was asked."""
     libraries: tuple[str, ...] = ()
     """Loadable modules that the server surely has, such as pg_stat_statements."""
+    preloaded: tuple[str, ...] | None = None
+    """What the server preloads now; None: not known, so that nothing can be added to it."""
     primary_connections: int | None = None
     """max_connections of the primary when the plan is for its standby; a standby with less does not start."""
     origins: Mapping[str, str] = field(default_factory=dict)
