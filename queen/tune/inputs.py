@@ -51,7 +51,7 @@ class Inputs:
     wal_rate_observed: float | None = None
     """WAL bytes a second that the server wrote; None: not observed, so computed from the load."""
     fpi_share: float | None = None
-    """Share of the WAL that was images of whole pages, 0 to 1; None: not observed."""
+    """Share of the WAL that was images of whole pages, 0 to 1, counted as whole pages; None: not observed."""
     recovery_s: int = 300
     """Longest time that recovery after a crash may take."""
     clock_source: str | None = None

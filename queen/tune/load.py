@@ -8,20 +8,16 @@ from queen.tune.inputs import Inputs
 from queen.tune.sizes import rounded
 
 LIFE_BYTES: Final = 900
-"""WAL of a message's whole life beside its payload, one message a request: 1,172 B with 265 B of payload (README,
-"Figures"). Batches of 100 need half of that; the worse case decides here."""
+"""WAL of a message's whole life beside its payload, one message a request, images of whole pages included: 1,172 B
+with 265 B of payload (README, "Figures"). Batches of 100 need half of that; the worse case decides here."""
 
 GROUP_BYTES: Final = 60
 """WAL of one more group that reads a message and acks it in batches."""
 
-FPI_MAX: Final = 0.9
-"""A greater share of page images is taken for a moment after a checkpoint and not for the rule."""
-
 
 def computed_rate(inputs: Inputs) -> float:
-    """WAL bytes a second of the load that was asked for, page images included where their share is known."""
-    one = inputs.payload_bytes + LIFE_BYTES + GROUP_BYTES * max(0, inputs.groups - 1)
-    return inputs.target_rate * one / (1 - min(inputs.fpi_share or 0.0, FPI_MAX))
+    """WAL bytes a second of the load that was asked for."""
+    return inputs.target_rate * (inputs.payload_bytes + LIFE_BYTES + GROUP_BYTES * (inputs.groups - 1))
 
 
 def wal_rate(inputs: Inputs) -> float:
@@ -33,7 +29,6 @@ def explain_rate(inputs: Inputs) -> str:
     """How `wal_rate` came about, with the numbers."""
     if (inputs.wal_rate_observed or 0.0) > computed_rate(inputs):
         return f"{rounded(wal_rate(inputs))}/s of WAL, as observed"
-    more = f" + {inputs.groups - 1} more groups × {GROUP_BYTES} B" if inputs.groups > 1 else ""
-    images = f" ÷ (1 − {min(inputs.fpi_share, FPI_MAX):.2f} page images)" if inputs.fpi_share else ""
+    more = f" + {inputs.groups - 1} × {GROUP_BYTES} B" if inputs.groups > 1 else ""
     one = f"{inputs.payload_bytes} B + {LIFE_BYTES} B{more}"
-    return f"{rounded(wal_rate(inputs))}/s of WAL = {inputs.target_rate:g}/s × ({one}){images}"
+    return f"{rounded(wal_rate(inputs))}/s of WAL = {inputs.target_rate:g}/s × ({one})"

@@ -23,7 +23,7 @@ def sight_lines(inputs: Inputs) -> list[Line]:
             ("track_io_timing", "on", "queen doctor tells a slow disk from a slow query", formula),
             ("track_wal_io_timing", "on", "queen doctor tells what a commit waits for", formula),
         ]
-    if inputs.preloaded is not None and _STATEMENTS in inputs.libraries:
+    if inputs.preloaded is not None and _STATEMENTS in inputs.libraries and _STATEMENTS not in inputs.preloaded:
         together = dict.fromkeys([*inputs.preloaded, _STATEMENTS])
         reason = "queen doctor sees which statement takes the time"
         entries.append(("shared_preload_libraries", ", ".join(together), reason, "what is loaded now, and it"))
@@ -41,7 +41,7 @@ def sight_notes(inputs: Inputs) -> list[Note]:
     if not _clock_is_fast(inputs):
         text = f"left as they are: the clock {inputs.clock_source} is slow to read"
         notes.append(Note("track_io_timing, track_wal_io_timing", text))
-    if inputs.preloaded is None or _STATEMENTS not in (*inputs.libraries, *inputs.preloaded):
+    if not {_STATEMENTS} & {*inputs.libraries, *(inputs.preloaded or ())} or inputs.preloaded is None:
         text = (
             "not added: it is not known that this server has the module, and one that is missing would keep it from "
             "starting. Where it is installed: shared_preload_libraries = 'pg_stat_statements'"

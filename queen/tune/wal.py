@@ -73,6 +73,10 @@ def max_wal_bytes(inputs: Inputs) -> int:
     return min(wanted, down(most))
 
 
+def _rate(inputs: Inputs) -> str:
+    return f"{rounded(wal_rate(inputs))}/s"
+
+
 def _wanted(inputs: Inputs) -> int:
     full = wal_rate(inputs) * checkpoint_s(inputs) * (1 + COMPLETION) * 1.2
     # Rounded up: a checkpoint by the clock is what the size is for.
@@ -84,7 +88,7 @@ def _buffers(inputs: Inputs, memory: Memory) -> list[Line]:
     fast = wal_rate(inputs) > FAST_WAL
     wanted = 64 * MIB if fast else 16 * MIB
     amount = max(MIB, min(wanted, memory.shared_buffers // 16 // MIB * MIB))
-    why = f"16MB, 64MB above {rounded(FAST_WAL)}/s, at most shared_buffers ÷ 16; {explain_rate(inputs)}"
+    why = f"16MB, 64MB above {rounded(FAST_WAL)}/s, at most shared_buffers ÷ 16; {_rate(inputs)} of WAL"
     reason = "one group commit of large batches fits without waiting"
     return [line(inputs, "wal_buffers", size(amount), reason, why)]
 
@@ -114,7 +118,7 @@ def _checkpoints(inputs: Inputs) -> list[Line]:
             "max_wal_size",
             size(most),
             "checkpoints come by the clock and not by volume",
-            f"{explain_rate(inputs)} × {period} s × 1.9 × 1.2, at least 1GB, at most {space}",
+            f"{_rate(inputs)} × {period} s × 1.9 × 1.2, at least 1GB, at most {space}",
         ),
         line(
             inputs,
