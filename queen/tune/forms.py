@@ -25,8 +25,8 @@ def alter_system(plan: Plan, schema: str, role: str | None) -> str:
 
 
 def owner_statements(plan: Plan, schema: str, role: str | None) -> list[str]:
-    """What needs no administrator: parameters of Queen's tables, settings of its role. `messages` has its own way:
-    its children come and go, and the schema gives them what the plan says."""
+    """What needs no administrator: parameters of Queen's tables, settings of its role. `messages` is left out: its
+    children come and go, and the schema gives them what the plan says."""
     lines = []
     for table, parameters in table_parameters(plan).items():
         if table != "messages":

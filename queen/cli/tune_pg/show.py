@@ -22,8 +22,9 @@ def text_of(plan: Plan, form: Format, schema: str, sight: ServerSight | None, re
         return json.dumps(forms.document(plan, so=so), indent=2, ensure_ascii=False) + "\n"
     if form is Format.parameter_group:
         return json.dumps(forms.parameter_group(plan), indent=2, ensure_ascii=False) + "\n"
-    role = sight.role if sight is not None else None
-    title = _title(plan, remarks)
+    title, role = _title(plan, remarks), None
+    if sight is not None:
+        plan, role = served.open_part(plan, sight.tables, sight.role_settings), sight.role
     if form is Format.alter_system:
         head = "".join(f"-- {line}".rstrip() + "\n" for line in title)
         return head + forms.alter_system(plan, schema, role)
@@ -99,8 +100,10 @@ def _title(plan: Plan, remarks: list[str]) -> list[str]:
 
 def _owner(plan: Plan, schema: str, role: str | None) -> list[str]:
     """Statements at the end of a file, as comments: they are no settings of the server."""
-    lines = ["Tables and role, for the owner of Queen's schema: psql takes these lines without their #."]
-    lines += forms.owner_statements(plan, schema, role)
+    statements = forms.owner_statements(plan, schema, role)
+    if not statements:
+        return ["Queen's tables and its role are as the plan has them."]
+    lines = ["Tables and role, for the owner of Queen's schema: psql takes these lines without their #.", *statements]
     if role is None:
         lines.append("The role is not known; of the one that Queen connects with:")
         lines += [f"  {line.setting} = '{line.value}'  {line.reason}" for line in plan.roles]
