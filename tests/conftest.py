@@ -7,5 +7,6 @@ pytest_plugins = [
     "tests.support.fix_postgres",
     "tests.support.fix_public_client",
     "tests.support.fix_server",
+    "tests.support.fix_versions",
     "tests.support.tiers",
 ]

@@ -73,15 +73,15 @@ class Inspector:
         return self.connection.info.backend_pid
 
     def rows(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Row]:
-        """The rows of one statement; `{schema}` in it stands for Queen's schema.
+        """The rows of one statement; in it `{schema}` stands for Queen's schema as an identifier, `{schema_name}` for
+        its name as a literal (other braces are then written twice).
 
         Raises CannotLook when PostgreSQL refuses or gives up this statement, StoreUnavailable when the session broke.
         """
         self.statements += 1
-        query = sql.SQL(text).format(schema=sql.Identifier(self.schema)) if "{schema}" in text else text  # type: ignore[arg-type]
         began = time.monotonic()
         try:
-            cursor = self.connection.execute(query, parameters)  # type: ignore[arg-type]
+            cursor = self.connection.execute(self._composed(text), parameters)
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise self._refusal(error) from error
@@ -92,6 +92,12 @@ class Inspector:
         """The first row, empty when there is none. Raises like `rows`."""
         found = self.rows(text, parameters)
         return found[0] if found else {}
+
+    def _composed(self, text: str) -> sql.SQL | sql.Composed:
+        query = sql.SQL(text)
+        if "{schema" not in text:
+            return query
+        return query.format(schema=sql.Identifier(self.schema), schema_name=sql.Literal(self.schema))
 
     def _refusal(self, error: psycopg.Error) -> QueenError:
         if self.connection.closed or self.connection.broken or (error.sqlstate or "").startswith(("08", "57P")):

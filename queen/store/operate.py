@@ -60,7 +60,7 @@ class Operator:
     def rows(self, text: str, parameters: Sequence[Any] | None = None) -> list[Row]:
         """The rows of a statement that may change something. Raises CannotChange, StoreUnavailable."""
         try:
-            cursor = self.connection.execute(text, parameters)  # type: ignore[arg-type]
+            cursor = self.connection.execute(text, parameters)
             return cursor.fetchall() if cursor.description else []
         except psycopg.errors.LockNotAvailable as error:
             raise CannotChange(
@@ -78,7 +78,7 @@ class Operator:
         for attempt in Retrying(
             retry=retry_if_exception_type(_Busy),
             stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_exponential_jitter(initial=0.2, max=3),
+            wait=wait_exponential_jitter(multiplier=0.2, max=3),
             reraise=True,
         ):
             with attempt:
