@@ -95,5 +95,7 @@ def _inputs(inputs: Inputs) -> Iterator[tuple[str, str, str]]:
         yield "wal_rate_observed", "log written", f"{rounded(inputs.wal_rate_observed)}/s"
     if inputs.fpi_share is not None:
         yield "fpi_share", "page images in it", f"{100 * inputs.fpi_share:.0f} % at most"
+    if inputs.commit_ms is not None:
+        yield "commit_ms", "a safe write of 8 kB", f"{inputs.commit_ms:.2f} ms"
     if inputs.clock_source is not None:
         yield "clock_source", "clock", inputs.clock_source

@@ -95,7 +95,7 @@ def document(plan: Plan, *, so: Collection[str] = ()) -> dict[str, Any]:
 _NAMED = (
     *("memory_bytes", "cpus", "storage", "target_rate", "payload_bytes", "groups", "pool_size", "instances"),
     *("pg_version", "workers_here", "other_connections", "pooled_connections", "wal_space_bytes", "recovery_s"),
-    *("wal_rate_observed", "fpi_share", "clock_source"),
+    *("wal_rate_observed", "fpi_share", "commit_ms", "clock_source"),
 )
 
 

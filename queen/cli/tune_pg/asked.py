@@ -46,6 +46,7 @@ class Asked:
     pg_version: int | None = None
     other_connections: int | None = None
     recovery_ms: int | None = None
+    measure_disk: bool = False
     pgbouncer: bool = False
 
 

@@ -33,6 +33,14 @@ def tune_pg(
         StorageKind | None, typer.Option("--storage", help="What the data lies on.", rich_help_panel=_MACHINE)
     ] = None,
     pg_version: Annotated[int | None, _count("--pg-version", "Major version.", _MACHINE, 14)] = None,
+    measure_disk: Annotated[
+        bool,
+        typer.Option(
+            "--measure-disk",
+            help="Time safe writes beside the data directory for 2 s, in a file that is removed.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = False,
     target: Annotated[float | None, _panel(rate("--target", "Messages a second. Default: 1000/s."), _LOAD)] = None,
     payload: Annotated[int | None, _panel(size("--payload", "Size of a payload. Default: 1KiB."), _LOAD)] = None,
     groups: Annotated[
@@ -85,6 +93,7 @@ def tune_pg(
         pg_version=pg_version,
         other_connections=other_connections,
         recovery_ms=recovery,
+        measure_disk=measure_disk,
         pgbouncer=pgbouncer,
     )
     wanted = Output(Format.json if as_json else form, output, explain, pgbouncer)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FLAG: Final = "flag"
 OLDEST: Final = 14
+DISK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
     if sight is not None:
         _from_server(values, sight)
     _from_machine(values, place, sight, resolved.settings, remarks)
+    if asked.measure_disk:
+        _measure_disk(values, _data_dir(place, sight))
     _version(values, place, remarks)
     _need_machine(values, place, sight)
     return Gathered(_inputs(values, asked), sight, remarks)
@@ -158,7 +161,7 @@ def _from_machine(
         values.take("settings: server.workers", workers_here=settings.server.workers)
     if cpus is not None:
         values.take(f"measured here: {cpus.where}", cpus=cpus.value)
-    data_dir = sight.data_dir if sight is not None and sight.data_dir is not None else place.data_dir
+    data_dir = _data_dir(place, sight)
     if data_dir is not None:
         _from_disk(values, _existing(data_dir), remarks)
     values.take("measured here", clock_source=machine.clock())
@@ -173,6 +176,31 @@ def _from_disk(values: _Values, folder: Path, remarks: list[str]) -> None:
         if disk.doubt:
             remarks.append(f"storage: {disk.doubt}")
     values.take("measured here", wal_space_bytes=machine.wal_space(folder))
+
+
+def _data_dir(place: Place, sight: ServerSight | None) -> Path | None:
+    """The data directory, where it is one of this machine."""
+    if sight is None or sight.pid is None:
+        return place.data_dir if place.here else None
+    return sight.data_dir or place.data_dir
+
+
+def _measure_disk(values: _Values, data_dir: Path | None) -> None:
+    """Beside the data directory, where that is the same disk: nothing foreign goes into it. Raises TuneInputError."""
+    from queen.measure.disk import fdatasync_times
+
+    if data_dir is None:
+        raise TuneInputError(
+            "--measure-disk needs to know the data directory, and that it is one of this machine",
+            hint="run it where PostgreSQL runs, as a role that may read data_directory (pg_read_all_settings)",
+        )
+    folder = _existing(data_dir.parent)
+    if data_dir.exists() and folder.stat().st_dev != data_dir.stat().st_dev:
+        raise TuneInputError(f"{folder} is another disk than {data_dir}, so a time there says nothing")
+    median = fdatasync_times(folder, DISK_S)["fdatasync_p50_ms"]
+    if median is None:
+        raise TuneInputError(f"no file can be written in {folder}", hint="run it as a user who may")
+    values.take(f"measured here, {DISK_S:.0f} s", commit_ms=max(median, 0.001))
 
 
 def _version(values: _Values, place: Place, remarks: list[str]) -> None:
