@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -19,11 +18,10 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 @pytest.fixture(autouse=True)
-def no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings of the user, and a private PostgreSQL that was never started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUEEN_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
-    yield
 
 
 def tune(capsys: pytest.CaptureFixture[str], *words: str, code: int = console.DONE) -> str:
@@ -83,7 +81,9 @@ def test_the_baseline_is_the_example_whatever_else_is_said(
 
 
 def test_the_baseline_in_other_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "ALTER SYSTEM SET shared_buffers = '512MB';" in tune(capsys, "--profile", "baseline", "--format", "alter-system")
+    assert "ALTER SYSTEM SET shared_buffers = '512MB';" in tune(
+        capsys, "--profile", "baseline", "--format", "alter-system"
+    )
     document = json.loads(tune(capsys, "--profile", "baseline", "--json"))
     assert len(document["settings"]) == 12
     assert "512MB" in tune(capsys, "--profile", "baseline", "--explain", "shared_buffers")
@@ -146,7 +146,9 @@ def test_a_running_server_is_asked(capsys: pytest.CaptureFixture[str], module_ds
     document = json.loads(tune(capsys, "--database-url", module_dsn, "--json"))
     inputs = document["inputs"]
     assert inputs["pg_version"]["origin"] == "server"
-    assert inputs["memory_bytes"]["origin"].startswith("measured here"), "its socket and its process are of this machine"
+    assert inputs["memory_bytes"]["origin"].startswith("measured here"), (
+        "its socket and its process are of this machine"
+    )
     so = {entry["name"] for entry in document["settings"] if entry["is_so"]}
     assert {"checkpoint_completion_target", "jit"} <= so
     assert "autovacuum_naptime" not in so
