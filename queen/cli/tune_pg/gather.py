@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FLAG: Final = "flag"
 OLDEST: Final = 14
 DISK_S: Final = 2.0
+ROUNDED_FROM: Final = 8 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,10 @@ def _from_disk(values: _Values, folder: Path, remarks: list[str]) -> None:
         values.take(f"measured here: {disk.where}", storage=disk.storage)
         if disk.doubt:
             remarks.append(f"storage: {disk.doubt}")
-    values.take("measured here", wal_space_bytes=machine.wal_space(folder))
+    room = machine.wal_space(folder)
+    if room is not None and room >= ROUNDED_FROM:
+        room -= room % (1 << 30)  # a little more or less every second would make every plan another
+    values.take("measured here", wal_space_bytes=room)
 
 
 def _data_dir(place: Place, sight: ServerSight | None) -> Path | None:
