@@ -98,6 +98,10 @@ def test_a_pooler_takes_the_place_of_the_pools(capsys: pytest.CaptureFixture[str
     (most,) = re.findall(r"max_connections = (\d+)", text)
     assert 16 + 20 + 20 + 3 < int(most) < 100
     assert "1000 sessions" in tune(capsys, *words, code=console.REFUSED)
+    assert read_conf(tune(capsys, *words, "--pooler-size", "16"))["max_connections"] == most
+    larger = tune(capsys, *words, "--pgbouncer", "--pooler-size", "40", "--database-url", "postgresql://127.0.0.1:1/q")
+    assert "default_pool_size = 40" in larger
+    assert "q = host=127.0.0.1 port=1 dbname=q" in larger
 
 
 def test_forms(capsys: pytest.CaptureFixture[str]) -> None:

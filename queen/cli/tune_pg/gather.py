@@ -21,6 +21,7 @@ FLAG: Final = "flag"
 OLDEST: Final = 14
 DISK_S: Final = 2.0
 ROUNDED_FROM: Final = 8 << 30
+LOCAL: Final = ("127.0.0.1", 5432, "queen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Gathered:
     inputs: Inputs
     sight: ServerSight | None
     remarks: list[str]
+    address: tuple[str, int, str] = LOCAL
+    """Host, port and database, for a pooler in between."""
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
         _measure_disk(values, _data_dir(place, sight))
     _version(values, place, remarks)
     _need_machine(values, place, sight)
-    return Gathered(_inputs(values, asked), sight, remarks)
+    return Gathered(_inputs(values, asked), sight, remarks, _address(place))
 
 
 def find_place(settings: Settings) -> Place:
@@ -126,6 +129,7 @@ def _from_options(values: _Values, asked: Asked) -> None:
         instances=asked.instances,
         pg_version=asked.pg_version,
         other_connections=asked.other_connections,
+        pooled_connections=asked.pooler_size,
         recovery_s=None if asked.recovery_ms is None else max(1, asked.recovery_ms // 1000),
     )
 
@@ -205,6 +209,14 @@ def _measure_disk(values: _Values, data_dir: Path | None) -> None:
     if median is None:
         raise TuneInputError(f"no file can be written in {folder}", hint="run it as a user who may")
     values.take(f"measured here, {DISK_S:.0f} s", commit_ms=max(median, 0.001))
+
+
+def _address(place: Place) -> tuple[str, int, str]:
+    if place.dsn is None:
+        return LOCAL
+    from queen.store.connect import address
+
+    return address(place.dsn)
 
 
 def _version(values: _Values, place: Place, remarks: list[str]) -> None:
