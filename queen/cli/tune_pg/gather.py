@@ -146,9 +146,11 @@ def _from_server(values: _Values, sight: ServerSight) -> None:
     values.take(mean, wal_rate_observed=sight.wal_rate, fpi_share=sight.fpi_share)
     if sight.has_module:
         values.take("server", libraries=("pg_stat_statements",))
-    if sight.in_recovery and (own := sight.settings.get("max_connections")) is not None:
+    now = sight.settings.get("max_connections")
+    if now is not None:
         # A standby never has less than its primary, or it would not start.
-        values.take("server, a standby", primary_connections=int(own.value))
+        name = "primary_connections" if sight.in_recovery else "connections_now"
+        values.take("server", **{name: int(now.value)})
 
 
 def _from_machine(
