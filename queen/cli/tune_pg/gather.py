@@ -15,7 +15,7 @@ from queen.settings import Resolved, Settings, database_configured, direct_dsn
 
 if TYPE_CHECKING:
     from queen.tune.inputs import Inputs
-    from queen.tune.server import ServerSight
+    from queen.tune.server import LoadSeen, ServerSight
 
 FLAG: Final = "flag"
 OLDEST: Final = 14
@@ -67,9 +67,9 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
     sight = _look(place, resolved.settings, remarks)
     values = _Values()
     _from_options(values, asked)
-    _from_settings(values, resolved)
     if sight is not None:
         _from_server(values, sight)
+    _from_settings(values, resolved)
     _from_machine(values, place, sight, resolved.settings, remarks)
     if asked.measure_disk:
         _measure_disk(values, _data_dir(place, sight))
@@ -146,11 +146,24 @@ def _from_server(values: _Values, sight: ServerSight) -> None:
     values.take(mean, wal_rate_observed=sight.wal_rate, fpi_share=sight.fpi_share)
     if sight.has_module:
         values.take("server", libraries=("pg_stat_statements",))
+    _from_load(values, sight.load)
     now = sight.settings.get("max_connections")
     if now is not None:
         # A standby never has less than its primary, or it would not start.
         name = "primary_connections" if sight.in_recovery else "connections_now"
         values.take("server", **{name: int(now.value)})
+
+
+def _from_load(values: _Values, load: LoadSeen) -> None:
+    """Queen's own tables: a load above the default counts, and the pools of those that run."""
+    from queen.tune.inputs import RATE
+
+    if load.messages_per_s > RATE:
+        values.take("server, busiest minute of a day", target_rate=round(load.messages_per_s))
+    if load.instances:
+        # Their pools are of one size, or nearly.
+        pool = -(-load.pool_size // load.instances)
+        values.take("server, those that run now", instances=load.instances, pool_size=max(1, pool))
 
 
 def _from_machine(
@@ -166,12 +179,25 @@ def _from_machine(
     if memory is not None and "memory_bytes" not in values.values:
         values.take(f"measured here: {memory.where}", memory_bytes=memory.value)
         values.take("settings: server.workers", workers_here=settings.server.workers)
+        values.take("measured here", available_bytes=_free(sight))
     if cpus is not None:
         values.take(f"measured here: {cpus.where}", cpus=cpus.value)
     data_dir = _data_dir(place, sight)
     if data_dir is not None:
         _from_disk(values, _existing(data_dir), remarks)
     values.take("measured here", clock_source=machine.clock())
+
+
+def _free(sight: ServerSight | None) -> int | None:
+    """What is not in use, and what the server that runs would give back."""
+    from queen.tune import machine, served
+    from queen.tune.sizes import number_of
+
+    free = machine.available()
+    own = sight.settings.get("shared_buffers") if sight is not None else None
+    if free is None or own is None:
+        return free
+    return free + int(number_of(served.shown(own), "B") or 0)
 
 
 def _from_disk(values: _Values, folder: Path, remarks: list[str]) -> None:
