@@ -200,6 +200,20 @@ def test_the_load_that_queen_saw_counts_unless_the_user_says_more(
     assert (inputs["target_rate"]["value"], inputs["pool_size"]["value"]) == (100, 7)
 
 
+def test_a_server_that_may_be_elsewhere_needs_memory_and_processors(
+    capsys: pytest.CaptureFixture[str], module_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, but none of its processes is one of this machine."""
+    monkeypatch.setattr("queen.tune.server.postmaster_here", lambda *_: None)
+    text = tune(capsys, "--database-url", module_dsn, code=console.USAGE)
+    assert "this machine's memory says nothing" in text
+    words = ("--database-url", module_dsn, "--memory", "8GiB", "--cpus", "4", "--json")
+    inputs = document_of(tune(capsys, *words))["inputs"]
+    assert inputs["storage"]["origin"] == "default"
+    assert inputs["wal_space_bytes"]["value"] is None
+    assert inputs["workers_here"]["value"] == 0
+
+
 def test_what_the_server_has_now_is_part_of_the_explanation(
     capsys: pytest.CaptureFixture[str], module_dsn: str
 ) -> None:
@@ -213,15 +227,19 @@ def test_what_the_server_has_now_is_part_of_the_explanation(
 def test_tables_and_role_that_are_as_planned_are_left_out(
     capsys: pytest.CaptureFixture[str], database_dsn: str
 ) -> None:
-    text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
-    owner = [line for line in text.splitlines() if line.startswith("ALTER TABLE")]
-    assert owner
-    assert "fillfactor" not in next(line for line in owner if ".cursors " in line), "the schema has it"
+    def owner() -> list[str]:
+        text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
+        return [line for line in text.splitlines() if line.startswith("ALTER TABLE")]
+
     with psycopg.connect(database_dsn, autocommit=True) as connection:
-        for line in owner:
+        connection.execute("alter table queen.cursors reset (autovacuum_vacuum_threshold)")
+        proposed = owner()
+        of_cursors = next(line for line in proposed if ".cursors " in line)
+        assert "autovacuum_vacuum_threshold" in of_cursors
+        assert "fillfactor" not in of_cursors, "the schema has it"
+        for line in proposed:
             connection.execute(line.encode())
-    text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
-    assert "ALTER TABLE" not in text
+    assert owner() == []
 
 
 def test_a_private_postgresql_that_does_not_run_gives_its_version(
