@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from queen.cli.tune_pg.asked import Asked
-from queen.errors import AccessDenied, CannotLook, EmbeddedError, StoreUnavailable, TuneInputError
-from queen.settings import Resolved, Settings, database_configured, direct_dsn
+from queen.cli.tune_pg.place import LOCAL, Place, address_of, find_place
+from queen.errors import AccessDenied, CannotLook, StoreUnavailable, TuneInputError
+from queen.settings import Resolved, Settings
 
 if TYPE_CHECKING:
     from queen.tune.inputs import Inputs
@@ -21,19 +22,6 @@ FLAG: Final = "flag"
 OLDEST: Final = 14
 DISK_S: Final = 2.0
 ROUNDED_FROM: Final = 8 << 30
-LOCAL: Final = ("127.0.0.1", 5432, "queen")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where PostgreSQL is, as far as it can be told."""
-
-    dsn: str | None = None
-    here: bool = False
-    """It is known to run on this machine, or would: it is the private one."""
-    data_dir: Path | None = None
-    major: int | None = None
-    remark: str = ""
 
 
 @dataclass(slots=True)
@@ -75,33 +63,7 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
         _measure_disk(values, _data_dir(place, sight))
     _version(values, place, remarks)
     _need_machine(values, place, sight)
-    return Gathered(_inputs(values, asked), sight, remarks, _address(place))
-
-
-def find_place(settings: Settings) -> Place:
-    """The configured database, the private one that runs, or the programs that would run it. Raises nothing."""
-    if database_configured(settings):
-        return Place(dsn=direct_dsn(settings))
-    try:
-        return _private(settings)
-    except EmbeddedError as error:
-        return Place(here=True, remark=f"no PostgreSQL was found on this machine: {error.message.splitlines()[0]}")
-
-
-def _private(settings: Settings) -> Place:
-    from queen.embedded import server
-    from queen.embedded.find import find_binaries
-    from queen.embedded.folders import base_folder
-    from queen.embedded.look import look
-
-    sight = look(settings.embedded)
-    if sight is not None and sight.answers and sight.socket_dir is not None:
-        return Place(server.dsn(sight.socket_dir), True, sight.home.data, sight.home.major)
-    if sight is not None:
-        remark = "the private PostgreSQL is not running: it was not asked"
-        return Place(None, True, sight.home.data, sight.home.major, remark)
-    major = find_binaries(settings.embedded.bin_dir).major
-    return Place(None, True, base_folder(settings.embedded.data_dir), major, "no PostgreSQL was started here yet")
+    return Gathered(_inputs(values, asked), sight, remarks, address_of(place))
 
 
 def _look(place: Place, settings: Settings, remarks: list[str]) -> ServerSight | None:
@@ -237,14 +199,6 @@ def _measure_disk(values: _Values, data_dir: Path | None) -> None:
     if median is None:
         raise TuneInputError(f"no file can be written in {folder}", hint="run it as a user who may")
     values.take(f"measured here, {DISK_S:.0f} s", commit_ms=max(median, 0.001))
-
-
-def _address(place: Place) -> tuple[str, int, str]:
-    if place.dsn is None:
-        return LOCAL
-    from queen.store.connect import address
-
-    return address(place.dsn)
 
 
 def _version(values: _Values, place: Place, remarks: list[str]) -> None:
