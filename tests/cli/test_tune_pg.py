@@ -214,6 +214,18 @@ def test_a_server_that_may_be_elsewhere_needs_memory_and_processors(
     assert inputs["workers_here"]["value"] == 0
 
 
+def test_another_version_than_the_servers_is_planned_without_its_words(
+    capsys: pytest.CaptureFixture[str], module_dsn: str
+) -> None:
+    own = document_of(tune(capsys, "--database-url", module_dsn, "--json"))["inputs"]["pg_version"]["value"]
+    for version in sorted({"18", "14"} - {str(own)}):
+        words = ("--database-url", module_dsn, "--pg-version", version, "--json")
+        document = document_of(tune(capsys, *words))
+        names = {entry["name"] for entry in document["settings"]}
+        assert "default_toast_compression" not in names
+        assert ("io_workers" in names) is (version == "18")
+
+
 def test_what_the_server_has_now_is_part_of_the_explanation(
     capsys: pytest.CaptureFixture[str], module_dsn: str
 ) -> None:

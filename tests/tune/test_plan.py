@@ -247,6 +247,7 @@ def test_whole_pages_in_the_log_are_compressed_where_the_server_can() -> None:
     able = dataclasses.replace(base, enumvals=ENUMS[15])
     assert make_plan(able).value("wal_compression") == "lz4"
     assert make_plan(dataclasses.replace(able, fpi_share=0.1)).value("wal_compression") is None
+    assert make_plan(dataclasses.replace(able, pg_version=14)).value("wal_compression") is None
 
 
 def test_a_library_is_added_to_those_that_are_there() -> None:

@@ -103,11 +103,13 @@ def _from_settings(values: _Values, resolved: Resolved) -> None:
 
 
 def _from_server(values: _Values, sight: ServerSight) -> None:
-    values.take("server", pg_version=sight.major, enumvals=sight.enumvals, preloaded=sight.preloaded)
+    values.take("server", pg_version=sight.major)
+    if values.values["pg_version"] == sight.major:
+        # Words and libraries of another version say nothing about the one that was asked for.
+        modules = ("pg_stat_statements",) if sight.has_module else None
+        values.take("server", enumvals=sight.enumvals, preloaded=sight.preloaded, libraries=modules)
     mean = f"server, mean of {_span(sight.wal_window_s)}"
     values.take(mean, wal_rate_observed=sight.wal_rate, fpi_share=sight.fpi_share)
-    if sight.has_module:
-        values.take("server", libraries=("pg_stat_statements",))
     _from_load(values, sight.load)
     now = sight.settings.get("max_connections")
     if now is not None:
