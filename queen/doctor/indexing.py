@@ -33,7 +33,7 @@ def quoted(name: str) -> str:
 
 def fresh_bytes(use: Row) -> float:
     """How large an index would be if it was built now."""
-    return float(_EMPTY_BYTES + max(use["entries"], 0) * (_ENTRY_BYTES + (use["width_bytes"] or 0)) / _FILL)
+    return float(_EMPTY_BYTES + (use["entries"] or 0) * (_ENTRY_BYTES + (use["width_bytes"] or 0)) / _FILL)
 
 
 def wal_bytes(width_bytes: float) -> float:
