@@ -1,6 +1,6 @@
 """What a healthy schema consists of: tables with their columns, indexes, functions. Kept in manifest.json.
 
-Made anew from a database that was just migrated by: python -m queen.doctor.manifest DSN > queen/doctor/manifest.json
+Made anew from a database that was just migrated: python -m queen.doctor.manifest DSN > queen/doctor/manifest.json
 The children of `messages` are not in it: they follow their parent.
 """
 
