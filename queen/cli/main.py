@@ -21,6 +21,7 @@ from queen.cli.doctor.options import DoctorCommand
 from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
+from queen.cli.tune_pg.command import tune_pg
 from queen.cli.version import version
 from queen.errors import QueenError
 
@@ -56,6 +57,7 @@ app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
 app.command(cls=DoctorCommand)(doctor)
 app.add_typer(bench_app, name="bench")
+app.command("tune-pg", cls=PanelCommand)(tune_pg)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(version)

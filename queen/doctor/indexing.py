@@ -6,7 +6,8 @@ Pure. Rows are those of `shared.INDEXES`, `shared.INDEX_USE`, `shared.TABLES` an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from queen.doctor import stake
@@ -33,7 +34,7 @@ def quoted(name: str) -> str:
 
 def fresh_bytes(use: Row) -> float:
     """How large an index would be if it was built now."""
-    return float(_EMPTY_BYTES + max(use["entries"], 0) * (_ENTRY_BYTES + (use["width_bytes"] or 0)) / _FILL)
+    return float(_EMPTY_BYTES + (use["entries"] or 0) * (_ENTRY_BYTES + (use["width_bytes"] or 0)) / _FILL)
 
 
 def wal_bytes(width_bytes: float) -> float:
@@ -84,12 +85,18 @@ def create(
     return tuple(made)
 
 
-def attach(parent_index: str, unique: bool, behind_using: str, child: Row) -> tuple[str, str]:
-    """Build the part of a partitioned index that lies in one child, and attach it."""
+def attach(
+    parent_index: str, unique: bool, behind_using: str, child: Row, present: Mapping[str, Row] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Build the part of a partitioned index that lies in one child, and attach it. `present`: indexes by name, among
+    which an attempt that was broken off may have left this part, built or not."""
     schema = child["name"].removesuffix(quoted(child["relname"])).removesuffix(child["relname"])
-    name = quoted(f"{parent_index}_{child['relname'].rpartition('_')[2]}"[-63:])
+    part = f"{parent_index}_{child['relname'].rpartition('_')[2]}"[-63:]
+    name = quoted(part)
     kind = "UNIQUE INDEX" if unique else "INDEX"
-    return (
-        f"CREATE {kind} CONCURRENTLY {name} ON {child['name']} USING {behind_using}",
-        f"ALTER INDEX {schema}{quoted(parent_index)} ATTACH PARTITION {schema}{name}",
-    )
+    lines = []
+    if part in present and not present[part]["usable"]:
+        lines.append(f"DROP INDEX CONCURRENTLY {schema}{name}")
+    if part not in present or not present[part]["usable"]:
+        lines.append(f"CREATE {kind} CONCURRENTLY {name} ON {child['name']} USING {behind_using}")
+    return (*lines, f"ALTER INDEX {schema}{quoted(parent_index)} ATTACH PARTITION {schema}{name}")

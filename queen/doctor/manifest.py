@@ -1,6 +1,6 @@
 """What a healthy schema consists of: tables with their columns, indexes, functions. Kept in manifest.json.
 
-Made anew from a database that was just migrated by: python -m queen.doctor.manifest DSN > queen/doctor/manifest.json
+Made anew from a database that was just migrated: python -m queen.doctor.manifest DSN > queen/doctor/manifest.json
 The children of `messages` are not in it: they follow their parent.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -36,6 +37,8 @@ SELECT DISTINCT f.proname FROM pg_proc f JOIN pg_namespace n ON n.oid = f.pronam
  WHERE n.nspname = {schema_name} AND f.proname !~ '^pop_[0-9]+$'
  ORDER BY f.proname
 """)
+
+_PUT_ASIDE: Final = re.compile(r"messages_[0-9]+_(new|old)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,10 @@ def manifest() -> Manifest:
 
 
 def ours(row: Row) -> bool:
-    """Whether an index belongs to the schema: named in the manifest, or attached to one that is."""
-    return row["index_name"] in manifest().indexes or row["parent_index"] in manifest().indexes
+    """Whether an index belongs to the schema: named in the manifest, attached to one that is, or on a child that is
+    being rewritten or dropped."""
+    named = row["index_name"] in manifest().indexes or row["parent_index"] in manifest().indexes
+    return named or _PUT_ASIDE.fullmatch(row["table_name"]) is not None
 
 
 def plan_of(row: Row) -> IndexPlan:

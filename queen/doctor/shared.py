@@ -100,12 +100,16 @@ SELECT format('%I.%I', n.nspname, ic.relname) AS name, ic.relname AS index_name,
  ORDER BY tc.relname, ic.relname
 """)
 
-# Size and use of the indexes that have a file. `width_bytes` is what statistics say of the key; 32 where they are not
-# there, or not ours to read.
+# Size and use of the indexes that have a file. `entries`: as counted by the latest vacuum or analyze, and grown with
+# the table since then; null when it was never counted. `width_bytes` is what statistics say of the key; 32 where they
+# are not there, or not ours to read.
 _INDEX_USE: Final = """
 SELECT format('%I.%I', s.schemaname, s.indexrelname) AS name, format('%I.%I', s.schemaname, s.relname) AS on_table,
-       s.idx_scan, NULL::float8 AS used_s_ago, pg_relation_size(s.indexrelid) AS bytes,
-       pg_relation_size(s.relid) AS heap_bytes, ic.reltuples AS entries,
+       s.idx_scan, NULL::float8 AS used_s_ago, pg_relation_size(s.indexrelid) AS bytes, h.bytes AS heap_bytes,
+       CASE WHEN h.bytes = 0 THEN 0
+            WHEN tc.relpages = 0 OR ic.reltuples < 0 THEN NULL
+            ELSE ic.reltuples * greatest(1, h.bytes / current_setting('block_size')::float8 / tc.relpages)
+       END AS entries,
        (SELECT sum(coalesce(st.avg_width, CASE WHEN k.attlen > 0 THEN k.attlen END, 32))
           FROM pg_attribute k
           LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k.attnum - 1]
@@ -114,6 +118,8 @@ SELECT format('%I.%I', s.schemaname, s.indexrelname) AS name, format('%I.%I', s.
   FROM pg_stat_all_indexes s
   JOIN pg_index x ON x.indexrelid = s.indexrelid
   JOIN pg_class ic ON ic.oid = s.indexrelid
+  JOIN pg_class tc ON tc.oid = s.relid
+ CROSS JOIN LATERAL pg_relation_size(s.relid) h (bytes)
  WHERE s.schemaname = {schema_name}
  ORDER BY s.relname, s.indexrelname
 """
@@ -141,6 +147,6 @@ SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relname,
 
 # Where the log stands, in bytes: the difference of two is exact, while counters are a second late.
 WAL_POSITION: Final = Query("""
-SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
-        - '0/0'::pg_lsn)::float8 AS wal_bytes
+SELECT coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
+                - '0/0'::pg_lsn, 0)::float8 AS wal_bytes
 """)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.doctor.support import about, apply, execute, look, session, wait_for
+from tests.doctor.support import about, apply, execute, look, only, session, wait_for
 
 
 def test_a_unique_index_that_could_not_be_built_is_found_and_built_anew(database_dsn: str) -> None:
@@ -44,6 +44,23 @@ def test_an_index_of_all_messages_is_completed_child_by_child(database_dsn: str)
     finding = about(look(database_dsn, "I1"), "queen.idx_messages_queue_status")
     assert finding.status == "crit"
     apply(database_dsn, finding.fix)
+    assert look(database_dsn, "I1").status == "ok"
+    assert look(database_dsn, "I5").status == "ok"
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_a_repair_that_was_broken_off_is_gone_on_with(database_dsn: str, done: int) -> None:
+    execute(database_dsn, "select queen.open_epoch(2)", "drop index queen.idx_messages_queue_status")
+    missing = only(look(database_dsn, "I5")).fix
+    assert missing is not None
+    execute(database_dsn, *missing.apply[:done])
+    if done == 2:
+        # As a CREATE INDEX CONCURRENTLY leaves it that was cancelled.
+        execute(
+            database_dsn,
+            "update pg_index set indisvalid = false where indexrelid = 'queen.idx_messages_queue_status_1'::regclass",
+        )
+    apply(database_dsn, about(look(database_dsn, "I1"), "queen.idx_messages_queue_status").fix)
     assert look(database_dsn, "I1").status == "ok"
     assert look(database_dsn, "I5").status == "ok"
 

@@ -54,3 +54,5 @@ def test_counters_that_are_too_young_are_no_proof(module_dsn: str) -> None:
 def test_queens_own_indexes_are_never_called_unused(module_dsn: str) -> None:
     everything = {"limit": Threshold(0.0, None), "size": Threshold(0.0, None)}
     assert look(module_dsn, "I3", thresholds=everything).status == "ok"
+    execute(module_dsn, "select queen.create_child('messages_1_new', 1)")
+    assert look(module_dsn, "I3", thresholds=everything).status == "ok", "a child that is being rewritten"

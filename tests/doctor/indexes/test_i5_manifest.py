@@ -76,3 +76,7 @@ def test_an_index_of_yours_is_information(module_dsn: str) -> None:
     execute(module_dsn, "create index mine on queen.queues (created_at)")
     finding = only(look(module_dsn, "I5"))
     assert (finding.status, finding.object) == ("info", "queen.mine")
+    execute(module_dsn, "drop index queen.mine", "create index mine on queen.messages (created_at)")
+    assert only(look(module_dsn, "I5")).object == "queen.mine", "its parts in the children are not told apart"
+    execute(module_dsn, "drop index queen.mine", "create index mine on queen.messages_1 (created_at)")
+    assert only(look(module_dsn, "I5")).object == "queen.mine"

@@ -14,7 +14,8 @@ def test_the_manifest_is_fresh(module_dsn: str) -> None:
     """Made anew by: python -m queen.doctor.manifest DSN > queen/doctor/manifest.json"""
     with Inspector(module_dsn) as inspector:
         text = manifest.text(inspector)
-    assert (resources.files("queen.doctor") / "manifest.json").read_text("utf-8") == text
+    kept = (resources.files("queen.doctor") / "manifest.json").read_text("utf-8")
+    assert kept == text, "python -m queen.doctor.manifest DSN > queen/doctor/manifest.json"
 
 
 def test_it_names_every_function_of_the_source() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -11,6 +12,7 @@ from queen.doctor.check import Seen
 from queen.doctor.checks.locks.l4_dominant_wait import CHECK, FAMILIES, evaluate
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding
+from queen.doctor.needs import Ground
 from queen.doctor.probes.waits import Waits
 from queen.errors import CannotLook
 from tests.doctor.support import execute, look, only, session, wait_for
@@ -75,6 +77,17 @@ def test_every_kind_has_a_meaning_and_a_first_move_and_no_wait_is_of_two_kinds()
     assert len(names) == len(set(names))
     assert all(name == name.lower() for name in names)
     assert all(family.meaning and family.first_move for family in FAMILIES)
+
+
+def test_sessions_of_others_are_seen_by_monitors_and_by_the_role_of_the_servers() -> None:
+    def missing(role: str, monitor: bool) -> bool:
+        facts = SimpleNamespace(role=role, schema_owner="queen", pg_monitor=monitor)
+        ground = Ground(cast(Facts, facts), server=None, pooler=None)
+        return any(need(ground) is not None for need in CHECK.needs)
+
+    assert missing("reader", False)
+    assert not missing("reader", True)
+    assert not missing("queen", False)
 
 
 def test_without_samples_nothing_is_said() -> None:

@@ -53,7 +53,8 @@ def _fix(seen: Seen, row: Row, leftover: bool) -> Fix | None:
     have = {other["table_name"] for other in seen.rows("indexes") if other["parent_index"] == row["index_name"]}
     behind = plan_of(row).definition
     missing = [child for child in seen.rows("children") if child["relname"] not in have]
-    made = [line for child in missing for line in attach(row["index_name"], row["is_unique"], behind, child)]
+    present = {other["index_name"]: other for other in seen.rows("indexes")}
+    made = [line for child in missing for line in attach(row["index_name"], row["is_unique"], behind, child, present)]
     return Fix("A", tuple(made), note="Each child is attached as soon as its part is built.") if made else None
 
 

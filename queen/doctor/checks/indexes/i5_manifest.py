@@ -116,7 +116,8 @@ def _schema(seen: Seen) -> str:
 def _foreign(seen: Seen) -> Iterable[Finding]:
     """Indexes on Queen's tables that are not Queen's: nothing is wrong with them but their price."""
     for row in seen.rows("indexes"):
-        if row["table_name"] in manifest().tables and not ours(row) and row["usable"]:
+        queens = row["table_name"] in manifest().tables or row["in_child"]
+        if queens and not ours(row) and row["parent_index"] is None and row["usable"]:
             yield Finding(
                 "info",
                 f"{row['name']} is not one of Queen's; every write to {row['on_table']} pays for it",

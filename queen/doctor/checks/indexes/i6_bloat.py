@@ -43,8 +43,8 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
 
 
 def _is_bloated(seen: Seen, row: Row) -> bool:
-    """Large, and much larger than if it was built now. Entries are unknown (-1) until the table is analyzed."""
-    if row["entries"] < 0 or seen.limits["size"].judge(row["bytes"] / _MIB) is None:
+    """Large, and much larger than if it was built now."""
+    if row["entries"] is None or seen.limits["size"].judge(row["bytes"] / _MIB) is None:
         return False
     return seen.limits["bloat"].judge(row["bytes"] / fresh_bytes(row)) is not None
 
