@@ -121,7 +121,10 @@ def pooler(ground: Ground) -> Missing | None:
     """The admin console of a pooler."""
     if ground.pooler is not None and ground.pooler.admin:
         return None
-    return Missing("no admin console of a pooler is known", "queen doctor --pooler-admin postgresql://…/pgbouncer")
+    enable = "queen doctor --pooler-admin postgresql://…/pgbouncer"
+    if ground.pooler is not None and ground.pooler.refused:
+        return Missing(f"the console of the pooler did not answer: {ground.pooler.refused}", enable)
+    return Missing("no admin console of a pooler is known", enable)
 
 
 def direct(ground: Ground) -> Missing | None:

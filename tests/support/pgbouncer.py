@@ -12,7 +12,6 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from queen.embedded.account import choose_account
-from queen.store.connect import ping
 from tests.support.ports import free_port
 from tests.support.server import PATIENCE_S, wait_until
 
@@ -69,7 +68,12 @@ class PgBouncer:
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self._file("pgbouncer.log").read_text("utf-8", "replace")
-        return ping(self.url(), 5) is None
+        try:
+            with psycopg.connect(self.url(), connect_timeout=5, prepare_threshold=None) as client:
+                client.execute("select 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _file(self, name: str) -> Path:
         return self._folder / name
@@ -78,7 +82,7 @@ class PgBouncer:
         """The line that logs the role in: its verifier as PostgreSQL stores it, so that no password lies in a file."""
         with psycopg.connect(target, autocommit=True) as connection:
             row = connection.execute(
-                'select format(\'"%%s" "%%s"\', rolname, rolpassword) from pg_authid where rolname = current_user'
+                'select format(\'"%s" "%s"\', rolname, rolpassword) from pg_authid where rolname = current_user'
             ).fetchone()
         assert row is not None
         return f"{row[0]}\n"

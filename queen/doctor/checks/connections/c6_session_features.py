@@ -68,7 +68,7 @@ def _misused(seen: Seen, row: Row) -> Iterable[Finding]:
             )
 
 
-def _pooled(ground: Ground) -> Missing | None:
+def pooler(ground: Ground) -> Missing | None:
     """A need: something that tells of a pooler."""
     if ground.server is not None or (ground.pooler is not None and ground.pooler.admin):
         return None
@@ -95,5 +95,5 @@ looks at the last statement of each session that the pooler has open.""",
     evaluate=evaluate,
     queries={"last": Query(_LAST)},
     thresholds={"limit": Threshold(1, None, "sessions")},
-    needs=(needs.monitor, _pooled),
+    needs=(needs.monitor, pooler),
 )
