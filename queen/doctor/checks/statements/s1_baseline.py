@@ -50,9 +50,12 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         )
     called = [row for row in seen.changes("totals", "name", "calls", "total_ms", "blocks") if row["calls"] > 0]
     whole_ms = sum(row["total_ms"] for row in called)
-    for row in called:
-        if row["name"] in baselines and seen.limits["calls"].judge(row["calls"]):
-            yield from _compare(seen, row, baselines[row["name"]], whole_ms)
+    enough = [row for row in called if row["name"] in baselines and seen.limits["calls"].judge(row["calls"])]
+    if not enough:
+        least = seen.limits["calls"].warn or 0
+        raise NotSeen(f"no function was called {least:.0f} times inside the window", "queen doctor --window 60s")
+    for row in enough:
+        yield from _compare(seen, row, baselines[row["name"]], whole_ms)
 
 
 def _compare(seen: Seen, row: Row, base: Row, whole_ms: float) -> Iterable[Finding]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Stake, Threshold
+from queen.doctor.needs import NotSeen
 from queen.doctor.statements import COUNTED, Statement, how_to_enable, inside, slowest
 from queen.store.inspect import Row
 
@@ -49,13 +50,18 @@ def _load(seen: Seen) -> tuple[Severity | None, dict[str, Any]]:
         machine = 100 * (now.busy_s - before.busy_s) / room_s
         shown = {"postgres_cpu_pct": round(share, 1), "machine_cpu_pct": round(machine, 1), "cpus": now.cpus}
         return seen.limits["limit"].judge(share), shown
+    if not seen.facts.pg_monitor or not seen.waits.samples:
+        raise NotSeen(
+            "PostgreSQL runs elsewhere, and sessions of other roles are not seen",
+            f'GRANT pg_monitor TO "{seen.facts.role}";',
+        )
     sessions = seen.waits.busy * seen.waits.share("CPU")
     shown = {"sessions_on_cpu": round(sessions, 1), "samples": seen.waits.samples}
     return seen.limits["sessions"].judge(sessions), shown
 
 
 def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Statement]) -> Finding:
-    missing = how_to_enable(seen.facts) or (None if found else "no statement ended inside the window: use a longer one")
+    missing = how_to_enable(seen.facts) or (None if found else _NONE_ENDED)
     told = f"{load['postgres_cpu_pct']:.0f} % of the processors" if "postgres_cpu_pct" in load else (
         f"{load['sessions_on_cpu']:.0f} sessions on a processor at once"
     )  # fmt: skip
@@ -68,6 +74,7 @@ def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Stat
             "by_total_time": [one.shown() for one in found[:SHOWN]],
             "by_mean_time": [one.shown() for one in slowest(found)[:SHOWN]],
             "statements_unknown_because": missing,
+            "all_roles_seen": seen.facts.pg_monitor,
             "partitioning": _advice(seen)[0],
         },
         missing or _remedy(found[0]),
@@ -75,6 +82,11 @@ def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Stat
         threshold=seen.limits["limit" if "postgres_cpu_pct" in load else "sessions"],
         at_stake=_bound(found[0]) if found else NO_STAKE,
     )
+
+
+_NONE_ENDED: Final = (
+    "no statement that is seen here ended inside the window: use a longer one, and a role with pg_monitor"
+)
 
 
 def _remedy(top: Statement) -> str:
