@@ -55,6 +55,16 @@ def schema(ground: Ground) -> Missing | None:
     return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
 
 
+def tables(ground: Ground) -> Missing | None:
+    """Queen's tables, and the right to read them."""
+    facts = ground.facts
+    if not facts.schema_complete or facts.schema_readable:
+        return schema(ground)
+    names = [f'"{name}"' for name in (one.replace('"', '""') for one in (facts.schema, facts.role))]
+    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {names[0]} TO {names[1]};"
+    return Missing(f"role {facts.role} may not read the tables of Queen", line)
+
+
 def monitor(ground: Ground) -> Missing | None:
     """What pg_monitor may see: other roles' sessions, settings, sizes."""
     if ground.facts.pg_monitor:

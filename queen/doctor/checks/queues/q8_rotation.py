@@ -128,5 +128,5 @@ The number of children is bounded by engine.epochs_max.""",
     evaluate=evaluate,
     queries={"epochs": Query(_EPOCHS), "servers": Query(_SERVERS)},
     thresholds={"limit": Threshold(1, 2, "epochs"), "children": Threshold(80, 100, "% of the bound")},
-    needs=(needs.schema, needs.primary),
+    needs=(needs.tables, needs.primary),
 )

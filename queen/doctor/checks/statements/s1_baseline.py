@@ -155,6 +155,6 @@ When a call reads more blocks too, the cause lies in the tables: dead rows, inde
         "state": Query(_STATE, optional=True),
     },
     thresholds={"limit": Threshold(2, 5, "× the baseline"), "calls": Threshold(100, None, "calls")},
-    needs=(needs.schema, needs.statements),
+    needs=(needs.tables, needs.statements),
     delta=True,
 )

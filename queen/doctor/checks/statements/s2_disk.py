@@ -122,6 +122,6 @@ Little room is a finding by itself, with or without growth.""",
     evaluate=evaluate,
     queries={"store": Query(_STORE)},
     thresholds={"limit": Threshold(72, 6, "h"), "free": Threshold(10, 3, "% free")},
-    needs=(needs.schema, needs.local),
+    needs=(needs.tables, needs.local),
     delta=True,
 )

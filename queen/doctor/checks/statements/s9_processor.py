@@ -172,7 +172,9 @@ def _partitions(seen: Seen) -> Iterable[Finding]:
 def _advice(seen: Seen) -> tuple[str, int | None]:
     """Whether `messages` should be cut into smaller children, and at which size in bytes; None: it should not."""
     row: Row = seen.row("children")
-    if not row or not row["heap_bytes"]:
+    if not row:
+        return "not known: the tables cannot be read", None
+    if not row["heap_bytes"]:
         return "no messages are stored", None
     buffers = seen.facts.settings.bytes("shared_buffers")
     index, heap, children = row["index_bytes"], row["heap_bytes"], row["children"]
@@ -204,7 +206,7 @@ the child that takes the pushes fill more than a quarter of shared_buffers, unle
     queries={
         "counted": COUNTED,
         "temp": Query("SELECT temp_files, temp_bytes FROM pg_stat_database WHERE datname = current_database()"),
-        "children": Query(_CHILDREN),
+        "children": Query(_CHILDREN, optional=True),
     },
     thresholds={"limit": Threshold(70, 90, "% of the processors"), "sessions": Threshold(8, 16, "sessions")},
     needs=(needs.schema,),
