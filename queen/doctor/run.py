@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
-from queen.doctor.needs import Ground, Missing, NotSeen
+from queen.doctor.needs import Ground, Missing
 from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
@@ -120,8 +120,8 @@ class _Run:
         seen = replace(base, limits=limits, first=rows_first, second=rows_second)
         try:
             findings = tuple(check.evaluate(seen))
-        except NotSeen as error:
-            return _skipped(check, error.missing)
+        except CannotLook as error:
+            return _refused(check, error)
         except Exception as error:  # a bug in one check must not hide what the others found
             return Result(check.id, check.group, check.title, "error", reason=f"{type(error).__name__}: {error}")
         return _result(check, findings)
@@ -191,7 +191,7 @@ def _skipped(check: Check, missing: Missing) -> Result:
 
 
 def _refused(check: Check, error: CannotLook) -> Result:
-    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else None
+    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else error.hint
     return Result(check.id, check.group, check.title, "skipped", reason=error.message, enable=enable)
 
 

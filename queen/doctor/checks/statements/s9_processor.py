@@ -9,8 +9,8 @@ from typing import Any, Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Stake, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.statements import COUNTED, Statement, how_to_enable, inside, slowest
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 SHOWN: Final = 5
@@ -51,9 +51,9 @@ def _load(seen: Seen) -> tuple[Severity | None, dict[str, Any]]:
         shown = {"postgres_cpu_pct": round(share, 1), "machine_cpu_pct": round(machine, 1), "cpus": now.cpus}
         return seen.limits["limit"].judge(share), shown
     if not seen.facts.pg_monitor or not seen.waits.samples:
-        raise NotSeen(
+        raise CannotLook(
             "PostgreSQL runs elsewhere, and sessions of other roles are not seen",
-            f'GRANT pg_monitor TO "{seen.facts.role}";',
+            hint=f'GRANT pg_monitor TO "{seen.facts.role}";',
         )
     sessions = seen.waits.busy * seen.waits.share("CPU")
     shown = {"sessions_on_cpu": round(sessions, 1), "samples": seen.waits.samples}
