@@ -39,20 +39,22 @@ class Missing:
 Need = Callable[[Ground], Missing | None]
 
 
-class NotSeen(Exception):
-    """Raised by `evaluate` when what it was given does not tell whether all is well: the check is skipped."""
-
-    def __init__(self, reason: str, enable: str | None = None) -> None:
-        super().__init__(reason)
-        self.missing = Missing(reason, enable)
-
-
 def schema(ground: Ground) -> Missing | None:
     """Queen's tables."""
     if ground.facts.schema_complete:
         return None
     name = ground.facts.schema
     return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
+
+
+def tables(ground: Ground) -> Missing | None:
+    """Queen's tables, and the right to read them."""
+    facts = ground.facts
+    if not facts.schema_complete or facts.schema_readable:
+        return schema(ground)
+    names = [f'"{name}"' for name in (one.replace('"', '""') for one in (facts.schema, facts.role))]
+    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {names[0]} TO {names[1]};"
+    return Missing(f"role {facts.role} may not read the tables of Queen", line)
 
 
 def monitor(ground: Ground) -> Missing | None:

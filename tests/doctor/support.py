@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from queen.doctor.catalogue import find
 from queen.doctor.finding import Finding, Fix, Result, Threshold
@@ -40,6 +41,16 @@ def look(
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
     return run(ask, on_stage).results[0]
+
+
+def look_as(role: str, dsn: str, check: str) -> Result:
+    """What it says when every session of the database begins as this role."""
+    database = f'alter database "{conninfo_to_dict(dsn)["dbname"]}"'
+    execute(dsn, f"{database} set role = {role}")
+    try:
+        return look(dsn, check)
+    finally:
+        execute(dsn, "set role none", f"{database} reset role")
 
 
 def only(result: Result) -> Finding:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.doctor.queues.support import age, consume, fill
-from tests.doctor.support import about, apply, look
+from tests.doctor.queues.support import age, consume, fill, look
+from tests.doctor.support import about, apply
 from tests.sql.client import Session
 
 HOURS = 3600.0

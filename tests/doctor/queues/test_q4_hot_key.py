@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.doctor.queues.support import age, consume, fill
-from tests.doctor.support import about, look
+from tests.doctor.queues.support import age, consume, fill, look
+from tests.doctor.support import about
 from tests.sql.client import Session
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.doctor.queues.support import fill, write_minute
-from tests.doctor.support import about, execute, look
+from tests.doctor.queues.support import fill, look, write_minute
+from tests.doctor.support import about, execute
 from tests.sql.client import Session, Signal
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from queen.doctor.checks.queues.q8_rotation import due_ms
 from queen.settings import EngineSettings
-from tests.doctor.queues.support import beat, fill
-from tests.doctor.support import about, execute, look
+from tests.doctor.queues.support import beat, fill, look
+from tests.doctor.support import about, execute
 from tests.sql.client import Session
 
 DAY_MS = 86_400_000.0

@@ -14,7 +14,8 @@ from queen.store.inspect import Row
 FINDINGS_MAX: Final = 20
 _RISE_MIN: Final = 1000  # messages in the time looked at; less is a wave
 
-# Minutes before this one, of the queues that are furthest behind. A group gets its share of what was delivered.
+# Eleven minutes before this one, of which the latest may not be written down yet, of the queues that are furthest
+# behind. A group gets its share of what was delivered.
 _RISING = """
 WITH behind AS MATERIALIZED (
     SELECT g.queue_id, count(*) AS groups, max(g.total_lag) AS lag
@@ -30,7 +31,7 @@ SELECT q.name AS queue, b.lag, b.groups, m.minutes, m.least, m.pushed, m.deliver
                sum(s.delivered)::float8 AS delivered
           FROM (SELECT sum(a.push_messages) AS pushed, sum(a.pop_messages)::numeric / b.groups AS delivered
                   FROM {schema}.activity a
-                 WHERE a.queue_id = b.queue_id AND a.bucket >= date_trunc('minute', now()) - interval '10 minutes'
+                 WHERE a.queue_id = b.queue_id AND a.bucket >= date_trunc('minute', now()) - interval '11 minutes'
                    AND a.bucket < date_trunc('minute', now())
                  GROUP BY a.bucket) s) m
  WHERE m.minutes > 0
@@ -122,6 +123,6 @@ oldest message is looked for in two partitions of each group, so the truth may b
     evaluate=evaluate,
     queries={"groups": LAGGING, "kept": KEPT, "rising": Query(_RISING), "paused": Query(_PAUSED)},
     thresholds={"limit": Threshold(60, 120, "s"), "rising": Threshold(10, None, "minutes")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
     delta=True,
 )

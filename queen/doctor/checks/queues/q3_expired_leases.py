@@ -89,5 +89,5 @@ With a server to ask (--url) its own count of expired leases is shown too.""",
     evaluate=evaluate,
     queries={"leases": Query(_LEASES)},
     thresholds={"limit": Threshold(1, 10, "% of leases")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
 )

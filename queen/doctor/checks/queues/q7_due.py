@@ -85,6 +85,6 @@ beginning and at the end of the window.""",
     evaluate=evaluate,
     queries={"due": Query(_DUE), "enqueued": Query(_ENQUEUED), "servers": Query(_SERVERS)},
     thresholds={"limit": Threshold(5, 60, "s")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
     delta=True,
 )

@@ -8,8 +8,8 @@ from typing import Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Severity, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.probes.host import Disk
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 OBSERVED_MIN_S: Final = 600.0
@@ -38,7 +38,7 @@ SELECT extract(epoch FROM clock_timestamp() - min(e.opened_at) FILTER (WHERE e.n
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each file system that is nearly full, or will be within the threshold."""
     if seen.host is None or "data" not in seen.host.disks:
-        raise NotSeen("the folder of the data is not known or cannot be reached", _enable(seen))
+        raise CannotLook("the folder of the data is not known or cannot be reached", hint=_enable(seen))
     for name, disk in seen.host.disks.items():
         growth, source = _growth(seen, name, disk)
         hours = disk.free / growth / 3600 if growth > 0 else None
@@ -122,6 +122,6 @@ Little room is a finding by itself, with or without growth.""",
     evaluate=evaluate,
     queries={"store": Query(_STORE)},
     thresholds={"limit": Threshold(72, 6, "h"), "free": Threshold(10, 3, "% free")},
-    needs=(needs.schema, needs.local),
+    needs=(needs.tables, needs.local),
     delta=True,
 )

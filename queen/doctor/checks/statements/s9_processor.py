@@ -10,6 +10,7 @@ from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Stake, Threshold
 from queen.doctor.statements import COUNTED, Statement, how_to_enable, inside, slowest
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 SHOWN: Final = 5
@@ -49,13 +50,18 @@ def _load(seen: Seen) -> tuple[Severity | None, dict[str, Any]]:
         machine = 100 * (now.busy_s - before.busy_s) / room_s
         shown = {"postgres_cpu_pct": round(share, 1), "machine_cpu_pct": round(machine, 1), "cpus": now.cpus}
         return seen.limits["limit"].judge(share), shown
+    if not seen.facts.pg_monitor or not seen.waits.samples:
+        raise CannotLook(
+            "PostgreSQL runs elsewhere, and sessions of other roles are not seen",
+            hint=f'GRANT pg_monitor TO "{seen.facts.role}";',
+        )
     sessions = seen.waits.busy * seen.waits.share("CPU")
     shown = {"sessions_on_cpu": round(sessions, 1), "samples": seen.waits.samples}
     return seen.limits["sessions"].judge(sessions), shown
 
 
 def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Statement]) -> Finding:
-    missing = how_to_enable(seen.facts) or (None if found else "no statement ended inside the window: use a longer one")
+    missing = how_to_enable(seen.facts) or (None if found else _NONE_ENDED)
     told = f"{load['postgres_cpu_pct']:.0f} % of the processors" if "postgres_cpu_pct" in load else (
         f"{load['sessions_on_cpu']:.0f} sessions on a processor at once"
     )  # fmt: skip
@@ -68,6 +74,7 @@ def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Stat
             "by_total_time": [one.shown() for one in found[:SHOWN]],
             "by_mean_time": [one.shown() for one in slowest(found)[:SHOWN]],
             "statements_unknown_because": missing,
+            "all_roles_seen": seen.facts.pg_monitor,
             "partitioning": _advice(seen)[0],
         },
         missing or _remedy(found[0]),
@@ -75,6 +82,11 @@ def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Stat
         threshold=seen.limits["limit" if "postgres_cpu_pct" in load else "sessions"],
         at_stake=_bound(found[0]) if found else NO_STAKE,
     )
+
+
+_NONE_ENDED: Final = (
+    "no statement that is seen here ended inside the window: use a longer one, and a role with pg_monitor"
+)
 
 
 def _remedy(top: Statement) -> str:
@@ -160,7 +172,9 @@ def _partitions(seen: Seen) -> Iterable[Finding]:
 def _advice(seen: Seen) -> tuple[str, int | None]:
     """Whether `messages` should be cut into smaller children, and at which size in bytes; None: it should not."""
     row: Row = seen.row("children")
-    if not row or not row["heap_bytes"]:
+    if not row:
+        return "not known: the tables cannot be read", None
+    if not row["heap_bytes"]:
         return "no messages are stored", None
     buffers = seen.facts.settings.bytes("shared_buffers")
     index, heap, children = row["index_bytes"], row["heap_bytes"], row["children"]
@@ -192,7 +206,7 @@ the child that takes the pushes fill more than a quarter of shared_buffers, unle
     queries={
         "counted": COUNTED,
         "temp": Query("SELECT temp_files, temp_bytes FROM pg_stat_database WHERE datname = current_database()"),
-        "children": Query(_CHILDREN),
+        "children": Query(_CHILDREN, optional=True),
     },
     thresholds={"limit": Threshold(70, 90, "% of the processors"), "sessions": Threshold(8, 16, "sessions")},
     needs=(needs.schema,),
