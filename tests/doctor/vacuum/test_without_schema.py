@@ -1,4 +1,4 @@
-"""The checks of this group on a database without Queen: those about the server speak, the others say what is missing."""
+"""The checks of this group on a database without Queen: those about the server speak, the others say why not."""
 
 from __future__ import annotations
 
