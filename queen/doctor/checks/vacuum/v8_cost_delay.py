@@ -42,7 +42,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "own_cost_options": {_name(row): own for row in long if (own := _own(row))},
         },
         f"Raise autovacuum_vacuum_cost_limit to {_LIMIT} or more, which all workers share; let changing tables, and "
-        "those with cost options of their own, not pause at all. Before PostgreSQL 16 it counts from the next table on.",
+        "those with cost options of their own, not pause. Before PostgreSQL 16 it counts from the next table on.",
         object="autovacuum_vacuum_cost_limit",
         threshold=seen.limits["limit"],
         fix=_fix(seen, long, limit),
