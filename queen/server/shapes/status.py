@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from queen.server.describe import Shape
+from queen.server.shapes.history import History, Memory
 from queen.server.shapes.series import TIME, TimeRange
 
 
@@ -83,6 +84,7 @@ class PoolEvent(Shape):
     waiting: int = Field(examples=[7])
     text: str = Field(examples=[""])
     count: int = Field(examples=[1])
+    work: dict[str, int] = Field(description="The calls that it happened to.", examples=[{"push": 1}])
 
 
 class Pool(Shape):
@@ -169,6 +171,8 @@ class Status(Shape):
     slowFlushes: SlowFlushes
     workerRestarts: WorkerRestarts
     refusedRequests: Refusals
+    memory: Memory
+    history: History
 
 
 class DataPoint(Shape):

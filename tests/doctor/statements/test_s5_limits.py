@@ -5,20 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.finding import Finding, Threshold
-from queen.doctor.probes.host import Host, Throttle, nofile, throttle
+from queen.doctor.probes.host import CGROUPS, Host, Throttle, nofile, throttle
 from tests.doctor.support import look, only
 
+NO_STEAL = {"steal": Threshold(None, None)}  # of the machine that runs the tests
 _HOST = Host(100.0, 50.0, 0.0, cpus=4)
 _SERVER = """
-import http.server, resource, sys
+import http.server, resource, sys, threading
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[1])))
+def burn():
+    while True:
+        sum(range(1000))
+if "burn" in sys.argv:
+    threading.Thread(target=burn, daemon=True).start()
 server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
 print(server.server_port, flush=True)
 server.serve_forever()
@@ -32,25 +41,51 @@ def judged(before: Host, now: Host, seen: Seen) -> list[Finding]:
     return list(check.evaluate(seen))
 
 
+@contextmanager
+def server(*arguments: str) -> Iterator[tuple[str, int]]:
+    """Something that listens as a server does, with limits of its own: its URL and its process."""
+    command = [sys.executable, "-c", _SERVER, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}", process.pid
+        finally:
+            process.terminate()
+
+
 def test_a_server_that_may_open_few_files_is_found_and_gone_with_a_higher_limit(module_dsn: str) -> None:
     for allowed, status in ((600, "crit"), (10_000, "ok")):
-        command = [sys.executable, "-c", _SERVER, str(allowed)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            try:
-                url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-                steal = {"steal": Threshold(None, None)}  # of the machine that runs the tests
-                result = look(module_dsn, "S5", url=url, thresholds=steal)
-            finally:
-                process.terminate()
+        with server(str(allowed)) as (url, _):
+            result = look(module_dsn, "S5", url=url, thresholds=NO_STEAL)
         assert result.status == status, result
         if status == "crit":
             assert only(result).evidence == {"nofile": 600}
 
 
+@pytest.mark.slow
+def test_a_real_quota_is_found_and_gone_when_lifted(module_dsn: str) -> None:
+    group = CGROUPS / "cpu" / f"queen-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / "cpu.cfs_quota_us").write_text("20000")
+    except OSError as error:
+        pytest.skip(f"control groups of version 1 cannot be made here: {error}")
+    try:
+        with server("10000", "burn") as (url, pid):
+            (group / "cgroup.procs").write_text(str(pid))
+            finding = only(look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL))
+            assert (finding.object, finding.status) == ("queen serve", "crit")
+            assert finding.evidence["throttled_pct"] > 50
+            (group / "cpu.cfs_quota_us").write_text("-1")
+            assert look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL).status == "ok"
+    finally:
+        group.rmdir()
+
+
 def test_the_limit_of_a_process_is_read_from_proc() -> None:
     own = nofile(os.getpid())
-    assert own is not None and own > 100
+    assert own is not None
+    assert own > 100
 
 
 def test_a_quota_that_stops_postgresql_is_found(plain_seen: Seen) -> None:

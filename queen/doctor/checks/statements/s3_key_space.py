@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Threshold
 
@@ -80,7 +79,6 @@ belongs to, whichever comes first. Sequences that begin anew at their end are le
 Queen itself uses no sequences. Its ids come from the table `counters`; those of messages, partitions and dead letters
 have eight bytes and do not end, those of queues and epochs have four and are looked at here.""",
     evaluate=evaluate,
-    queries={"sequences": Query(_SEQUENCES), "own": Query(_OWN)},
+    queries={"sequences": Query(_SEQUENCES), "own": Query(_OWN, optional=True)},
     thresholds={"limit": Threshold(75, 90, "% used")},
-    needs=(needs.schema,),
 )
