@@ -54,8 +54,8 @@ SELECT pid, usename::text AS role, application_name, client_addr::text AS client
 # known here; `task` has the words of PostgreSQL.
 WORKERS: Final = Query("""
 SELECT a.pid, a.datname::text AS database, a.datname = current_database() AS ours,
-       CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END AS name, v.relid::bigint AS relid,
-       left(a.query, 100) AS task, v.phase,
+       CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END AS name, c.relname, c.reloptions,
+       v.relid::bigint AS relid, left(a.query, 100) AS task, v.phase,
        EXTRACT(epoch FROM clock_timestamp() - a.xact_start)::float8 AS running_s,
        a.wait_event_type || ':' || a.wait_event AS wait
   FROM pg_stat_activity a

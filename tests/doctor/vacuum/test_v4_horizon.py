@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queen.doctor.finding import Threshold
+from queen.doctor.checks.vacuum.v4_horizon import CHECK
+from queen.doctor.finding import NO_STAKE, Stake, Threshold
+from queen.store.inspect import Row
+from tests.doctor.seen import seen_with
 from tests.doctor.support import about, apply, execute, look, only, session
 from tests.doctor.vacuum.slow import slow_vacuum
 
@@ -83,3 +86,23 @@ def test_a_forgotten_logical_slot_holds_the_catalogs_and_is_dropped(workshop_dsn
     assert finding.evidence["state"] == "inactive"
     apply(workshop_dsn, finding.fix)
     assert look(workshop_dsn, "V4", thresholds=severe).status == "ok"
+
+
+def test_what_is_at_stake_is_what_reads_more_than_before() -> None:
+    holder = {"kind": "session", "who": "7", "xids": 5, "state": "idle in transaction", "what": "q", "held_s": 99.0,
+              "application_name": "a", "role": "r", "holds": "tables"}  # fmt: skip
+    base = {"name": "pop", "hours": 9, "calls": 9e4, "mean_ms": 1.0, "best_ms": 0.9, "blocks": 9.0, "messages": None}
+    rows: dict[str, list[Row]] = {"holders": [holder], "tables": [], "baselines": [base], "state": []}
+
+    def judged(mean_ms: float, blocks: float) -> Stake:
+        before = {"name": "pop", "calls": 0.0, "total_ms": 0.0, "blocks": 0.0}
+        now = {"name": "pop", "calls": 1e3, "total_ms": 1e3 * mean_ms, "blocks": 1e3 * blocks}
+        seen = seen_with(CHECK, {**rows, "totals": [before]}, {**rows, "totals": [now]})
+        [finding] = CHECK.evaluate(seen)
+        return finding.at_stake
+
+    slow = judged(4.0, 90.0)
+    assert (slow.kind, slow.method, slow.time_share) == ("modelled", "statement share", None)
+    assert slow.high_pct == round(100 * (1 / (1 - 0.95 * 0.75) - 1), 1)
+    assert judged(4.0, 9.0) == NO_STAKE, "it waits for something else"
+    assert judged(1.1, 9.0) == NO_STAKE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from queen.doctor.checks.vacuum.v8_cost_delay import CHECK
@@ -17,8 +19,9 @@ SOON = {"running": Threshold(0, None)}
 SLEEP = "Timeout:VacuumDelay"
 
 
-def _judge(vacuum: dict[str, int], *, running_s: float = 90.0, limit: str = "-1") -> list[Finding]:
-    worker = {"name": None, "database": "other", "task": "autovacuum: VACUUM big", "running_s": running_s}
+def _judge(vacuum: dict[str, int], *, limit: str = "-1", **of_worker: Any) -> list[Finding]:
+    worker = {"name": None, "relname": None, "reloptions": None, "database": "other", "task": "autovacuum: VACUUM big",
+              "running_s": 90.0, **of_worker}  # fmt: skip
     known = facts(
         setting("autovacuum_vacuum_cost_limit", limit),
         setting("vacuum_cost_limit", "200"),
@@ -45,6 +48,12 @@ def test_a_limit_that_is_high_already_gets_no_fix() -> None:
 
 def test_an_idle_server_is_well(module_dsn: str) -> None:
     assert look(module_dsn, "V8", thresholds=SOON).status == "ok"
+
+
+def test_a_changing_table_is_not_to_pause() -> None:
+    [finding] = _judge({SLEEP: 60, "CPU": 40}, name="queen.cursors", relname="cursors")
+    assert finding.fix is not None
+    assert finding.fix.apply == ("ALTER TABLE queen.cursors SET (autovacuum_vacuum_cost_delay = 0)",)
 
 
 @pytest.mark.slow
@@ -77,3 +86,18 @@ def test_a_sleeping_worker_works_when_the_limit_is_raised(workshop: Workshop, wo
             "alter system reset autovacuum_vacuum_cost_limit",
             "select pg_reload_conf()",
         )
+
+
+@pytest.mark.slow
+def test_a_table_that_holds_its_own_vacuum_back_is_put_right(workshop_dsn: str) -> None:
+    options = "autovacuum_vacuum_threshold = 100, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    keep_a_worker_busy(workshop_dsn, options)
+    finding = only(look(workshop_dsn, "V8", thresholds=SOON, window_s=0.8))
+    own = {"autovacuum_vacuum_cost_delay": "100", "autovacuum_vacuum_cost_limit": "1"}
+    assert finding.evidence["own_cost_options"] == {"queen.big": own}
+    assert finding.fix is not None
+    assert finding.fix.kind == "A"
+    apply(workshop_dsn, finding.fix)  # PostgreSQL gives up the vacuum that is in the way, and begins anew
+    wait_until(lambda: look(workshop_dsn, "V8", thresholds=SOON).status == "ok")
+    wait_until(lambda: look(workshop_dsn, "V1", window_s=0.1).status == "ok")
+    undo(workshop_dsn, finding.fix)

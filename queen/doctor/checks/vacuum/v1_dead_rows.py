@@ -7,6 +7,7 @@ from typing import Final
 
 from queen.doctor import needs
 from queen.doctor.check import Check, Seen
+from queen.doctor.dearer import CALLS, by_reading_more
 from queen.doctor.facts import ServerSettings
 from queen.doctor.finding import Finding, Fix, Severity, Threshold
 from queen.doctor.shared import TABLES
@@ -25,7 +26,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         trigger = trigger_of(seen.facts.settings, row)
         severity = limit.judge(late / max(trigger, 1.0))
         if severity is not None and late >= _ROWS_MIN:
-            yield _finding(row, severity, trigger, late, limit)
+            yield _finding(seen, row, severity, trigger, late)
 
 
 def trigger_of(settings: ServerSettings, row: Row) -> float:
@@ -57,7 +58,7 @@ def _vacuums(row: Row) -> int:
     return int(row["vacuum_count"] + row["autovacuum_count"])
 
 
-def _finding(row: Row, severity: Severity, trigger: float, late: float, limit: Threshold) -> Finding:
+def _finding(seen: Seen, row: Row, severity: Severity, trigger: float, late: float) -> Finding:
     ratio = row["n_dead_tup"] / max(trigger, 1.0)
     return Finding(
         severity,
@@ -71,7 +72,8 @@ def _finding(row: Row, severity: Severity, trigger: float, late: float, limit: T
         },
         "Vacuum the table now. If it comes back, see V3, V4, V7 and V8: settings, a held horizon, workers, delay.",
         object=row["name"],
-        threshold=limit,
+        threshold=seen.limits["limit"],
+        at_stake=by_reading_more(seen),
         fix=Fix("A", (f"VACUUM (ANALYZE) {row['name']}",), note="A vacuum has no way back and needs none."),
     )
 
@@ -90,9 +92,11 @@ the dead rows that statistics know by that number.
 A busy table is past its trigger all the time, because autovacuum looks once in autovacuum_naptime only. So rows that
 died lately do not count: from the growth within the window, the check takes off what must have died since the last
 vacuum, or within the "patience" of five minutes. What is left has been dead for longer: either autovacuum does not
-come, or it comes and cannot remove. Then V4 names who holds the horizon.""",
+come, or it comes and cannot remove. Then V4 names who holds the horizon.
+
+At stake is what S1 finds: calls that read more than in the days before and take longer for it.""",
     evaluate=evaluate,
-    queries={"tables": TABLES},
+    queries={"tables": TABLES, **CALLS},
     thresholds={
         "limit": Threshold(1.0, 3.0, "× the autovacuum trigger"),
         "patience": Threshold(300, None, "s that autovacuum is given"),

@@ -7,7 +7,8 @@ from typing import Final
 
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
-from queen.doctor.finding import Finding, Fix, Severity, Threshold
+from queen.doctor.dearer import CALLS, by_reading_more
+from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Threshold
 from queen.doctor.shared import TABLES
 from queen.doctor.system import literal
 from queen.doctor.tables import VACUUM_AT
@@ -73,6 +74,7 @@ def _finding(seen: Seen, row: Row, severity: Severity, dead: Mapping[str, int]) 
         _REMEDIES[row["kind"]],
         object=f"{row['kind']} {row['who']}",
         threshold=seen.limits["limit" if by_time else "xids"],
+        at_stake=by_reading_more(seen) if row["holds"] == "tables" else NO_STAKE,
         fix=_fix(row),
     )
 
@@ -113,10 +115,11 @@ vacuums do not hold it and are left out. A logical slot holds the system catalog
 the log that it keeps is looked at by W6.
 
 Queen's small tables are updated thousands of times a second, so a snapshot held for a minute leaves hundreds of
-thousands of dead versions; the evidence has the dead rows of these tables now. The throughput at stake is not modelled
-here: S1 and L4 show it once it is felt.""",
+thousands of dead versions; the evidence has the dead rows of these tables now. At stake is what S1 finds: calls that
+read more than in the days before and take longer for it.""",
     evaluate=evaluate,
-    queries={"holders": Query(_BEFORE_17, {170000: _SINCE_17}), "tables": TABLES},
+    queries={"holders": Query(_BEFORE_17, {170000: _SINCE_17}), "tables": TABLES, **CALLS},
     thresholds={"limit": Threshold(60, 600, "s"), "xids": Threshold(100_000, 1_000_000, "transactions")},
     needs=(needs.monitor,),
+    delta=True,
 )

@@ -11,6 +11,7 @@ from queen.doctor.facts import ServerSettings
 from queen.doctor.finding import Finding, Fix, Threshold
 from queen.doctor.shared import WORKERS
 from queen.doctor.system import set_system
+from queen.doctor.tables import VACUUM_AT, options, set_options
 from queen.store.inspect import Row
 
 _SLEEP: Final = "Timeout:VacuumDelay"
@@ -38,17 +39,23 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "cost_limit": limit,
             "cost_delay_ms": delay_ms,
             "running_s": {_name(row): round(row["running_s"], 1) for row in long},
+            "own_cost_options": {_name(row): own for row in long if (own := _own(row))},
         },
-        f"Raise autovacuum_vacuum_cost_limit to {_LIMIT} or more; all workers share it. Before PostgreSQL 16 it counts "
-        "from the next table on.",
+        f"Raise autovacuum_vacuum_cost_limit to {_LIMIT} or more, which all workers share; let changing tables, and "
+        "those with cost options of their own, not pause. Before PostgreSQL 16 it counts from the next table on.",
         object="autovacuum_vacuum_cost_limit",
         threshold=seen.limits["limit"],
-        fix=_fix(seen, limit),
+        fix=_fix(seen, long, limit),
     )
 
 
 def _name(row: Row) -> str:
     return str(row["name"] or f"{row['database']}: {row['task']}")
+
+
+def _own(row: Row) -> dict[str, str]:
+    """Cost options of the table itself; they outrank those of the server."""
+    return {name: value for name, value in options(row["reloptions"]).items() if "_cost_" in name}
 
 
 def _limit(settings: ServerSettings) -> float:
@@ -61,7 +68,10 @@ def _delay_ms(settings: ServerSettings) -> float:
     return own if own >= 0 else settings.number("vacuum_cost_delay", 0)
 
 
-def _fix(seen: Seen, limit: float) -> Fix | None:
+def _fix(seen: Seen, long: list[Row], limit: float) -> Fix | None:
+    for row in long:
+        if row["name"] and (_own(row) or row["relname"] in VACUUM_AT):
+            return set_options(row["name"], row["reloptions"], {"autovacuum_vacuum_cost_delay": "0"})
     if limit >= _LIMIT:
         return None
     return set_system(seen.facts, {"autovacuum_vacuum_cost_limit": str(_LIMIT)})
