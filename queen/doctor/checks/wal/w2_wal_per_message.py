@@ -60,7 +60,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
 
 
 def _for_groups(seen: Seen) -> int:
-    return GROUP_BYTES * max(0, seen.row("groups")["groups"] - 1)
+    return GROUP_BYTES * max(0, int(seen.row("groups")["groups"]) - 1)
 
 
 def _messages(seen: Seen) -> float:
