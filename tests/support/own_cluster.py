@@ -65,10 +65,11 @@ class OwnCluster:
         self.stop()
         self.start()
 
-    def standby(self, folder: Path) -> OwnCluster:
-        """A standby of it, made by pg_basebackup, that follows it; not started."""
+    def standby(self, folder: Path, slot: str) -> OwnCluster:
+        """A standby of it, made by pg_basebackup, that follows it through a new slot; not started."""
         copy = OwnCluster(folder, self.bin_dir, None)
-        self.run("pg_basebackup", "-d", self.dsn, "-D", str(copy.data), "-R", "-c", "fast", "-X", "stream", "--no-sync")
+        options = ["-R", "-c", "fast", "-X", "stream", "--no-sync", "-C", "-S", slot]
+        self.run("pg_basebackup", "-d", self.dsn, "-D", str(copy.data), *options)
         return copy
 
     def run(self, program: str, *arguments: str, check: bool = True) -> None:
@@ -89,11 +90,20 @@ class OwnCluster:
             for statement in statements:
                 connection.execute(statement.encode())
 
-    def reload(self, name: str, value: str) -> None:
-        """Wait until a reload has brought a value into force."""
-        self.execute("select pg_reload_conf()")
+    def value(self, statement: str, *values: Any) -> Any:
+        """The only value of a statement."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            wait_until(lambda: _shown(connection, name) == value, f"{name} to be {value}")
+            row = connection.execute(statement.encode(), values or None).fetchone()
+        return row[0] if row else None
+
+    def wait_for(self, statement: str, *values: Any) -> None:
+        """Wait until a statement says true."""
+        wait_until(lambda: self.value(statement, *values), statement)
+
+    def reload(self, name: str, value: str) -> None:
+        """Read the files again, and wait until a value is in force."""
+        self.execute("select pg_reload_conf()")
+        self.wait_for("select current_setting(%s) = %s", name, value)
 
     def as_account(self) -> dict[str, Any]:
         """What subprocess needs to run a program as the cluster's user."""
@@ -117,9 +127,3 @@ class OwnCluster:
         with path.open("a", encoding="utf-8") as file:
             file.writelines(lines)
         os.chmod(self.data, 0o700)
-
-
-def _shown(connection: psycopg.Connection[Any], name: str) -> str:
-    row = connection.execute("select current_setting(%s)", [name]).fetchone()
-    assert row is not None
-    return str(row[0])

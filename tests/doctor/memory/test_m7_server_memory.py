@@ -100,6 +100,17 @@ def test_share_and_refusals(rss: int, refused_before: int, refused: int, status:
     assert all("--max-memory 2GiB" in finding.remedy for finding in found)
 
 
+@pytest.mark.parametrize(("machine", "fix"), [(64_000, True), (3_000, False)])
+def test_a_server_that_tells_more_is_believed(machine: int, fix: bool) -> None:
+    memory = {"budget": 1000 * MIB, "budgetSet": True, "used": 7 * MIB, "rss": 700 * MIB, "rssPeak": 900 * MIB}
+    sample = ServerSample("http://here", 0.0, {"memory": {**memory, "machine": machine * MIB, "refused": 0}}, {})
+    (finding,) = m7.evaluate(seen_with(m7.CHECK, {}, server=sample, server_before=sample))
+    assert (finding.status, finding.evidence["resident_peak_MB"]) == ("warn", 900)
+    assert finding.evidence["machine_MB"] == machine
+    assert (finding.fix is not None) is fix
+    assert ("The machine has no more memory" in finding.remedy) is not fix
+
+
 def test_without_a_server_it_is_skipped_and_says_what_to_run(module_dsn: str) -> None:
     result = look(module_dsn, "M7")
     assert (result.status, result.enable) == ("skipped", "queen doctor --url http://HOST:6632")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from queen.doctor.checks.memory import m8_shadowed_settings as m8
 from queen.doctor.checks.memory.m8_shadowed_settings import same
 from queen.doctor.facts import ServerSettings
-from tests.doctor.seen import setting
+from queen.doctor.needs import Ground
+from tests.doctor.seen import facts, setting
 from tests.doctor.support import about, look
 from tests.support.own_cluster import OwnCluster
 
@@ -40,23 +41,12 @@ def test_the_private_server_is_well(module_dsn: str) -> None:
     assert look(module_dsn, "M8").status == "ok"
 
 
-def test_without_a_superuser_it_is_skipped(own_cluster: OwnCluster) -> None:
-    own_cluster.execute("drop role if exists plain", "create role plain")
-    with psycopg.connect(own_cluster.dsn) as connection:
-        connection.execute("set role plain")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("select * from pg_file_settings")
-    own_cluster.execute("alter role queen set role = 'plain'")
-    try:
-        result = look(own_cluster.dsn, "M8")
-        assert result.status == "skipped"
-        assert "superuser" in str(result.reason)
-    finally:
-        with psycopg.connect(own_cluster.dsn, autocommit=True) as connection:
-            connection.execute("reset role")
-            connection.execute("set role none")
-            connection.execute("alter role queen reset role")
-            connection.execute("drop role plain")
+def test_without_a_superuser_it_is_skipped_and_says_so() -> None:
+    (need,) = m8.CHECK.needs
+    missing = need(Ground(facts(superuser=False), server=None, pooler=None))
+    assert missing is not None
+    assert "superuser" in missing.reason
+    assert need(Ground(facts(), server=None, pooler=None)) is None
 
 
 @pytest.mark.parametrize(

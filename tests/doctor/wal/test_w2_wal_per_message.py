@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from queen.doctor.checks.wal import w2_wal_per_message as w2
+from queen.doctor.probes.server import ServerSample
+from queen.store.inspect import Row
+from tests.doctor.seen import seen_with
 from tests.doctor.support import about, execute, look
 from tests.doctor.wal.support import meanwhile
 
@@ -34,3 +38,21 @@ def test_a_window_without_messages_is_no_ok(module_dsn: str) -> None:
     result = look(module_dsn, "W2")
     assert result.status == "skipped"
     assert result.enable == "run it under load"
+
+
+def test_the_server_counts_too_and_groups_are_allowed_for() -> None:
+    log: Row = {"what": "wal", "wal_records": 0, "wal_fpi": 0, "wal_bytes": 0.0, "wal_buffers_full": 0, "position": 0.0}
+    first: dict[str, list[Row]] = {
+        "wal": [log],
+        "tables": [],
+        "payload": [{"payload_bytes": 50.0}],
+        "groups": [{"groups": 6}],
+    }
+    second = {**first, "wal": [{**log, "wal_bytes": 3_000_000.0}]}
+    before, now = (ServerSample("", 0.0, {}, {"counters": {"push_messages": 9, "ack_messages": n}}) for n in (5, 2005))
+    seen = seen_with(w2.CHECK, first, second, server_before=before, server=now)
+    assert list(w2.evaluate(seen)) == [], "1,500 bytes are less than three times 50 + 450 + 5 × 60"
+    one_group = {**second, "groups": [{"groups": 1}]}
+    (finding,) = w2.evaluate(seen_with(w2.CHECK, first, one_group, server_before=before, server=now))
+    assert finding.evidence["wal_bytes_per_message"] == 1500
+    assert finding.status == "warn"

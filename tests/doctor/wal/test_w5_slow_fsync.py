@@ -8,7 +8,7 @@ import pytest
 
 from queen.doctor.check import NotSeen
 from queen.doctor.checks.wal import w5_slow_fsync as w5
-from queen.doctor.finding import Threshold
+from queen.doctor.finding import Result, Threshold
 from queen.doctor.probes.waits import Waits
 from tests.doctor.seen import seen_with
 from tests.doctor.support import look, only
@@ -17,7 +17,7 @@ from tests.support.own_cluster import OwnCluster
 
 TINY = {"limit": Threshold(0.000001, None, "ms")}
 HUGE = {"limit": Threshold(60_000, None, "ms")}
-COMMITS = "do $$ begin for n in 1..200 loop insert into written values (n); commit; end loop; end $$"
+COMMITS = "do $$ begin for n in 1..25 loop insert into written values (n); commit; end loop; end $$"
 
 
 @pytest.fixture
@@ -28,13 +28,22 @@ def written(own_cluster: OwnCluster) -> Iterator[str]:
     own_cluster.execute("drop table written")
 
 
+def _seen(dsn: str, limits: dict[str, Threshold]) -> Result:
+    """What W5 says once a window had commits enough, which the disk decides."""
+    for _ in range(30):
+        result = look(dsn, "W5", window_s=1.0, thresholds=limits)
+        if result.status != "skipped":
+            break
+    return result
+
+
 def test_with_timing_the_mean_is_measured(own_cluster: OwnCluster, written: str) -> None:
     own_cluster.execute("alter system set track_wal_io_timing = on")
     own_cluster.reload("track_wal_io_timing", "on")
     try:
         with meanwhile(written, COMMITS):
-            finding = only(look(written, "W5", window_s=1.0, thresholds=TINY))
-            assert look(written, "W5", window_s=1.0, thresholds=HUGE).status == "ok"
+            finding = only(_seen(written, TINY))
+            assert _seen(written, HUGE).status == "ok"
     finally:
         own_cluster.execute("alter system reset track_wal_io_timing")
         own_cluster.reload("track_wal_io_timing", "off")
@@ -45,7 +54,7 @@ def test_with_timing_the_mean_is_measured(own_cluster: OwnCluster, written: str)
 
 def test_without_timing_the_waits_of_sessions_tell(written: str) -> None:
     with meanwhile(written, COMMITS):
-        assert look(written, "W5", window_s=1.0, thresholds=HUGE).status == "ok"
+        assert _seen(written, HUGE).status == "ok"
 
 
 def test_a_window_without_commits_is_no_ok(own_cluster: OwnCluster) -> None:
@@ -54,13 +63,13 @@ def test_a_window_without_commits_is_no_ok(own_cluster: OwnCluster) -> None:
 
 @pytest.mark.parametrize("name", ["IO:WALSync", "IO:WalSync"])
 def test_little_s_law(name: str) -> None:
-    waits = Waits(samples=100, active=500, by_wait={name: 400, "CPU": 100})
-    rows = [{"what": "wal", "syncs": 10_000, "sync_ms": 0.0}], [{"what": "wal", "syncs": 12_000, "sync_ms": 0.0}]
+    waits = Waits(samples=100, active=100, by_wait={name: 90, "CPU": 10})
+    rows = [{"what": "wal", "syncs": 10_000, "sync_ms": 0.0}], [{"what": "wal", "syncs": 11_800, "sync_ms": 0.0}]
     seen = seen_with(w5.CHECK, {"syncs": rows[0]}, {"syncs": rows[1]}, window_s=10.0, waits=waits)
     (finding,) = w5.evaluate(seen)
-    assert finding.evidence["mean_ms"] == 20.0, "four sessions on average, 200 a second"
-    assert finding.status == "crit"
-    assert finding.at_stake.time_share == 0.8
+    assert finding.evidence["mean_ms"] == 5.0, "0.9 of a session on average, 180 a second"
+    assert finding.status == "warn"
+    assert finding.at_stake.time_share == 0.9
 
 
 def test_few_waits_near_the_limit_are_no_ok() -> None:
@@ -69,3 +78,11 @@ def test_few_waits_near_the_limit_are_no_ok() -> None:
     seen = seen_with(w5.CHECK, {"syncs": rows[0]}, {"syncs": rows[1]}, window_s=10.0, waits=waits)
     with pytest.raises(NotSeen, match="too few"):
         list(w5.evaluate(seen))
+
+
+def test_a_slow_disk_that_has_time_left_is_for_information() -> None:
+    waits = Waits(samples=100, active=50, by_wait={"IO:WALSync": 40})
+    rows = [{"what": "wal", "syncs": 0, "sync_ms": 0.0}], [{"what": "wal", "syncs": 1000, "sync_ms": 0.0}]
+    seen = seen_with(w5.CHECK, {"syncs": rows[0]}, {"syncs": rows[1]}, window_s=10.0, waits=waits)
+    (finding,) = w5.evaluate(seen)
+    assert (finding.status, finding.evidence["mean_ms"], finding.evidence["busy_share"]) == ("info", 4.0, 0.4)

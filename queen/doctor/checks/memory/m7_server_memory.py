@@ -16,44 +16,30 @@ _MIB: Final = 1 << 20
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding when its memory is near the budget, or when it refused requests for want of it."""
-    numbers = _numbers(seen.server)
-    budget, resident = numbers.get("memory_max", 0), numbers.get("rss", 0)
+    now, before = _numbers(seen.server), _numbers(seen.server_before)
+    budget, resident = now.get("budget", 0), now.get("rss", 0)
     if not budget or not resident:
         raise NotSeen("the server does not tell its memory", "a server of this version, and queen doctor --url")
-    refused = numbers["memory_refused"] - _numbers(seen.server_before).get("memory_refused", 0)
-    severity = _severity(seen, resident / budget, refused, numbers["memory_refused"])
-    if severity is None:
-        return
-    wanted = _wanted(max(budget, resident))
-    yield Finding(
-        severity,
-        f"the Queen server uses {megabytes(resident):.0f} MB of its budget of {megabytes(budget):.0f} MB"
-        + (f", and refused {numbers['memory_refused']} requests for it" if numbers["memory_refused"] else ""),
-        {
-            "resident_MB": megabytes(resident),
-            "budget_MB": megabytes(budget),
-            "share": round(resident / budget, 3),
-            "counted_MB": megabytes(numbers["memory_used"]),
-            "refused_in_window": refused,
-            "refused_since_start": numbers["memory_refused"],
-            "server": seen.server.url if seen.server else None,
-        },
-        f"Give it more: QUEEN_MAX_MEMORY={wanted}, or queen serve --max-memory {wanted}. Without more memory: smaller "
-        "bodies, fewer of them at once, and consumers that read their answers.",
-        object="queen serve",
-        threshold=seen.limits["limit"],
-        fix=Fix("E", (f"queen serve --max-memory {wanted}",), note=f"The same: QUEEN_MAX_MEMORY={wanted} queen serve."),
-    )
+    refused = now["refused"] - before.get("refused", 0)
+    severity = _severity(seen, resident / budget, refused, now["refused"])
+    if severity is not None:
+        yield _finding(seen, severity, now, refused)
 
 
 def _numbers(sample: ServerSample | None) -> dict[str, int]:
-    """Of all workers of the server together, in bytes; empty without a server."""
+    """Of all workers of the server together, in bytes; empty without a server. The status tells more than the metrics,
+    in a server that has it: peaks, and the memory of its machine."""
     if sample is None:
         return {}
-    sizes: Mapping[str, Any] = sample.metrics.get("sizes", {})
-    memory: Mapping[str, Any] = sample.metrics.get("memory", {})
-    found = {name: int(sizes.get(name, 0)) for name in ("memory_max", "memory_used", "memory_refused")}
-    return {**found, "rss": int(memory.get("rss", 0))}
+    sizes, memory = _part(sample.metrics, "sizes"), _part(sample.metrics, "memory")
+    told = {"budget": sizes.get("memory_max"), "used": sizes.get("memory_used"), "refused": sizes.get("memory_refused")}
+    told = {**told, "rss": memory.get("rss"), **_part(sample.status, "memory")}
+    return {name: int(value or 0) for name, value in told.items()}
+
+
+def _part(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = answer.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _severity(seen: Seen, share: float, refused: int, ever: int) -> Severity | None:
@@ -62,11 +48,46 @@ def _severity(seen: Seen, share: float, refused: int, ever: int) -> Severity | N
     return max(found, key=lambda one: SEVERITIES[one], default=None)
 
 
-def _wanted(size: int) -> str:
-    """Twice as much, as a round size that a person would write."""
+def _finding(seen: Seen, severity: Severity, now: Mapping[str, int], refused: int) -> Finding:
+    resident, budget, machine = now["rss"], now["budget"], now.get("machine", 0)
+    wanted = _wanted(max(budget, resident), machine)
+    return Finding(
+        severity,
+        f"the Queen server uses {megabytes(resident):.0f} MB of its budget of {megabytes(budget):.0f} MB"
+        + (f", and refused {now['refused']} requests for it" if now["refused"] else ""),
+        {
+            "resident_MB": megabytes(resident),
+            "resident_peak_MB": megabytes(now["rssPeak"]) if "rssPeak" in now else None,
+            "budget_MB": megabytes(budget),
+            "share": round(resident / budget, 3),
+            "counted_MB": megabytes(now["used"]),
+            "machine_MB": megabytes(machine) if machine else None,
+            "refused_in_window": refused,
+            "refused_since_start": now["refused"],
+            "server": seen.server.url if seen.server else None,
+        },
+        (f"Give it more: QUEEN_MAX_MEMORY={wanted}, or queen serve --max-memory {wanted}. " if wanted else "")
+        + f"{'Without' if wanted else 'The machine has no'} more memory: smaller bodies, fewer of them at once, and "
+        "consumers that read their answers.",
+        object="queen serve",
+        threshold=seen.limits["limit"],
+        fix=_fix(wanted),
+    )
+
+
+def _fix(wanted: str) -> Fix | None:
+    if not wanted:
+        return None
+    return Fix("E", (f"queen serve --max-memory {wanted}",), note=f"The same: QUEEN_MAX_MEMORY={wanted} queen serve.")
+
+
+def _wanted(size: int, machine: int) -> str:
+    """Twice as much, as a round size that a person would write; empty when that is more than half of the machine."""
     wanted = 256 * _MIB
     while wanted < 2 * size:
         wanted *= 2
+    if machine and wanted > machine // 2:
+        return ""
     return f"{wanted >> 30}GiB" if wanted >= 1 << 30 else f"{wanted >> 20}MiB"
 
 

@@ -17,6 +17,8 @@ _MESSAGES_MIN: Final = 1000  # with fewer, heartbeats and statistics are most of
 OVERHEAD_BYTES: Final = 450
 """Log of a message beside its payload: row, four indexes, and its share of pushing, popping and acking in batches.
 Measured by our own bench: 265 bytes of payload, 700 bytes of log in requests of 100, 1,170 in requests of one."""
+GROUP_BYTES: Final = 60
+"""Log of an ack for each further group that reads every message."""
 
 # The sizes as stored, for those are what is logged; the newest epoch, for it has the messages of now.
 _PAYLOAD = """
@@ -24,6 +26,7 @@ SELECT avg(size)::float8 AS payload_bytes, count(*) AS sampled
   FROM (SELECT pg_column_size(payload) AS size FROM {schema}.messages
          WHERE epoch = (SELECT max(epoch) FROM {schema}.epochs) LIMIT 200) AS newest
 """
+_GROUPS = "SELECT count(DISTINCT consumer_group) AS groups FROM {schema}.subscriptions"
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
@@ -33,7 +36,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     if messages < _MESSAGES_MIN or payload is None:
         raise NotSeen(f"{messages:.0f} messages inside the window; {_MESSAGES_MIN} are needed", "run it under load")
     images = min(image_bytes(log["wal_fpi"], seen.facts.settings), log["wal_bytes"])
-    each, expected = (log["wal_bytes"] - images) / messages, payload + OVERHEAD_BYTES
+    each, expected = (log["wal_bytes"] - images) / messages, payload + OVERHEAD_BYTES + _for_groups(seen)
     severity = seen.limits["limit"].judge(each / expected)
     if severity is None:
         return
@@ -46,6 +49,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "image_bytes_per_message": round(images / messages),
             "payload_bytes": round(payload),
             "messages": round(messages),
+            "groups": seen.row("groups")["groups"],
             "window_s": round(seen.window_s, 1),
         },
         "Push and ack in larger batches; drop indexes on messages that Queen did not make (I3 to I5 name them).",
@@ -53,6 +57,10 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         threshold=seen.limits["limit"],
         at_stake=stake.wal_ceiling(log["wal_bytes"] / messages, expected + images / messages),
     )
+
+
+def _for_groups(seen: Seen) -> int:
+    return GROUP_BYTES * max(0, int(seen.row("groups")["groups"]) - 1)
 
 
 def _messages(seen: Seen) -> float:
@@ -92,11 +100,13 @@ by the messages of the window: what was stored in the children of messages, or w
 whichever is most.
 
 A message of P bytes needs about P + 450: the row, its four indexes, and its share of the small rows that a push, a pop
-and an ack change. Three times that has a reason: requests of one message each on a server that cannot batch them,
-further indexes, long transaction ids, or another program that writes. P is the mean of what the first 200 messages of
-the newest epoch take in storage.""",
+and an ack change; each group after the first adds 60. P is the mean of what the first 200 messages of the newest epoch
+take in storage.
+
+Three times that has a reason: requests of one message each on a server that cannot batch them, further indexes, long
+transaction ids, or another program that writes.""",
     evaluate=evaluate,
-    queries={"wal": WAL, "tables": TABLES, "payload": Query(_PAYLOAD)},
+    queries={"wal": WAL, "tables": TABLES, "payload": Query(_PAYLOAD), "groups": Query(_GROUPS)},
     thresholds={"limit": Threshold(3.0, 6.0, "× (payload + 450 bytes)")},
     needs=(needs.schema, needs.primary),
     delta=True,
