@@ -12,7 +12,7 @@ from typing import Final
 
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
-from queen.doctor.needs import Ground, Missing, NotSeen
+from queen.doctor.needs import Ground, Missing
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -58,8 +58,6 @@ def _refused(check: Check, error: CannotLook) -> Result:
 def _evaluate(check: Check, seen: Seen) -> Result:
     try:
         findings = tuple(check.evaluate(seen))
-    except NotSeen as error:
-        return skipped(check, error.missing)
     except CannotLook as error:
         return _refused(check, error)
     except Exception as error:  # a bug in one check must not hide what the others found

@@ -12,6 +12,7 @@ from typing import Final
 from queen.doctor.facts import Facts
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
+from queen.errors import CannotLook
 
 STATS_AGE_MIN_S: Final = 60.0
 """Cumulative counters that are younger say nothing about how a server is used."""
@@ -37,6 +38,14 @@ class Missing:
 
 
 Need = Callable[[Ground], Missing | None]
+
+
+class NotSeen(CannotLook):
+    """Raised by `evaluate` when what it was given does not tell whether all is well: the check is skipped, and `enable`
+    is the line that would help."""
+
+    def __init__(self, reason: str, enable: str | None = None) -> None:
+        super().__init__(reason, hint=enable)
 
 
 def schema(ground: Ground) -> Missing | None:

@@ -1,63 +1,17 @@
-"""Facts, findings and reports that nobody saw, for tests without a database. Checks are those that really exist."""
+"""Findings and reports that nobody saw, for tests without a database. The checks are those that really exist."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from queen.doctor.catalogue import find
-from queen.doctor.facts import Facts, ServerSettings
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Result, Severity, Stake, Threshold
 from queen.doctor.judge import with_findings
 from queen.doctor.report import Report, together, verdict_of
+from tests.doctor.seen import facts
 
 FIRST, SECOND = "V1", "V4"
 """Two checks in the order of the catalogue."""
-
-
-def setting(name: str, value: str = "", **more: Any) -> dict[str, Any]:
-    """One row of pg_settings."""
-    row = {
-        "name": name,
-        "setting": value,
-        "unit": None,
-        "vartype": "string",
-        "context": "sighup",
-        "source": "default",
-        "sourcefile": None,
-        "boot_val": value,
-        "enumvals": None,
-        "pending_restart": False,
-    }
-    return row | more
-
-
-def facts(*settings: dict[str, Any], **changed: Any) -> Facts:
-    """A healthy primary whose role may do everything."""
-    values: dict[str, Any] = {
-        "version": 150018,
-        "version_text": "15.18",
-        "database": "queen",
-        "role": "queen",
-        "schema": "queen",
-        "superuser": True,
-        "pg_monitor": True,
-        "may_alter_system": True,
-        "schema_owner": "queen",
-        "schema_owned": True,
-        "schema_complete": True,
-        "in_recovery": False,
-        "backend_pid": 7,
-        "protocol_pid": 7,
-        "postmaster_pid": None,
-        "started_at": datetime(2026, 1, 1, tzinfo=UTC),
-        "stats_reset": None,
-        "stats_age_s": 3600.0,
-        "host": "/run/postgresql",
-        "extensions": frozenset(),
-        "settings": ServerSettings(list(settings)),
-    }
-    return Facts(**(values | changed))
 
 
 def finding(

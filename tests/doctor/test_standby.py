@@ -20,6 +20,8 @@ from tests.support.fix_postgres import SCHEMA
 from tests.support.fix_server import open_folder
 from tests.support.own_cluster import OwnCluster
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def standby_dsn(own_cluster: OwnCluster) -> Iterator[str]:
@@ -27,14 +29,14 @@ def standby_dsn(own_cluster: OwnCluster) -> Iterator[str]:
     own_cluster.execute("create database followed")
     asyncio.run(migrate(own_cluster.dsn.replace("/queen?", "/followed?"), SCHEMA))
     folder = open_folder()
-    copy = own_cluster.standby(folder)
+    copy = own_cluster.standby(folder, "followed")
     try:
         copy.start()
         yield copy.dsn.replace("/queen?", "/followed?")
     finally:
         copy.stop()
         shutil.rmtree(folder, ignore_errors=True)
-        own_cluster.execute("drop database followed with (force)")
+        own_cluster.execute("drop database followed with (force)", "select pg_drop_replication_slot('followed')")
 
 
 def test_it_looks_skips_and_changes_nothing(standby_dsn: str, tmp_path: Path) -> None:

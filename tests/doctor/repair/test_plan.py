@@ -11,7 +11,8 @@ from queen.doctor.repair.guard import refuse_unsafe
 from queen.doctor.repair.plan import Consent, Plan, make_plan
 from queen.doctor.repair.provider import parameter_lines, provider
 from queen.errors import RepairRefused
-from tests.doctor.invented import FIRST, SECOND, facts, finding, report, result, setting
+from tests.doctor.invented import FIRST, SECOND, finding, report, result
+from tests.doctor.seen import facts, setting
 
 SET = ("ALTER SYSTEM SET max_wal_size = '12GB'", "SELECT pg_reload_conf()")
 
