@@ -7,6 +7,7 @@ The classes of its repairs are read from its source, so that no list of them can
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import sys
 import types
@@ -46,6 +47,7 @@ def number(value: float) -> str:
     return f"{value:g}"
 
 
+@functools.cache
 def _tree(of: types.ModuleType | types.FunctionType) -> ast.AST:
     try:
         return ast.parse(inspect.getsource(of))

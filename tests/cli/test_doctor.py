@@ -14,23 +14,22 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import psycopg
 import pytest
 
 from queen.cli import main as cli
 from queen.doctor.catalogue import catalogue, find
-from queen.doctor.check import Seen
-from queen.doctor.finding import Finding
+from queen.doctor.check import Query, Seen
+from queen.doctor.finding import Finding, Fix
 from queen.doctor.shape import schema
-from tests.doctor.support import execute
+from tests.doctor.support import execute, session
 from tests.support.command import queen_command, start_queen
 
-DEAD = (
-    "alter table queen.partitions set (autovacuum_enabled = off)",
-    "insert into queen.partitions (partition_id, queue_id, epoch, name)"
-    " select n, 1, 1, n::text from generate_series(1, 20000) n",
-    "delete from queen.partitions",
-)
-"""V1 finds it: critical, and --fix repairs it."""
+ILL = "alter table queen.leases set (autovacuum_enabled = off)"
+"""V3 finds it: critical, and --fix repairs it."""
+REPAIR = "ALTER TABLE queen.leases RESET (autovacuum_enabled)"
+WARN = ("C1", "--threshold", "C1=0,101")
+"""A warning at any time."""
 
 Capture = pytest.CaptureFixture[str]
 
@@ -56,29 +55,37 @@ def doctor(dsn: str, *args: str) -> int:
 @pytest.fixture(scope="module")
 def ill_dsn(module_dsn: str) -> str:
     """One database for the tests that change nothing in it."""
-    execute(module_dsn, *DEAD)
+    execute(module_dsn, ILL)
     return module_dsn
 
 
 def test_a_finding_ends_in_1_and_shows_all_that_a_reader_needs(ill_dsn: str, capsys: Capture) -> None:
-    assert doctor(ill_dsn, "--only", "V1") == 1
+    assert doctor(ill_dsn, "--only", "V3") == 1
     out = capsys.readouterr().out
     assert out.splitlines()[0] == "1 critical finding in 1 check."
-    for text in ("V1", "20000 dead rows", "warn 1, crit 3", "(default)", "why", "at stake", "VACUUM (ANALYZE) queen."):
+    for text in (
+        "V3",
+        "queen.leases: autovacuum is switched off",
+        "why",
+        "at stake",
+        REPAIR,
+        "or: queen doctor --fix V3",
+    ):
         assert text in out
     assert all(len(line) <= 80 and line == line.rstrip() for line in out.splitlines())
 
 
 def test_nothing_found_ends_in_0(ill_dsn: str, capsys: Capture) -> None:
-    assert doctor(ill_dsn, "--only", "V4") == 0
+    assert doctor(ill_dsn, "--only", "I1") == 0
     assert capsys.readouterr().out.startswith("Healthy: nothing found in 1 check.\n")
 
 
 def test_thresholds_of_the_user_count_and_are_named(ill_dsn: str, capsys: Capture) -> None:
-    assert doctor(ill_dsn, "V1", "--threshold", "V1=2,90") == 1
-    assert "warn 2, crit 90 × the autovacuum trigger (--threshold)" in capsys.readouterr().out
-    assert doctor(ill_dsn, "V1", "--threshold", "V1=2,90", "--fail-on", "crit") == 0
-    assert doctor(ill_dsn, "V1", "--threshold", "V1=90,100", "-q") == 0
+    assert doctor(ill_dsn, *WARN) == 1
+    assert "warn 0, crit 101 % of the slots (--threshold)" in capsys.readouterr().out
+    assert doctor(ill_dsn, *WARN, "--fail-on", "crit") == 0
+    assert doctor(ill_dsn, "C1", "--threshold", "C1=0,0", "--fail-on", "crit") == 1
+    assert doctor(ill_dsn, "C1", "--threshold", "C1=none,none") == 0
 
 
 def test_json_keeps_the_published_schema(ill_dsn: str, capsys: Capture) -> None:
@@ -92,9 +99,9 @@ def test_json_keeps_the_published_schema(ill_dsn: str, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "word"),
     [
-        (["V1"], 2, "CRITICAL - V1: queen.partitions: 20000 dead rows"),
-        (["V1", "--threshold", "V1=2,90"], 1, "WARNING - V1: "),
-        (["V4"], 0, "OK - 1 checks found nothing"),
+        (["V3"], 2, "CRITICAL - V3: queen.leases: autovacuum is switched off"),
+        ([*WARN], 1, "WARNING - C1: "),
+        (["I1"], 0, "OK - 1 checks found nothing"),
     ],
 )
 def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word: str) -> None:
@@ -106,25 +113,25 @@ def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word:
 
 def test_a_baseline_hides_what_is_known(ill_dsn: str, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "known.json"
-    assert doctor(ill_dsn, "V1", "--save-baseline", str(file)) == 1
+    assert doctor(ill_dsn, "V3", "--save-baseline", str(file)) == 1
     capsys.readouterr()
-    assert doctor(ill_dsn, "V1", "--baseline", str(file)) == 0
+    assert doctor(ill_dsn, "V3", "--baseline", str(file)) == 0
     words = " ".join(capsys.readouterr().out.split())
     assert words.startswith("Healthy: nothing new found in 1 check. 1 known finding of the baseline not shown.")
-    assert doctor(ill_dsn, "V1", "--baseline", str(tmp_path / "none")) == 2
+    assert doctor(ill_dsn, "V3", "--baseline", str(tmp_path / "none")) == 2
 
 
 def test_quiet_says_nothing_and_ends_the_same(ill_dsn: str, capsys: Capture) -> None:
-    assert doctor(ill_dsn, "V1", "-q") == 1
+    assert doctor(ill_dsn, "V3", "-q") == 1
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
 
 
 def test_verbose_names_every_check_and_its_wolf(ill_dsn: str, capsys: Capture) -> None:
-    assert doctor(ill_dsn, "V1", "V4", "-v") == 1
+    assert doctor(ill_dsn, "V3", "I1", "-v") == 1
     out = capsys.readouterr().out
-    assert "V4   The xmin horizon is held" in out
-    assert "unless   Just after a purge" in out
+    assert f"I1   {find('I1').title}" in out
+    assert f"unless   {find('V3').false_positive[:30]}" in out
 
 
 def test_colour_is_asked_for_or_not(ill_dsn: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +144,7 @@ def test_colour_is_asked_for_or_not(ill_dsn: str, capsys: Capture, monkeypatch: 
         with monkeypatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(name, value)
-            doctor(ill_dsn, "V1", *args)
+            doctor(ill_dsn, "V3", *args)
         assert ("\x1b[" in capsys.readouterr().out) is coloured, args
 
 
@@ -147,7 +154,7 @@ def test_a_check_that_fails_ends_in_70_and_keeps_its_trace(
     def evaluate(_: Seen) -> list[Finding]:
         raise ZeroDivisionError("of our own")
 
-    broken = replace(find("V4"), evaluate=evaluate)
+    broken = replace(find("I1"), evaluate=evaluate)
     monkeypatch.setattr("queen.cli.doctor.aim.choose", lambda *_: (broken,))
     assert doctor(ill_dsn) == 70
     captured = capsys.readouterr()
@@ -155,7 +162,7 @@ def test_a_check_that_fails_ends_in_70_and_keeps_its_trace(
     path = Path(captured.err.strip().rpartition(" ")[2])
     assert "ZeroDivisionError: of our own" in path.read_text(encoding="utf-8")
     path.unlink()
-    monkeypatch.setattr("queen.cli.doctor.aim.choose", lambda *_: (find("V1"), broken))
+    monkeypatch.setattr("queen.cli.doctor.aim.choose", lambda *_: (find("V3"), broken))
     assert doctor(ill_dsn) == 1, "a finding is the stronger word"
     Path(capsys.readouterr().err.strip().rpartition(" ")[2]).unlink()
     monkeypatch.setattr("queen.cli.doctor.aim.choose", lambda *_: (broken,))
@@ -164,11 +171,11 @@ def test_a_check_that_fails_ends_in_70_and_keeps_its_trace(
 
 
 def test_nothing_checked_is_unknown_and_ends_in_3(empty_database_dsn: str, capsys: Capture) -> None:
-    assert doctor(empty_database_dsn, "V1") == 3
+    assert doctor(empty_database_dsn, "V3") == 3
     out = capsys.readouterr().out
     assert out.startswith("Unknown: nothing could be checked.")
     assert "enable queen db migrate" in out
-    assert doctor(empty_database_dsn, "V1", "--nagios") == 3
+    assert doctor(empty_database_dsn, "V3", "--nagios") == 3
 
 
 @pytest.mark.parametrize(
@@ -267,7 +274,7 @@ def test_every_check_explains_itself(check: str, capsys: Capture) -> None:
 
 def test_watch_goes_on_until_it_is_interrupted(ill_dsn: str, tmp_path: Path) -> None:
     options = ("--database-url", ill_dsn, "--window", "0.2", "--watch", "1s", "--json")
-    process = start_queen(tmp_path, "doctor", "V1", *options, PORT=os.environ["PORT"])
+    process = start_queen(tmp_path, "doctor", "V3", *options, PORT=os.environ["PORT"])
     assert process.stdout is not None
     try:
         rounds = [json.loads(process.stdout.readline()) for _ in range(2)]
@@ -316,11 +323,10 @@ def test_the_countdown_is_drawn_on_a_terminal_only(ill_dsn: str, tmp_path: Path,
 
 def test_without_utf8_only_ascii_is_written(ill_dsn: str, tmp_path: Path) -> None:
     options = ("--database-url", ill_dsn, "--window", "0.2")
-    done = queen_command(tmp_path, "doctor", "V1", *options, PYTHONIOENCODING="ascii", PORT=os.environ["PORT"])
+    done = queen_command(tmp_path, "doctor", *WARN, *options, PYTHONIOENCODING="ascii", PORT=os.environ["PORT"])
     assert done.code == 1, done.err
-    assert done.out.decode("ascii").startswith("1 critical finding")
-    assert b"CRIT  vacuum" in done.out
-    assert b"4.0 x the point" in done.out
+    assert done.out.decode("ascii").startswith("1 warning in 1 check.\n")
+    assert b"warn  connections and poolers: 1 check, 1 finding" in done.out
 
 
 def fix(dsn: str, folder: Path, *args: str) -> int:
@@ -330,59 +336,71 @@ def fix(dsn: str, folder: Path, *args: str) -> int:
 def test_a_repair_is_shown_done_looked_at_again_and_taken_back(
     database_dsn: str, tmp_path: Path, capsys: Capture
 ) -> None:
-    execute(database_dsn, *DEAD)
-    assert fix(database_dsn, tmp_path, "V1", "--dry-run") == 1
+    execute(database_dsn, ILL)
+    assert fix(database_dsn, tmp_path, "V3", "--dry-run") == 1
     out = capsys.readouterr().out
     assert "Plan: 1 repair." in out
     assert not (tmp_path / "undo").exists()
-    assert fix(database_dsn, tmp_path, "V1") == 0
+    assert fix(database_dsn, tmp_path, "V3") == 0
     captured = capsys.readouterr()
     (file,) = (tmp_path / "undo").iterdir()
     assert f"undo file: {file}\n" in captured.err
     words = " ".join(captured.out.split())
-    assert "done: V1 queen.partitions" in words
-    assert "before: queen.partitions: 20000 dead rows" in words
+    assert "done: V3 queen.leases" in words
+    assert "before: queen.leases: autovacuum is switched off" in words
     assert "after: gone" in words
     assert doctor(database_dsn, "--undo", str(file), "--dry-run") == 0
-    assert "would take back: VACUUM" in capsys.readouterr().out
+    assert f"would take back: {REPAIR}" in capsys.readouterr().out
+    assert doctor(database_dsn, "V3", "-q") == 0
     assert doctor(database_dsn, "--undo", str(file)) == 0
-    assert "taken back: VACUUM (ANALYZE) queen.partitions" in capsys.readouterr().out
+    assert f"taken back: {REPAIR}" in capsys.readouterr().out
+    assert doctor(database_dsn, "V3", "-q") == 1, "as ill as before"
     assert doctor(database_dsn, "--undo", str(file)) == 0
     assert "taken back before" in capsys.readouterr().out
 
 
 def test_a_repair_as_json(database_dsn: str, tmp_path: Path, capsys: Capture) -> None:
-    execute(database_dsn, *DEAD)
-    assert fix(database_dsn, tmp_path, "V1", "--json") == 0
+    execute(database_dsn, ILL)
+    assert fix(database_dsn, tmp_path, "V3", "--json") == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert data["verdict"] == "healthy"
-    assert [one["apply"] for one in data["done"]] == [["VACUUM (ANALYZE) queen.partitions"]]
-    assert data["changes"][0]["before"]["evidence"]["dead_rows"] == 20_000
+    assert [one["apply"] for one in data["done"]] == [[REPAIR]]
+    assert data["changes"][0]["before"]["evidence"]["autovacuum_enabled"] == "off"
     assert data["changes"][0]["after"] is None
     assert Path(data["undo_file"]).is_file()
     assert doctor(database_dsn, "--undo", data["undo_file"], "--json") == 0
     assert json.loads(capsys.readouterr().out)["undone"][0]["ok"] is True
 
 
-def test_ending_a_session_needs_consent(database_dsn: str, tmp_path: Path, capsys: Capture) -> None:
-    from tests.doctor.support import session
+def test_ending_a_session_needs_consent(
+    database_dsn: str, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(seen: Seen) -> list[Finding]:
+        return [
+            Finding("crit", "it is there", {}, "End it.", fix=Fix("D", (f"SELECT pg_terminate_backend({row['pid']})",)))
+            for row in seen.rows("those")
+        ]
 
-    soon = ("--threshold", "V4.limit=0,600")
-    with session(database_dsn) as holder:
-        holder.execute("set transaction isolation level repeatable read")
-        holder.execute("select count(*) from queen.queues")
-        assert fix(database_dsn, tmp_path, "V4", *soon) == 1
-        words = " ".join(capsys.readouterr().out.split())
-        assert "needs your consent: queen doctor --fix V4 --yes" in words
-        assert fix(database_dsn, tmp_path, "V4", "--yes", *soon) == 0
+    those = Query("SELECT pid FROM pg_stat_activity WHERE application_name = 'forgetful'")
+    check = replace(find("I1"), queries={"those": those}, needs=(), evaluate=evaluate)
+    monkeypatch.setattr("queen.cli.doctor.aim.choose", lambda *_: (check,))
+    with session(database_dsn, application_name="forgetful") as holder:
+        for args in (("I1",), ("I", "--yes"), ("--yes",)):
+            assert fix(database_dsn, tmp_path, *args) == 1
+            words = " ".join(capsys.readouterr().out.split())
+            assert "needs your consent: queen doctor --fix I1 --yes" in words
+            holder.execute("select 1")
+        assert fix(database_dsn, tmp_path, "I1", "--yes") == 0
+        with pytest.raises(psycopg.OperationalError):
+            holder.execute("select 1")
 
 
 def test_another_doctor_at_work_is_refused(database_dsn: str, tmp_path: Path, capsys: Capture) -> None:
     from queen.doctor.repair.guard import LOCK
     from queen.store.operate import Operator
 
-    execute(database_dsn, *DEAD)
+    execute(database_dsn, ILL)
     with Operator(database_dsn) as other:
         assert other.claim(LOCK)
-        assert fix(database_dsn, tmp_path, "V1") == 4
+        assert fix(database_dsn, tmp_path, "V3") == 4
     assert "another doctor is changing this database (exit 4)" in capsys.readouterr().err
