@@ -48,6 +48,18 @@ def test_what_came_between_two_looks_is_written() -> None:
     asyncio.run(run())
 
 
+def test_calls_that_serve_no_messages_are_not_kept() -> None:
+    async def run() -> None:
+        store = _Totals()
+        costs = StatementCosts(store, lambda: True)
+        await costs.tick()
+        store.totals = [Cost("beat", 300, 30.0, 900.0), Cost("nothing_of_ours", 1, 1.0, 1.0)]
+        await costs.tick()
+        assert store.written == [], "an idle server writes nothing"
+
+    asyncio.run(run())
+
+
 def test_only_the_leader_looks_and_a_new_one_begins_anew() -> None:
     async def run() -> None:
         store, leading = _Totals(), [True]

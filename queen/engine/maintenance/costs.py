@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 INTERVAL_S: Final = 300.0
 """One look is a few milliseconds of PostgreSQL: it goes through all it counts, five thousand at most."""
+HOT: Final = frozenset(
+    ("push", "push_deduplicating", "pop", "ack", "ack_failed", "transact", "extend", "examine", "locate", "next_epoch")
+)
+"""The calls that serve messages. A server also calls others, such as `beat` once a second: those are not kept."""
 _PASSING: Final = (errors.StoreUnavailable, errors.Overloaded, errors.Contention)
 
 
@@ -50,6 +54,6 @@ def _grown(before: dict[str, Cost], now: dict[str, Cost]) -> list[Cost]:
     for name, cost in now.items():
         last = before.get(name, Cost(name, 0, 0.0, 0.0))
         calls, total_ms, blocks = cost.calls - last.calls, cost.total_ms - last.total_ms, cost.blocks - last.blocks
-        if calls > 0 and total_ms >= 0 and blocks >= 0:
+        if name in HOT and calls > 0 and total_ms >= 0 and blocks >= 0:
             found.append(Cost(name, calls, total_ms, blocks))
     return found
