@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from queen.doctor.finding import Threshold
-from tests.doctor.support import look, only
+from tests.doctor.support import look, meanwhile, only
 from tests.support.api import Api
 from tests.support.server import EmbeddedServer
 
@@ -15,23 +13,9 @@ pytestmark = [pytest.mark.pg, pytest.mark.slow]
 
 
 def test_single_pushes_are_counted_by_the_server_and_it_rotates(server: EmbeddedServer) -> None:
-    stopping, begun = threading.Event(), threading.Event()
-
-    def push() -> None:
-        with Api(server.url) as api:
-            while not stopping.is_set():
-                api.push([{"queue": "small", "payload": 1}])
-                begun.set()
-
-    thread = threading.Thread(target=push, daemon=True)
-    thread.start()
-    try:
-        assert begun.wait(10)
-        limits = {"rate": Threshold(10, None, "messages/s")}
+    limits = {"rate": Threshold(10, None, "messages/s")}
+    with Api(server.url) as api, meanwhile(lambda: api.push([{"queue": "small", "payload": 1}])):
         finding = only(look(server.dsn, "Q6", url=server.url, window_s=0.5, thresholds=limits))
-    finally:
-        stopping.set()
-        thread.join(10)
     assert finding.evidence["counted_by"] == "queen serve"
     assert 0.8 < finding.evidence["rows_per_statement"] < 1.2
     assert look(server.dsn, "Q6", url=server.url, thresholds=limits).status == "ok"
