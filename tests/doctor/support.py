@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -108,6 +109,26 @@ def wait_for(dsn: str, question: str) -> None:
                 return
             time.sleep(0.02)
     raise AssertionError(f"not within 10 s: {question}")
+
+
+@contextmanager
+def meanwhile(step: Callable[[], object]) -> Iterator[None]:
+    """A thread calls `step` again and again; it has ended once when this begins."""
+    stopping, begun = threading.Event(), threading.Event()
+
+    def go_on() -> None:
+        while not stopping.is_set():
+            step()
+            begun.set()
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        assert begun.wait(20), "the first step did not end"
+        yield
+    finally:
+        stopping.set()
+        thread.join(20)
 
 
 def execute(dsn: str, *statements: str) -> None:

@@ -81,7 +81,7 @@ def _severity(seen: Seen, disk: Disk, hours: float | None) -> Severity | None:
 
 def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tuple[float, str, float | None]) -> Finding:
     rate, source, hours = growth
-    when = f"is full in {hours:.0f} h at this rate" if hours is not None else "is nearly full"
+    when = f"is full in {hours:.0f} h at this rate" if hours is not None else "is nearly full"  # no growth was seen
     store = seen.row("store")
     return Finding(
         severity,
@@ -100,7 +100,7 @@ def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tupl
         "Give the queues a retention (retentionEnabled, retentionSeconds, completedRetentionSeconds), find groups that "
         "hold it back (Q2) and slots that hold the log back (W6), or enlarge the disk.",
         object=disk.path,
-        threshold=seen.limits["limit"],
+        threshold=seen.limits["limit" if hours is not None and seen.limits["limit"].judge_low(hours) else "free"],
     )
 
 

@@ -123,7 +123,6 @@ def _work_mem(seen: Seen, severity: Severity, found: list[Statement]) -> Iterabl
         },
         f"Give this role a work_mem of {wanted >> 20} MB, here alone: each sort of each session may take as much.",
         object="work_mem",
-        threshold=seen.limits["limit"],
         fix=_set_work_mem(seen, wanted) if wanted > now else None,
     )
 
