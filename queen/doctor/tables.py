@@ -8,9 +8,6 @@ from typing import Final
 from queen.doctor.finding import Fix
 from queen.tune.tables import THRESHOLDS
 
-MUTABLE: Final = ("partitions", "cursors", "leases", "instances", "leader")
-"""Tables of few rows that are updated all the time (architecture.md §3). All others grow, or change rarely."""
-
 VACUUM_AT: Final[Mapping[str, int]] = THRESHOLDS
 """Tables whose rows are changed or deleted one by one as long as Queen works, and the dead rows that call a vacuum.
 The schema sets the same, and so does tune-pg."""
