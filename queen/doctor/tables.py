@@ -6,40 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from queen.doctor.finding import Fix
+from queen.tune.tables import THRESHOLDS
 
-MUTABLE: Final = ("partitions", "cursors", "leases", "instances", "leader")
-"""Tables of few rows that are updated all the time (architecture.md §3). All others grow, or change rarely."""
-
-VACUUM_AT: Final[Mapping[str, int]] = {
-    "partitions": 5000,
-    "cursors": 5000,
-    "leases": 5000,
-    "enqueued": 5000,
-    "scheduled_places": 5000,
-    "trace_names": 5000,
-    "instances": 1000,
-    "leader": 1000,
-    "queue_stats": 1000,
-    "group_stats": 1000,
-}
+VACUUM_AT: Final[Mapping[str, int]] = THRESHOLDS
 """Tables whose rows are changed or deleted one by one as long as Queen works, and the dead rows that call a vacuum.
-queen/sql/tables sets the same."""
-
-FIXED: Final[Mapping[str, frozenset[str]]] = {
-    "partitions": frozenset({"partition_id", "queue_id", "name", "created_at"}),
-    "cursors": frozenset({"partition_id", "consumer_group"}),
-    "scheduled_places": frozenset({"partition_id"}),
-    "trace_names": frozenset({"name"}),
-    "instances": frozenset({"instance_id", "started_at", "pool_size", "version"}),
-    "leader": frozenset({"only_row"}),
-    "queue_stats": frozenset({"queue_id"}),
-    "group_stats": frozenset({"queue_id", "consumer_group"}),
-}
-"""Tables whose rows Queen updates, and their columns that never change. An index on any other column of theirs makes
-every update write all indexes (no HOT)."""
-
-FILLFACTOR: Final = 50
-"""Of the tables of `FIXED`: half of each page is kept for new versions of its rows."""
+The schema sets the same, and so does tune-pg."""
 
 
 def options(reloptions: Sequence[str] | None) -> dict[str, str]:

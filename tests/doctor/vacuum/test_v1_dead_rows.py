@@ -28,7 +28,7 @@ def test_rows_that_died_in_the_window_are_given_their_time(database_dsn: str) ->
     def purge() -> None:
         execute(database_dsn, "delete from queen.partitions")
 
-    assert look(database_dsn, "V1", meanwhile=purge).status == "ok"
+    assert look(database_dsn, "V1", during=purge).status == "ok"
     assert look(database_dsn, "V1").status == "crit", "nothing dies any more, so they have been dead for a while"
 
 

@@ -19,7 +19,7 @@ def _while_acking(dsn: str) -> Result:
     def ack() -> None:
         execute(dsn, "update queen.cursors set acked = acked + 1, lease_until = now()")
 
-    return look(dsn, "V2", meanwhile=ack)
+    return look(dsn, "V2", during=ack)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queen.doctor.tables import VACUUM_AT, is_off
+from queen.tune.tables import table_lines
 from tests.doctor.support import about, apply, execute, look, session, undo
 from tests.doctor.vacuum.workshop import Workshop
 
@@ -73,15 +74,16 @@ def test_a_server_without_autovacuum_is_critical(workshop: Workshop, workshop_ds
     workshop.await_setting("autovacuum", "on")
 
 
-def test_the_fresh_schema_names_every_changing_table_and_is_well(module_dsn: str) -> None:
+def test_a_fresh_schema_is_well_and_has_all_that_tune_pg_would_set(module_dsn: str) -> None:
     assert look(module_dsn, "V3").status == "ok"
+    planned = {f"{line.table}.{line.parameter}={line.value}" for line in table_lines() if line.table in VACUUM_AT}
     with session(module_dsn) as one:
-        found = one.execute(
-            "select relname from pg_class where relnamespace = 'queen'::regnamespace and relkind = 'r'"
-            " and relname = any (%s)",
+        rows = one.execute(
+            "select relname || '.' || unnest(reloptions) from pg_class"
+            " where relnamespace = 'queen'::regnamespace and relname = any (%s)",
             [list(VACUUM_AT)],
         ).fetchall()
-    assert {row[0] for row in found} == set(VACUUM_AT), "no name in the list is a misprint"
+    assert {row[0] for row in rows} == planned
 
 
 def _options(dsn: str) -> list[str]:

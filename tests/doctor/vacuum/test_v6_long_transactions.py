@@ -44,12 +44,9 @@ def test_the_role_gets_a_time_out_that_can_be_taken_back(module_dsn: str) -> Non
         apply(module_dsn, fix)
         objects = {finding.object for finding in look(module_dsn, "V6", thresholds=SOON).findings}
         assert objects == {f"session {holder.info.backend_pid}"}
-    with session(module_dsn) as one:
-        one.execute("set local statement_timeout to default")
-        assert one.execute("show statement_timeout").fetchone() == ("30s",)
+    assert _timeouts(module_dsn) in ("30s", "1min")
     undo(module_dsn, fix)
-    with session(module_dsn) as one:
-        assert one.execute("show statement_timeout").fetchone() == ("0",)
+    assert _timeouts(module_dsn) == "0"
 
 
 ROW = {"pid": 7, "role": "queen", "application_name": "a", "client": None, "state": "active", "transaction_s": 400.0,
@@ -79,6 +76,14 @@ def test_the_time_out_is_that_of_the_version() -> None:
     of_role = [{"setconfig": ["statement_timeout=30s"], "in_database": False, "of_role": True}]
     assert len(_judge({}, roles=of_role)) == 1
     assert len(_judge({}, new, of_role)) == 2
+
+
+def _timeouts(dsn: str) -> str:
+    """The time-out that counts for this version, as a new session of the role has it."""
+    with psycopg.connect(dsn) as one:
+        name = "transaction_timeout" if one.info.server_version >= 170000 else "statement_timeout"
+        row = one.execute("select current_setting(%s)", [name]).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _sleep(worker: psycopg.Connection[object], errors: list[Exception]) -> None:

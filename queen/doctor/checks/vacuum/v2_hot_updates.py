@@ -6,52 +6,25 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from queen.doctor import needs
-from queen.doctor.check import Check, Query, Seen
+from queen.doctor.check import Check, Seen
+from queen.doctor.checks.indexes.i2_changing_column import CHANGING, SUMMARY_SINCE
 from queen.doctor.finding import Finding, Fix, Severity, Stake, Threshold
-from queen.doctor.shared import TABLES
-from queen.doctor.stake import wal_ceiling
-from queen.doctor.tables import FILLFACTOR, FIXED, options, set_options
+from queen.doctor.indexing import drop, wal_stake
+from queen.doctor.shared import INDEXES, TABLES, WAL_POSITION
+from queen.doctor.tables import options, set_options
 from queen.store.inspect import Row
+from queen.tune.tables import FILLFACTORS
 
 _UPDATES_MIN: Final = 200  # fewer in a window make no ratio
-_ENTRY_BYTES: Final = 100
-"""Log of one more index entry. Measured on a table with two indexes: 546 bytes for an update that is not HOT, 343 for
-one that is, 263 with room in the page as well."""
-_SAVED_MAX: Final = 0.52  # of the log, in the same measurement: 546 to 263
-
-# Columns of expressions and conditions are those that the index depends on. BRIN does not stand in the way from 16 on.
-_INDEXES = """
-SELECT format('%I.%I', n.nspname, ic.relname) AS name, tc.relname AS table_name,
-       pg_get_indexdef(x.indexrelid) AS definition,
-       EXISTS (SELECT FROM pg_constraint c
-                WHERE c.conindid = x.indexrelid AND c.contype IN ('p', 'u', 'x')) AS of_constraint,
-       ARRAY(SELECT a.attname::text FROM pg_attribute a
-              WHERE a.attrelid = x.indrelid AND a.attnum > 0
-                AND (a.attnum = ANY (x.indkey::int2[])
-                     OR EXISTS (SELECT FROM pg_depend d
-                                 WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid
-                                   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = x.indrelid
-                                   AND d.refobjsubid = a.attnum))
-              ORDER BY a.attnum) AS columns
-  FROM pg_index x
-  JOIN pg_class ic ON ic.oid = x.indexrelid
-  JOIN pg_class tc ON tc.oid = x.indrelid
-  JOIN pg_namespace n ON n.oid = tc.relnamespace
-  JOIN pg_am am ON am.oid = ic.relam
- WHERE n.nspname = {schema_name}
-   AND NOT (am.amname = 'brin' AND current_setting('server_version_num')::int >= 160000)
- ORDER BY ic.relname
-"""
-_WAL = """
-SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
-        - '0/0'::pg_lsn)::float8 AS wal_bytes
-"""
+_KEY_BYTES: Final = 8.0  # of an index of these tables, roughly
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each changing table of which too few updates are HOT. Raises NotSeen when hardly anything was
     updated."""
-    grown = [row for row in seen.changes("tables", "relid", "n_tup_upd", "n_tup_hot_upd") if row["relname"] in FIXED]
+    grown = [
+        row for row in seen.changes("tables", "relid", "n_tup_upd", "n_tup_hot_upd") if row["relname"] in FILLFACTORS
+    ]
     judged = [row for row in grown if row["n_tup_upd"] >= _UPDATES_MIN]
     if not judged:
         most = max((row["n_tup_upd"] for row in grown), default=0)
@@ -94,8 +67,9 @@ def _guilty(seen: Seen, table: str) -> list[Row]:
     """Indexes of the table with a column that changes, those of constraints left out; `changing` names the columns."""
     found = []
     for index in seen.rows("indexes"):
-        changing = [column for column in index["columns"] if column not in FIXED[table]]
-        if index["table_name"] == table and changing and not index["of_constraint"]:
+        changing = sorted(CHANGING.get(table, frozenset()) & set(index["columns"]))
+        harmless = index["method"] == "brin" and seen.facts.version >= SUMMARY_SINCE
+        if index["table_name"] == table and changing and not harmless and not index["constraint_type"]:
             found.append({**index, "changing": changing})
     return found
 
@@ -107,24 +81,21 @@ def _fillfactor(row: Row) -> int:
 def _way_out(row: Row, indexes: list[Row]) -> tuple[str, Fix | None]:
     if indexes:
         remedy = "Drop the index: with it no update can be HOT. Queen's own statements need none on these columns."
-        drop = tuple(f"DROP INDEX CONCURRENTLY {index['name']}" for index in indexes)
-        return remedy, Fix("D", drop, tuple(_concurrently(index["definition"]) for index in indexes))
-    if _fillfactor(row) > FILLFACTOR:
+        drops = [drop(index, ()) for index in indexes]
+        apply = tuple(statement for fix in drops for statement in fix.apply)
+        return remedy, Fix("D", apply, tuple(statement for fix in drops for statement in fix.undo))
+    if _fillfactor(row) > FILLFACTORS[row["relname"]]:
         note = "It counts for pages filled from now on; VACUUM FULL at a quiet time rewrites the others."
-        change = set_options(row["name"], row["reloptions"], {"fillfactor": str(FILLFACTOR)}, note)
-        return "Leave half of each page free for new versions of its rows.", change
+        wanted = {"fillfactor": str(FILLFACTORS[row["relname"]])}
+        change = set_options(row["name"], row["reloptions"], wanted, note)
+        return "Leave a part of each page free for new versions of its rows.", change
     return "Pages are full of versions that cannot go yet: see V4 for who holds them, and V1, V3.", None
-
-
-def _concurrently(definition: str) -> str:
-    return definition.replace(" INDEX ", " INDEX CONCURRENTLY ", 1)
 
 
 def _stake(seen: Seen, table: str, others: int) -> Stake:
     """The log of the window against the same without the index entries that HOT updates would have saved."""
     indexes = sum(1 for index in seen.rows("indexes") if index["table_name"] == table)
-    written = float(seen.row("wal")["wal_bytes"] - seen.first["wal"][0]["wal_bytes"])
-    return wal_ceiling(written, written - min(others * indexes * _ENTRY_BYTES, _SAVED_MAX * written))
+    return wal_stake(seen, others * indexes, _KEY_BYTES)
 
 
 CHECK = Check(
@@ -142,10 +113,10 @@ The check takes the share of HOT updates of each such table within the window. I
 index on a changing column, which is named in the evidence; a fillfactor that leaves no room; or versions that vacuum
 may not remove, because something holds the horizon (V4).
 
-What is at stake is modelled: the log written in the window, less about 100 bytes for each index and each update that
-was not HOT. It is reached only where the log is what limits the rate.""",
+What is at stake is modelled: the log written in the window, less what an entry writes for each index and each update
+that was not HOT. It is reached only where the log is what limits the rate.""",
     evaluate=evaluate,
-    queries={"tables": TABLES, "indexes": Query(_INDEXES), "wal": Query(_WAL)},
+    queries={"tables": TABLES, "indexes": INDEXES, "wal": WAL_POSITION},
     thresholds={"limit": Threshold(90, 50, "% HOT")},
     needs=(needs.schema, needs.primary),
     delta=True,
