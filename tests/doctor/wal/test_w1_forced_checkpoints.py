@@ -6,7 +6,7 @@ import pytest
 
 from queen.doctor.finding import Threshold
 from tests.doctor.support import apply, look, only, undo
-from tests.doctor.wal.support import LOG_8MB, meanwhile
+from tests.doctor.wal.support import LOG_8MB, look_until, meanwhile
 from tests.support.own_cluster import OwnCluster
 
 AT_ONCE = {"age": Threshold(0, None, "s")}
@@ -22,7 +22,7 @@ def small_log(own_cluster: OwnCluster) -> OwnCluster:
 
 def test_a_log_that_is_full_is_found_inside_the_window_and_gone_with_room(small_log: OwnCluster) -> None:
     with meanwhile(small_log.dsn, *[LOG_8MB] * 4):
-        finding = only(look(small_log.dsn, "W1", window_s=1.0))
+        finding = only(look_until(small_log.dsn, "W1", "warn", "crit"))
     assert finding.status == "crit"
     assert finding.evidence["requested"] >= 1
     assert finding.evidence["timed"] == 0
