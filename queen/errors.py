@@ -153,6 +153,18 @@ class EmbeddedError(QueenError):
     code = "embedded_postgres"
 
 
+class TuneInputError(QueenError):
+    """What a plan for PostgreSQL should be computed from cannot be, or is missing and cannot be measured here."""
+
+    code = "bad_tune_input"
+
+
+class TuneRefused(QueenError):
+    """A setting or a change of PostgreSQL's configuration that would be unsafe. Nothing was changed."""
+
+    code = "tune_refused"
+
+
 class PortInUse(QueenError):
     """The address that the server should listen on is taken, or not ours to take."""
 

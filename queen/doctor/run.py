@@ -120,6 +120,8 @@ class _Run:
             findings = tuple(check.evaluate(seen))
         except NotSeen as reason:
             return _skipped(check, Missing(reason.reason, reason.enable))
+        except CannotLook as error:
+            return _refused(check, error)
         except Exception as error:  # a bug in one check must not hide what the others found
             return Result(check.id, check.group, check.title, "error", reason=f"{type(error).__name__}: {error}")
         return _result(check, findings)
@@ -189,7 +191,7 @@ def _skipped(check: Check, missing: Missing) -> Result:
 
 
 def _refused(check: Check, error: CannotLook) -> Result:
-    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else None
+    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else error.hint
     return Result(check.id, check.group, check.title, "skipped", reason=error.message, enable=enable)
 
 
