@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.fix_server import open_folder
 from tests.support.own_cluster import OwnCluster
 
 SETTINGS = {
@@ -28,13 +28,13 @@ SETTINGS = {
 @pytest.fixture(scope="session")
 def own_cluster(server_template: Path, postgres_programs: Path) -> Iterator[OwnCluster]:
     """The cluster, running."""
-    folder = open_folder()
+    folder = Path(tempfile.mkdtemp(prefix="queen-test-"))
     cluster = OwnCluster(folder, postgres_programs, server_template, **SETTINGS)
     try:
         cluster.start()
         yield cluster
     finally:
-        cluster.stop()
+        cluster.stop("immediate")
         shutil.rmtree(folder, ignore_errors=True)
 
 

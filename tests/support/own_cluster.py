@@ -53,10 +53,10 @@ class OwnCluster:
             )
         wait_until(self._answers, f"PostgreSQL to answer; see {self.folder / 'log'}")
 
-    def stop(self) -> None:
-        """Stop it; harmless when it is stopped."""
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it; harmless when it is stopped. `immediate` where its data is thrown away."""
         if self._process is not None:
-            self.run("pg_ctl", "stop", "-D", str(self.data), "-m", "fast", check=False)
+            self.run("pg_ctl", "stop", "-D", str(self.data), "-m", mode, check=False)
             self._process.wait(PATIENCE_S)
             self._process = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from queen.doctor.checks.memory import m2_temporary_files as m2
 from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import apply, execute, look, only, undo
-from tests.doctor.wal.support import meanwhile
+from tests.doctor.wal.support import look_until, meanwhile
 
 SORT = "select count(*) from (select n, repeat('x', 50) from generate_series(1, 5000) n order by 2, 1 offset 0) sorted"
 
@@ -14,7 +14,7 @@ def test_spilling_is_found_and_gone_after_the_fix(database_dsn: str) -> None:
     name = database_dsn.split("///")[1].split("?")[0]
     execute(database_dsn, f"alter database {name} set work_mem = '64kB'")
     with meanwhile(database_dsn, SORT):
-        finding = only(look(database_dsn, "M2"))
+        finding = only(look_until(database_dsn, "M2", "warn"))
     assert finding.status == "warn"
     assert finding.evidence["temp_files"] >= 1
     assert finding.evidence["temp_MB"] > 0
@@ -23,10 +23,10 @@ def test_spilling_is_found_and_gone_after_the_fix(database_dsn: str) -> None:
     assert finding.fix.kind == "A"
     apply(database_dsn, finding.fix)
     with meanwhile(database_dsn, SORT):
-        assert look(database_dsn, "M2").status == "ok"
+        assert look(database_dsn, "M2", window_s=1.0).status == "ok"
     undo(database_dsn, finding.fix)
     with meanwhile(database_dsn, SORT):
-        assert look(database_dsn, "M2").status == "warn"
+        assert look_until(database_dsn, "M2", "warn").status == "warn"
 
 
 def test_files_that_no_work_mem_holds_get_no_fix() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from queen.doctor.checks.memory import m3_cache_hits as m3
 from tests.doctor.seen import facts, seen_with
 from tests.doctor.support import about, look
-from tests.doctor.wal.support import meanwhile
+from tests.doctor.wal.support import look_until, meanwhile
 from tests.support.own_cluster import OwnCluster
 
 NEWEST = "select count(payload) from (select payload from queen.messages order by id desc limit 2000) newest"
@@ -19,20 +19,20 @@ def test_a_deep_backlog_is_found_and_gone_when_only_the_newest_is_read(own_clust
         "vacuum analyze queen.messages",
     )
     with meanwhile(own_cluster.dsn, *["select count(payload) from queen.messages"] * 10):
-        finding = about(look(own_cluster.dsn, "M3", window_s=1.0), "queen.messages")
+        finding = about(look_until(own_cluster.dsn, "M3", "crit"), "queen.messages")
     assert finding.status == "crit"
     assert finding.evidence["hit_ratio"] < 0.95
     assert finding.evidence["read_most"]["queen.messages"] >= 500
     assert finding.evidence["shared_buffers_MB"] == 16
     with meanwhile(own_cluster.dsn, *[NEWEST] * 20):
-        assert look(own_cluster.dsn, "M3", window_s=1.0).status == "ok"
+        assert look_until(own_cluster.dsn, "M3", "ok").status == "ok"
     own_cluster.execute("drop schema queen cascade")
 
 
 def test_growing_is_no_reading(module_dsn: str) -> None:
     grow = "insert into queen.counters (name, next_id) select gen_random_uuid(), 1 from generate_series(1, 5000)"
     with meanwhile(module_dsn, grow):
-        result = look(module_dsn, "M3", window_s=1.0)
+        result = look_until(module_dsn, "M3", "ok", "warn", "crit")
     assert result.status == "ok", result
 
 

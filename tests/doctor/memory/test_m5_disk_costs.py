@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from queen.doctor.check import NotSeen
 from queen.doctor.checks.memory import m5_disk_costs as m5
 from queen.doctor.probes import disk
 from queen.doctor.probes.host import Host
@@ -62,8 +63,14 @@ def test_nothing_is_said_of_a_disk_that_turns_and_no_ok_of_one_unknown(
 
 def test_waiting_reads_are_mentioned_from_18_on() -> None:
     host = Host(0.0, 0.0, 0.0, data_disk=disk.Disk("/data", 1, 1, rotational=True))
-    known = facts(setting("io_method", "sync", context="postmaster"))
+    known = facts(setting("io_method", "sync", context="postmaster"), setting("data_directory", "/data"))
     (finding,) = m5.evaluate(seen_with(m5.CHECK, {"role": []}, facts=known, host=host))
     assert (finding.object, finding.status) == ("io_method", "info")
     assert finding.fix is not None
     assert finding.fix.kind == "C"
+
+
+def test_a_role_that_may_not_know_the_folder_gets_the_line_that_helps() -> None:
+    with pytest.raises(NotSeen) as caught:
+        list(m5.evaluate(seen_with(m5.CHECK, {"role": []})))
+    assert caught.value.enable == "GRANT pg_monitor TO queen;"

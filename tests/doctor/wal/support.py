@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 import psycopg
 
+from queen.doctor.finding import Result, Threshold
+from tests.doctor.support import look
+
 LOG_8MB = "select pg_logical_emit_message(false, 'test', repeat('x', 1048576)) from generate_series(1, 8)"
 
 
@@ -34,3 +37,13 @@ def meanwhile(dsn: str, *statements: str) -> Iterator[None]:
         over.set()
         thread.join()
     assert not failed, failed
+
+
+def look_until(dsn: str, check: str, *statuses: str, thresholds: dict[str, Threshold] | None = None) -> Result:
+    """What the check says once it says one of these, or after many windows: how much goes into one, the machine
+    decides."""
+    for _ in range(30):
+        result = look(dsn, check, window_s=1.0, thresholds=thresholds)
+        if result.status in statuses:
+            break
+    return result

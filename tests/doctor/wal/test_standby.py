@@ -26,7 +26,7 @@ def standby(own_cluster: OwnCluster) -> Iterator[OwnCluster]:
         copy.start()
         yield copy
     finally:
-        copy.stop()
+        copy.stop("immediate")
         own_cluster.execute("select pg_drop_replication_slot('follows')")
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from queen.doctor.finding import Threshold
 from tests.doctor.support import apply, look, only, undo
-from tests.doctor.wal.support import meanwhile
+from tests.doctor.wal.support import look_until, meanwhile
 from tests.support.own_cluster import OwnCluster
 
 AT_ONCE = {"age": Threshold(0, None, "checkpoint intervals")}
@@ -20,7 +20,7 @@ def test_images_after_every_checkpoint_are_found_and_rare_without(own_cluster: O
     )
     own_cluster.reload("max_wal_size", "1GB")
     with meanwhile(own_cluster.dsn, SCATTERED, "checkpoint"):
-        result = look(own_cluster.dsn, "W3", window_s=1.0, thresholds=AT_ONCE)
+        result = look_until(own_cluster.dsn, "W3", "warn", "crit", thresholds=AT_ONCE)
     finding = only(result)
     assert finding.status in ("warn", "crit")
     assert finding.evidence["images"] > 100
@@ -28,7 +28,7 @@ def test_images_after_every_checkpoint_are_found_and_rare_without(own_cluster: O
     assert finding.evidence["wal_compression"] == "off"
     own_cluster.execute(*[SCATTERED] * 3)
     with meanwhile(own_cluster.dsn, SCATTERED):
-        assert look(own_cluster.dsn, "W3", window_s=1.0, thresholds=AT_ONCE).status == "ok"
+        assert look_until(own_cluster.dsn, "W3", "ok", thresholds=AT_ONCE).status == "ok"
     apply(own_cluster.dsn, finding.fix)
     own_cluster.reload("checkpoint_timeout", "15min")
     undo(own_cluster.dsn, finding.fix)

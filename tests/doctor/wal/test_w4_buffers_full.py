@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tests.doctor.support import apply, look, only, undo
-from tests.doctor.wal.support import LOG_8MB, meanwhile
+from tests.doctor.wal.support import LOG_8MB, look_until, meanwhile
 from tests.support.own_cluster import OwnCluster
 
 
 def test_small_buffers_are_found_and_gone_after_fix_and_restart(own_cluster: OwnCluster) -> None:
     with meanwhile(own_cluster.dsn, LOG_8MB):
-        finding = only(look(own_cluster.dsn, "W4", window_s=0.5))
+        finding = only(look_until(own_cluster.dsn, "W4", "crit"))
     assert finding.status == "crit"
     assert finding.evidence["wal_buffers_MB"] == 0.0
     assert finding.evidence["buffers_full"] > 50

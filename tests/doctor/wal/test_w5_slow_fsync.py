@@ -8,11 +8,11 @@ import pytest
 
 from queen.doctor.check import NotSeen
 from queen.doctor.checks.wal import w5_slow_fsync as w5
-from queen.doctor.finding import Result, Threshold
+from queen.doctor.finding import Threshold
 from queen.doctor.probes.waits import Waits
 from tests.doctor.seen import seen_with
 from tests.doctor.support import look, only
-from tests.doctor.wal.support import meanwhile
+from tests.doctor.wal.support import look_until, meanwhile
 from tests.support.own_cluster import OwnCluster
 
 TINY = {"limit": Threshold(0.000001, None, "ms")}
@@ -28,22 +28,13 @@ def written(own_cluster: OwnCluster) -> Iterator[str]:
     own_cluster.execute("drop table written")
 
 
-def _seen(dsn: str, limits: dict[str, Threshold]) -> Result:
-    """What W5 says once a window had commits enough, which the disk decides."""
-    for _ in range(30):
-        result = look(dsn, "W5", window_s=1.0, thresholds=limits)
-        if result.status != "skipped":
-            break
-    return result
-
-
 def test_with_timing_the_mean_is_measured(own_cluster: OwnCluster, written: str) -> None:
     own_cluster.execute("alter system set track_wal_io_timing = on")
     own_cluster.reload("track_wal_io_timing", "on")
     try:
         with meanwhile(written, COMMITS):
-            finding = only(_seen(written, TINY))
-            assert _seen(written, HUGE).status == "ok"
+            finding = only(look_until(written, "W5", "warn", "info", thresholds=TINY))
+            assert look_until(written, "W5", "ok", thresholds=HUGE).status == "ok"
     finally:
         own_cluster.execute("alter system reset track_wal_io_timing")
         own_cluster.reload("track_wal_io_timing", "off")
@@ -54,7 +45,7 @@ def test_with_timing_the_mean_is_measured(own_cluster: OwnCluster, written: str)
 
 def test_without_timing_the_waits_of_sessions_tell(written: str) -> None:
     with meanwhile(written, COMMITS):
-        assert _seen(written, HUGE).status == "ok"
+        assert look_until(written, "W5", "ok", thresholds=HUGE).status == "ok"
 
 
 def test_a_window_without_commits_is_no_ok(own_cluster: OwnCluster) -> None:

@@ -44,7 +44,10 @@ def test_commits_that_do_not_wait_by_the_server_s_file(own_cluster: OwnCluster) 
     own_cluster.execute("alter system set synchronous_commit = off")
     own_cluster.reload("synchronous_commit", "off")
     finding = only(look(own_cluster.dsn, "W8"))
+    assert finding.evidence["source"] == "configuration file"
     apply(own_cluster.dsn, finding.fix)
-    own_cluster.reload("synchronous_commit", "on")
     assert look(own_cluster.dsn, "W8").status == "ok"
-    own_cluster.execute("alter system reset synchronous_commit", "select pg_reload_conf()")
+    undo(own_cluster.dsn, finding.fix)
+    assert look(own_cluster.dsn, "W8").status == "warn"
+    own_cluster.execute("alter system reset synchronous_commit")
+    own_cluster.reload("synchronous_commit", "on")

@@ -7,7 +7,9 @@ from typing import Final
 
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import Finding, Fix
-from queen.doctor.system import identifier, literal, set_system
+from queen.doctor.role import role_settings
+from queen.doctor.shared import ROLE_SETTINGS
+from queen.doctor.system import set_role, set_system
 
 _SWITCHES: Final = {
     "fsync": "nothing is written through to the disk: a crash of the machine can destroy the whole database",
@@ -44,22 +46,13 @@ def _lazy_commits(seen: Seen) -> Finding:
         },
         "Turn it on, and batch more instead: in batches of 100 the wait for the disk is a fifth of the time.",
         object="synchronous_commit",
-        fix=_commit_fix(seen),
+        fix=set_role(
+            seen.facts,
+            {"synchronous_commit": "on"},
+            role_settings(seen.rows("role")),
+            "For our role in this database, wherever it was turned off; sessions that are open keep the old value.",
+        ),
     )
-
-
-def _commit_fix(seen: Seen) -> Fix:
-    """The value is taken away where it comes from: a role or database overrides the server's file."""
-    name, source = "synchronous_commit", seen.facts.settings["synchronous_commit"].source
-    targets = {
-        "user": f"ALTER ROLE {identifier(seen.facts.role)}",
-        "database": f"ALTER DATABASE {identifier(seen.facts.database)}",
-        "database user": f"ALTER ROLE {identifier(seen.facts.role)} IN DATABASE {identifier(seen.facts.database)}",
-    }
-    if source not in targets:
-        return _on_command_line(seen, name) or set_system(seen.facts, {name: "on"})
-    target, note = targets[source], "Sessions that are open keep the old value."
-    return Fix("A", (f"{target} SET {name} = 'on'",), (f"{target} SET {name} = {literal('off')}",), note)
 
 
 def _on_command_line(seen: Seen, name: str) -> Fix | None:
@@ -81,7 +74,9 @@ fsync makes commits reach the disk, full_page_writes makes half-written pages me
 the machine can destroy the database as a whole.
 
 synchronous_commit = off is milder: nothing is destroyed, but what was acknowledged within three times wal_writer_delay
-before a crash is lost. The value looked at is the one that sessions of our role get, wherever it is set; the fix takes
-it away there. "local" and "remote_write" are not held against a server: they wait for its own disk.""",
+before a crash is lost. The value looked at is the one that sessions of our role get, wherever it is set; the fix
+turns it on for our role in this database. "local" and "remote_write" are not held against a server: they wait for its
+own disk.""",
     evaluate=evaluate,
+    queries={"role": ROLE_SETTINGS},
 )
