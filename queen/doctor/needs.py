@@ -46,6 +46,8 @@ class NotSeen(CannotLook):
 
     def __init__(self, reason: str, enable: str | None = None) -> None:
         super().__init__(reason, hint=enable)
+        self.reason = reason
+        self.enable = enable
 
 
 def schema(ground: Ground) -> Missing | None:
