@@ -29,6 +29,7 @@ _CPU_WINDOW_MIN_S: Final = 0.5  # the kernel counts in hundredths of a second
 
 OnStage = Callable[[str, float], None]
 """Told the name of each stage as it begins, and the seconds it will wait."""
+_TwoSamples = tuple[Mapping[str, Answer], Mapping[str, Answer]]
 _T = TypeVar("_T")
 
 
@@ -65,33 +66,37 @@ class _Run:
         self._sampled_s = 0.0  # busy time inside the window, which the budget does not count
 
     def report(self) -> Report:
+        """All stages, in order."""
         facts = self._stage("facts", lambda: gather(self._inspector))
-        ground = Ground(
-            facts,
-            self._stage("server", self._look_at_server),
-            pooler.look(facts, self._ask.pooler_admin),
-            self._ask.deep,
-            self._ask.window_s,
-        )
+        ground = self._ground(facts)
         gone = {check.id: missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if gone[check.id] is None]
         moving = [check for check in able if check.delta]
         difference = clock.look(self._inspector)
         first_host = self._look_at_host(facts)
         first = self._stage("first sample", lambda: self._sample(moving, facts))
-        static = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
+        still = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
         second = self._stage("second sample", lambda: self._sample(moving, facts))
-        moved = _moved(facts, self._inspector) if moving else None
-        base = replace(self._base(ground, seen_waits, first_host, moved=bool(moving)), clock=difference)
-        results = []
-        for check in self._ask.checks:
-            why = gone[check.id] or (moved if check.delta else None)
-            answers = (first, second) if check.delta else (static, static)
-            results.append(skipped(check, why) if why else judge(check, base, self._limits(check), *answers))
-        return self._finish(tuple(results), base)
+        if moving:
+            self._skip_moved(gone, facts)
+        base = replace(self._base(ground, seen_waits, again=bool(moving)), clock=difference, host_before=first_host)
+        return self._finish(self._judged(base, gone, (still, still), (first, second)), base)
 
-    def _base(self, ground: Ground, seen_waits: waits.Waits, first_host: host.Host | None, *, moved: bool) -> Seen:
+    def _ground(self, facts: Facts) -> Ground:
+        own_server = self._stage("server", self._look_at_server)
+        own_pooler = pooler.look(facts, self._ask.pooler_admin)
+        return Ground(facts, own_server, own_pooler, self._ask.deep, self._ask.window_s)
+
+    def _skip_moved(self, gone: dict[str, Missing | None], facts: Facts) -> None:
+        """What compares two samples is skipped when they cannot be compared."""
+        why = _moved(facts, self._inspector)
+        if why is not None:
+            gone |= {check.id: gone[check.id] or why for check in self._ask.checks if check.delta}
+
+    def _base(self, ground: Ground, seen_waits: waits.Waits, *, again: bool) -> Seen:
+        """All that every check may know; what is its own is added when it is judged. `again`: the server too is looked
+        at a second time."""
         return Seen(
             facts=ground.facts,
             limits={},
@@ -99,13 +104,23 @@ class _Run:
             second={},
             window_s=self._stages["window"] + self._stages["second sample"] / 2,
             waits=seen_waits,
-            server=self._look_at_server() if moved and ground.server else ground.server,
+            server=self._look_at_server() if again and ground.server else ground.server,
             server_before=ground.server,
             host=self._look_at_host(ground.facts),
-            host_before=first_host,
             pooler=ground.pooler,
             deep=self._ask.deep,
         )
+
+    def _judged(
+        self, base: Seen, gone: Mapping[str, Missing | None], still: _TwoSamples, moving: _TwoSamples
+    ) -> tuple[Result, ...]:
+        """The result of each check, in the order of the catalogue."""
+        results = []
+        for check in self._ask.checks:
+            why = gone[check.id]
+            samples = moving if check.delta else still
+            results.append(skipped(check, why) if why else judge(check, base, self._limits(check), *samples))
+        return tuple(results)
 
     def _finish(self, results: tuple[Result, ...], seen: Seen) -> Report:
         longest = max((seen.waits.share(wait) for wait in seen.waits.by_wait if wait != "CPU"), default=0.0)

@@ -17,6 +17,7 @@ from typing import Any
 import jsonschema
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from queen.cli import main as cli
 from queen.cli.doctor.catalogue import explain
@@ -224,6 +225,16 @@ def test_a_database_that_is_not_there_ends_in_3_with_what_to_try(capsys: Capture
     assert "secret" not in captured.err
     assert doctor(url, "--nagios") == 3
     assert capsys.readouterr().out.startswith("QUEEN UNKNOWN - the database is away")
+
+
+def test_a_role_that_is_refused_ends_in_3_with_what_to_check(ill_dsn: str, capsys: Capture) -> None:
+    parts = conninfo_to_dict(ill_dsn) | {"user": "stranger", "password": "not this"}
+    assert doctor(make_conninfo("", **parts)) == 3
+    err = capsys.readouterr().err
+    assert "stranger" in err
+    assert "hint: check user, password and rights of database.url" in err
+    assert "not this" not in err
+    assert "Traceback" not in err
 
 
 def test_a_database_that_never_answers_ends_in_3(capsys: Capture) -> None:
