@@ -39,6 +39,14 @@ class Missing:
 Need = Callable[[Ground], Missing | None]
 
 
+class NotSeen(Exception):
+    """Raised by `evaluate` when what it was given does not tell whether all is well: the check is skipped."""
+
+    def __init__(self, reason: str, enable: str | None = None) -> None:
+        super().__init__(reason)
+        self.missing = Missing(reason, enable)
+
+
 def schema(ground: Ground) -> Missing | None:
     """Queen's tables."""
     if ground.facts.schema_complete:

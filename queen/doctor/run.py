@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
-from queen.doctor.needs import Ground, Missing
-from queen.doctor.probes import host, pooler, server, waits
+from queen.doctor.needs import Ground, Missing, NotSeen
+from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
 from queen.store.inspect import Inspector, Row
@@ -66,7 +66,8 @@ class _Run:
         missing = {check.id: _missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if missing[check.id] is None]
         moving = [check for check in able if check.delta]
-        first_host = host.look() if facts.local else None
+        difference = clock.look(self._inspector)
+        first_host = host.look(facts, self._ask.url) if facts.local else None
         first = self._stage("first sample", lambda: self._sample(moving, facts))
         static = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
@@ -81,8 +82,9 @@ class _Run:
             waits=seen_waits,
             server=self._look_at_server() if moving and ground.server else ground.server,
             server_before=ground.server,
-            host=host.look() if facts.local else None,
+            host=host.look(facts, self._ask.url) if facts.local else None,
             host_before=first_host,
+            clock=difference,
             pooler=own_pooler,
             deep=self._ask.deep,
         )
@@ -120,6 +122,8 @@ class _Run:
         seen = replace(base, limits=limits, first=rows_first, second=rows_second)
         try:
             findings = tuple(check.evaluate(seen))
+        except NotSeen as error:
+            return _skipped(check, error.missing)
         except CannotLook as error:
             return _refused(check, error)
         except Exception as error:  # a bug in one check must not hide what the others found
@@ -147,7 +151,7 @@ class _Run:
         try:
             return self._inspector.rows(text)
         except CannotLook as error:
-            return error
+            return [] if query.optional else error
 
     def _wait(self, needed: bool) -> waits.Waits:
         if not needed:

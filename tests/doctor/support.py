@@ -98,7 +98,9 @@ def wait_for(dsn: str, question: str) -> None:
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """Statements of a test, each a transaction of its own."""
+    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+            if connection.info.server_version >= 150000:
+                connection.execute("select pg_stat_force_next_flush()")
