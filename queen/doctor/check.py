@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.needs import Need
+from queen.doctor.needs import NotSeen as NotSeen
 from queen.doctor.probes.clock import Clock
 from queen.doctor.probes.host import Host
 from queen.doctor.probes.pooler import Pooler
@@ -120,4 +121,3 @@ class Check:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     delta: bool = False
-    evidence_of_ok: Callable[[Seen], Mapping[str, Any]] | None = None

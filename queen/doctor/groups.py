@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from queen.doctor.check import Query, Seen
-from queen.doctor.needs import NotSeen
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 KEPT_S_MAX: Final = 900.0
@@ -45,11 +45,13 @@ SELECT {schema}.countable(NULL, 2000) IS NULL AS kept,
 
 
 def lagging(seen: Seen) -> list[Row]:
-    """The rows of LAGGING ("groups"). Raises NotSeen when they are kept ones of long ago ("kept")."""
+    """The rows of LAGGING ("groups"). Raises CannotLook when they are kept ones of long ago ("kept")."""
     row = seen.row("kept")
     if row["kept"] and not 0 <= row["age_s"] <= KEPT_S_MAX:
         age = "were never counted" if row["age_s"] < 0 else f"are {row['age_s']:.0f} s old"
-        raise NotSeen(f"there are many partitions, and the numbers of groups {age}", "queen serve  # it keeps them")
+        raise CannotLook(
+            f"there are many partitions, and the numbers of groups {age}", hint="queen serve  # it keeps them"
+        )
     return seen.rows("groups")
 
 

@@ -20,6 +20,16 @@ SELECT format('%I.%I', s.schemaname, c.relname) AS name, c.relname, s.relid, s.n
  ORDER BY c.relname
 """)
 
+# The write-ahead log of the whole server. A position cannot be asked on a standby.
+WAL: Final = Query("""
+SELECT 'wal' AS what, wal_records, wal_fpi, wal_bytes::float8 AS wal_bytes, wal_buffers_full,
+       wal_bytes::float8 AS total_bytes, wal_fpi AS total_images,
+       EXTRACT(epoch FROM clock_timestamp() - stats_reset)::float8 AS age_s,
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 END
+         AS position
+  FROM pg_stat_wal
+""")
+
 # What new sessions of our role begin with, in this database or in all: rows of "name=value" lists.
 ROLE_SETTINGS: Final = Query("""
 SELECT s.setconfig, s.setdatabase <> 0 AS in_database, s.setrole <> 0 AS of_role

@@ -28,6 +28,7 @@ FACTS = Facts(
     schema_owner="queen",
     schema_owned=True,
     schema_complete=True,
+    schema_readable=True,
     in_recovery=False,
     backend_pid=2,
     protocol_pid=2,

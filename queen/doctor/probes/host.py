@@ -11,6 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from queen.doctor.facts import Facts
+from queen.doctor.probes import memory
+from queen.doctor.probes.disk import Disk as Volume
+from queen.doctor.probes.disk import look as look_at_volume
 from queen.measure.processes import PROC, cpu_s, find_listener, look_at_machine, read_processes, tree
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -41,6 +44,7 @@ class Host:
     """Running totals at `at` (monotonic seconds). `postgres_s`: processor time of PostgreSQL's processes; None when it
     cannot be read. `nofile`: most open files of Queen's server, None when it does not run here. `throttles`: by part,
     "PostgreSQL" and "queen serve", of those that have a quota. `disks`: by "data" and, where it is another one, "wal".
+    The disks and volumes are not there where our user may not look, or the role may not know the data directory.
     """
 
     at: float
@@ -51,6 +55,9 @@ class Host:
     nofile: int | None = None
     throttles: Mapping[str, Throttle] = field(default_factory=dict)
     disks: Mapping[str, Disk] = field(default_factory=dict)
+    memory: memory.MachineMemory | None = None
+    data_disk: Volume | None = None
+    wal_disk: Volume | None = None
 
 
 def look(facts: Facts, url: str | None = None) -> Host | None:
@@ -59,6 +66,7 @@ def look(facts: Facts, url: str | None = None) -> Host | None:
     if machine is None:
         return None
     server = _server(url)
+    folder = facts.settings.text("data_directory")
     return Host(
         time.monotonic(),
         machine.busy_s,
@@ -67,7 +75,10 @@ def look(facts: Facts, url: str | None = None) -> Host | None:
         postgres_s=_postgres_s(facts.postmaster_pid),
         nofile=nofile(server) if server is not None else None,
         throttles=_throttles({"PostgreSQL": facts.postmaster_pid, "queen serve": server}),
-        disks=_disks(facts.settings.text("data_directory")),
+        disks=_disks(folder),
+        memory=memory.look(facts.postmaster_pid) if facts.postmaster_pid else None,
+        data_disk=look_at_volume(folder) if folder else None,
+        wal_disk=look_at_volume(f"{folder}/pg_wal") if folder else None,
     )
 
 

@@ -44,9 +44,9 @@ def consume(session: Session, *partitions: int, group: str = "g") -> None:
     session.pop(*partitions, group=group, batch=10_000, auto=True)
 
 
-def write_minute(session: Session, queue: str, minutes_ago: int, **counts: int) -> None:
-    """A server wrote down what happened in a minute."""
-    queue_id = session.one("select queue_id from {s}.queues where name = %s", queue)
+def write_minute(session: Session, queue: str | None, minutes_ago: int, **counts: int) -> None:
+    """A server wrote down what happened in a minute, on a queue or (None) on all together."""
+    queue_id = session.one("select queue_id from {s}.queues where name = %s", queue) if queue else 0
     row = dict.fromkeys(_COUNTS, 0) | counts | {"queue_id": queue_id}
     session.rows(
         "select {s}.record_activity(gen_random_uuid(), date_trunc('minute', now()) - %s * interval '1 minute',"

@@ -80,6 +80,17 @@ def test_kept_numbers_of_long_ago_tell_nothing(module_dsn: str, queen: Session) 
     assert "never counted" in (result.reason or "")
     queen.rows("insert into {s}.queue_stats select 1, now(), 0, 0, 0, 0, 0, 0, 0, 0, null")
     assert look(module_dsn, "Q1").status == "ok"
+    queue_id = queen.one("select queue_id from {s}.queues where name = 'late'")
+    queen.rows(
+        "insert into {s}.group_stats values (%s, 'kept', now() - interval '1 minute', 9, 3, 2, 70, 0, true,"
+        " now() - interval '3 minutes')",
+        queue_id,
+    )
+    finding = about(look(module_dsn, "Q1"), "late kept")
+    assert (finding.status, finding.evidence["lag"], finding.evidence["lag_growth_per_s"]) == ("crit", 70, None)
+    assert 120 <= finding.evidence["oldest_s"] < 121, "its age when it was counted"
+    assert finding.evidence["numbers_s_old"] >= 60
+    queen.rows("delete from {s}.group_stats")
     queen.rows("update {s}.queue_stats set computed_at = now() - interval '1 hour'")
     assert look(module_dsn, "Q1").status == "skipped"
     queen.rows("delete from {s}.partitions where partition_id > 1000000")

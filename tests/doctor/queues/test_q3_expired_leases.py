@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from queen.doctor.catalogue import find
+from queen.doctor.check import Seen
+from queen.doctor.probes.server import ServerSample
 from tests.doctor.queues.support import consume, fill, look
 from tests.doctor.support import about
 from tests.sql.client import Session
@@ -23,6 +28,25 @@ def test_leases_that_run_out_are_found_and_gone_when_acknowledged(module_dsn: st
     queen.expire(ids["a"])
     consume(queen, *ids.values())
     assert look(module_dsn, "Q3").status == "ok"
+
+
+def test_what_was_given_back_is_told_apart_by_the_server(plain_seen: Seen) -> None:
+    row = {"queue": "q", "consumer_group": "g", "leases": 4, "over": 0, "handed": 8, "lost": 4, "lease_s": 300.0}
+
+    def judged(expired: int, servers: int = 1, uptime: int = 900) -> int:
+        metrics = {"uptime": uptime, "workers": {"count": 1}, "counters": {"leases_expired": expired}}
+        seen = replace(
+            plain_seen,
+            limits=find("Q3").thresholds,
+            second={"leases": [row], "servers": [{"servers": servers}]},
+            server=ServerSample("", 0.0, {}, metrics),
+        )
+        return len(list(find("Q3").evaluate(seen)))
+
+    assert judged(0) == 0
+    assert judged(4) == 1
+    assert judged(0, servers=2) == 1, "another server may have lost them"
+    assert judged(0, uptime=60) == 1, "the one before it may have"
 
 
 def test_one_lost_lease_and_messages_in_work_are_no_finding(module_dsn: str, queen: Session) -> None:

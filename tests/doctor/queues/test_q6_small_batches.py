@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 from queen.doctor.catalogue import find
@@ -13,43 +10,24 @@ from queen.doctor.check import Seen
 from queen.doctor.finding import Result, Threshold
 from queen.doctor.probes.server import ServerSample
 from queen.doctor.probes.waits import Waits
-from tests.doctor.support import execute, look, only
+from tests.doctor.support import execute, look, meanwhile, only
 from tests.sql.client import Session
 
 LOAD = {"rate": Threshold(20, None, "messages/s")}
 
 
-@contextmanager
-def producer(dsn: str, rows: int) -> Iterator[None]:
-    """Pushes so many messages a statement, as fast as it can."""
-    stopping, begun = threading.Event(), threading.Event()
-
-    def work() -> None:
-        with Session(dsn) as session:
-            partition = session.partition()
-            while not stopping.is_set():
-                session.push({partition: [uuid.uuid4().hex for _ in range(rows)]})
-                # What a session counted of tables reaches the others with a delay; this is for the test's short window.
-                session.rows("select pg_stat_force_next_flush()") if _flushes(session) else None
-                begun.set()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    assert begun.wait(10)
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(10)
-
-
-def _flushes(session: Session) -> bool:
-    return session.connection.info.server_version >= 150000
-
-
 def look_under_load(dsn: str, rows: int) -> Result:
-    with producer(dsn, rows):
-        return look(dsn, "Q6", thresholds=LOAD, window_s=0.5)
+    """What Q6 says while so many messages a statement are pushed, as fast as it goes."""
+    with Session(dsn) as session:
+        partition = session.partition()
+
+        def push() -> None:
+            session.push({partition: [uuid.uuid4().hex for _ in range(rows)]})
+            # What a session counted of tables reaches the others a second later; the window of this test is shorter.
+            session.rows("select pg_stat_force_next_flush()")
+
+        with meanwhile(push):
+            return look(dsn, "Q6", thresholds=LOAD, window_s=0.5)
 
 
 def test_single_rows_are_found_and_gone_with_batches(database_dsn: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from queen.doctor.check import Seen
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.probes.server import ServerSample
 from queen.store.inspect import Row
-from tests.doctor.support import about, apply, execute, look
+from tests.doctor.support import about, apply, execute, look, meanwhile
 from tests.sql.client import Session
 
 SOME = {"calls": Threshold(3, None, "calls")}
@@ -27,23 +26,10 @@ SLOW = (
 @contextmanager
 def pushing(dsn: str) -> Iterator[None]:
     """Pushes one message after another."""
-    stopping, begun = threading.Event(), threading.Event()
-
-    def work() -> None:
-        with Session(dsn) as session:
-            partition = session.partition()
-            while not stopping.is_set():
-                session.push({partition: [uuid.uuid4().hex]})
-                begun.set()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    assert begun.wait(10)
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join(10)
+    with Session(dsn) as session:
+        partition = session.partition()
+        with meanwhile(lambda: session.push({partition: [uuid.uuid4().hex]})):
+            yield
 
 
 def write_down_a_day(dsn: str) -> None:

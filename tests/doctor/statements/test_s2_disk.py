@@ -8,7 +8,8 @@ from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.finding import Threshold
 from queen.doctor.probes.host import Disk, Host
-from tests.doctor.support import execute, look, only
+from tests.doctor.queues.support import write_minute
+from tests.doctor.support import look, only
 from tests.sql.client import Session
 
 EVER = {"limit": Threshold(1e15, 6, "h"), "free": Threshold(None, None)}
@@ -25,7 +26,8 @@ def test_growth_is_told_from_the_epochs_and_ends_when_as_many_leave(database_dsn
     assert finding.evidence["growth_from"] == "child tables of the last epochs"
     assert finding.evidence["full_in_h"] > 0
     assert (finding.evidence["epochs_opened_24h"], finding.evidence["epochs_dropped_24h"]) == (1, 0)
-    execute(database_dsn, _activity_with_a_dropped_epoch())
+    with Session(database_dsn) as session:
+        write_minute(session, None, 60, epochs_dropped=1)
     assert look(database_dsn, "S2", thresholds=EVER).status == "ok"
 
 
@@ -52,17 +54,3 @@ def test_little_room_and_growth_of_the_disk_itself_are_found(plain_seen: Seen) -
     assert judged(500 << 30, 499 << 30, 60) == [("warn", 8.3)]
     assert judged(500 << 30, 499 << 30, 10) == [], "a checkpoint in ten seconds is no growth"
     assert judged(20 << 30, 20 << 30, 10) == [("crit", None)]
-
-
-def _activity_with_a_dropped_epoch() -> str:
-    rows = '[{"queue_id": 0, "epochs_dropped": 1, %s}]'
-    zeros = (
-        *("lag_ms_sum", "lag_ms_max", "push_requests", "push_messages", "pop_requests", "pop_messages", "pop_empty"),
-        *("ack_requests", "ack_success", "ack_failed", "ack_rejected", "transactions", "dead_letters", "lag_count"),
-        *("parked", "messages_hidden"),
-    )
-    filled = rows % ", ".join(f'"{name}": 0' for name in zeros)
-    return (
-        "select queen.record_activity(gen_random_uuid(), date_trunc('minute', now()) - interval '1 hour',"
-        f" '{filled}'::jsonb, 'here', 1, 0, null)"
-    )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from psycopg.conninfo import conninfo_to_dict
-
-from queen.doctor.finding import Result
-from tests.doctor.support import about, apply, execute, look, undo
+from tests.doctor.support import about, apply, execute, look, look_as, undo
 
 
 def test_the_extension_is_missed_and_created_by_the_fix(database_dsn: str) -> None:
@@ -24,19 +21,9 @@ def test_a_role_without_pg_monitor_is_named_and_gone_when_granted(database_dsn: 
     role = f"looker_{secrets.token_hex(4)}"
     execute(database_dsn, f"create role {role}", "create extension pg_stat_statements")
     try:
-        finding = about(_as_role(database_dsn, role), role)
+        finding = about(look_as(role, database_dsn, "S6"), role)
         assert finding.evidence == {"role": role, "pg_monitor": False}
         apply(database_dsn, finding.fix)
-        assert _as_role(database_dsn, role).status == "ok"
+        assert look_as(role, database_dsn, "S6").status == "ok"
     finally:
         execute(database_dsn, f"drop role {role}")
-
-
-def _as_role(dsn: str, role: str) -> Result:
-    """What S6 says when every session of the database begins as this role."""
-    database = f'alter database "{conninfo_to_dict(dsn)["dbname"]}"'
-    execute(dsn, f"{database} set role = {role}")
-    try:
-        return look(dsn, "S6")
-    finally:
-        execute(dsn, "set role none", f"{database} reset role")

@@ -12,9 +12,9 @@ import pytest
 
 from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
-from queen.doctor.needs import NotSeen
 from queen.embedded.cluster import Cluster
 from queen.embedded.plan import make_plan
+from queen.errors import CannotLook
 from queen.settings import EmbeddedSettings
 from queen.store.inspect import Row
 from tests.doctor.support import apply, execute, look, only, undo
@@ -70,5 +70,5 @@ def test_files_that_set_it_are_named_and_unseen_ones_skip_the_check(plain_seen: 
     }
     found = list(find("S8").evaluate(replace(plain_seen, second=rows)))
     assert [(one.object, one.fix.kind if one.fix else None) for one in found] == [("/etc/postgresql.conf:7", "B")]
-    with pytest.raises(NotSeen):
+    with pytest.raises(CannotLook):
         list(find("S8").evaluate(replace(plain_seen, second={**rows, "files": [], "may": [{"files": False}]})))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 import psycopg
 import pytest
@@ -16,7 +16,7 @@ from queen.doctor.check import Seen
 from queen.doctor.checks.statements.s9_processor import _advice
 from queen.doctor.finding import Threshold
 from queen.doctor.probes.waits import Waits
-from tests.doctor.support import about, apply, execute, look, undo
+from tests.doctor.support import about, apply, execute, look, meanwhile, undo
 
 pytestmark = pytest.mark.spec("R24")
 
@@ -26,27 +26,12 @@ SORT = "select count(*) from (select n from generate_series(1, 20000) n order by
 
 @contextmanager
 def computing(dsn: str) -> Iterator[None]:
-    """Two sessions that sort all the time; they have ended a few sorts when this begins."""
-    stopping, begun = threading.Event(), threading.Barrier(3)
-
-    def work() -> None:
-        with psycopg.connect(dsn, autocommit=True, prepare_threshold=None) as connection:
-            for _ in range(2):
-                connection.execute(SORT)
-            begun.wait(20)
-            while not stopping.is_set():
-                connection.execute(SORT)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    begun.wait(20)
-    try:
+    """Two sessions that sort all the time."""
+    with ExitStack() as stack:
+        for _ in range(2):
+            connection = stack.enter_context(psycopg.connect(dsn, autocommit=True, prepare_threshold=None))
+            stack.enter_context(meanwhile(partial(connection.execute, SORT)))
         yield
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join(20)
 
 
 def test_the_statement_and_its_work_mem_are_named_and_gone_after_the_fix(database_dsn: str) -> None:

@@ -123,6 +123,6 @@ oldest message is looked for in two partitions of each group, so the truth may b
     evaluate=evaluate,
     queries={"groups": LAGGING, "kept": KEPT, "rising": Query(_RISING), "paused": Query(_PAUSED)},
     thresholds={"limit": Threshold(60, 120, "s"), "rising": Threshold(10, None, "minutes")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
     delta=True,
 )

@@ -99,6 +99,6 @@ Elsewhere it costs nothing but a wrong lag, and is told as information.""",
     evaluate=evaluate,
     queries={"groups": LAGGING, "kept": KEPT, "never": Query(_NEVER)},
     thresholds={"limit": Threshold(24, 168, "h")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
     delta=True,
 )

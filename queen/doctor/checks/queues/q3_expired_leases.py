@@ -12,6 +12,8 @@ from queen.doctor.groups import named
 from queen.store.inspect import Row
 
 LOST_MIN: Final = 3  # one consumer that was stopped loses one lease a partition
+LOOKED_BACK_S: Final = 600.0
+
 # What is leased, and what was until ten minutes ago and is still not acknowledged. A cursor counts how often the span
 # behind it was handed out; all but the last hand-out, and the last one too when its time is over, were lost.
 _LEASES = """
@@ -32,11 +34,14 @@ SELECT q.name AS queue, l.consumer_group, count(*) AS leases, count(*) FILTER (W
 HAVING sum(l.lost) > 0
  ORDER BY sum(l.lost) DESC LIMIT 20
 """
+_SERVERS = "SELECT count(*)::int AS servers FROM {schema}.running_instances(10000, 1000)"
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each group that loses more than a share of its leases."""
     limit = seen.limits["limit"]
+    if _refuted(seen):
+        return
     for row in seen.rows("leases"):
         share = 100 * row["lost"] / max(row["handed"], 1)
         severity = limit.judge(share)
@@ -60,6 +65,17 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         )
 
 
+def _refuted(seen: Seen) -> bool:
+    """The only server that runs has run for as long as we look back, and lost no lease: so it was given back."""
+    if seen.server is None:
+        return False
+    metrics = seen.server.metrics
+    if seen.row("servers")["servers"] != metrics.get("workers", {}).get("count"):
+        return False
+    counters = metrics.get("counters", {})
+    return float(metrics.get("uptime", 0)) >= LOOKED_BACK_S and counters.get("leases_expired") == 0
+
+
 def _remedy(row: Row) -> str:
     return (
         f"Either consumers end in the middle (their logs tell), or work takes longer than the lease of "
@@ -78,16 +94,17 @@ CHECK = Check(
     group="queues",
     title="Leases that run out",
     why="Their messages are delivered again: work is done twice, later, and the partition stood still meanwhile.",
-    false_positive="Consumers that give messages back with status retry: that counts as a delivery too.",
+    false_positive="Consumers that give messages back with status retry, where no server is asked (--url).",
     explain="""\
 A lease that runs out makes its messages ready again. Each cursor counts how often the span behind it was handed out
 since its last full acknowledgement, and how often that was charged as a failure. What was handed out again without a
 failure was lost to a lease that ran out. Cursors with a lease that lives, or that ended in the last ten minutes, are
 looked at, half a million at most.
 
-With a server to ask (--url) its own count of expired leases is shown too.""",
+A message that a consumer gave back with status retry looks the same. With a server to ask (--url) its own count of
+leases that ran out is shown; where it is the only one that runs, and counted none, there is no finding.""",
     evaluate=evaluate,
-    queries={"leases": Query(_LEASES)},
+    queries={"leases": Query(_LEASES), "servers": Query(_SERVERS)},
     thresholds={"limit": Threshold(1, 10, "% of leases")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
 )

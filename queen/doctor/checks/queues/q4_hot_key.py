@@ -81,5 +81,5 @@ well. A hot key is missed only where a thousand others keep more messages, worke
     evaluate=evaluate,
     queries={"groups": LAGGING, "kept": KEPT, "hot": Query(_HOT)},
     thresholds={"limit": Threshold(50, None, "% of the backlog"), "age": Threshold(None, 60, "s")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
 )

@@ -95,5 +95,5 @@ warning.""",
     evaluate=evaluate,
     queries={"recent": Query(_RECENT), "acks": Query(_ACKS)},
     thresholds={"limit": Threshold(0.1, 5, "% of acks")},
-    needs=(needs.schema,),
+    needs=(needs.tables,),
 )

@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.shared import TABLES
 from queen.doctor.stake import commit_ceiling
+from queen.errors import CannotLook
 
 ROWS_THEN: Final = 10.0
 """What a short linger or a client that batches gets without effort."""
@@ -37,9 +37,9 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     """A finding when much is stored in small statements."""
     pushes = _by_server(seen) or _by_database(seen)
     if pushes is None:
-        raise NotSeen(
+        raise CannotLook(
             "statements of pushes are counted by a Queen server or by pg_stat_statements, and neither is here",
-            "queen doctor --url http://HOST:6632",
+            hint="queen doctor --url http://HOST:6632",
         )
     rate = pushes.messages / max(seen.window_s, 0.001)
     rows = pushes.messages / pushes.statements if pushes.statements else 0.0

@@ -8,7 +8,7 @@ from typing import Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Threshold
-from queen.doctor.needs import NotSeen
+from queen.errors import CannotLook
 from queen.settings import EngineSettings
 from queen.store.inspect import Row
 
@@ -30,7 +30,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     """A finding for a newest child that is overdue, for closed ones that are stuck, and for too many."""
     rows = seen.rows("epochs")
     if not seen.row("servers")["servers"]:
-        raise NotSeen("no server runs on this database, so none rotates", "queen serve")
+        raise CannotLook("no server runs on this database, so none rotates", hint="queen serve")
     yield from _overdue(seen, rows)
     yield from _stuck(seen, rows)
     yield from _many(seen, rows)
@@ -128,5 +128,5 @@ The number of children is bounded by engine.epochs_max.""",
     evaluate=evaluate,
     queries={"epochs": Query(_EPOCHS), "servers": Query(_SERVERS)},
     thresholds={"limit": Threshold(1, 2, "epochs"), "children": Threshold(80, 100, "% of the bound")},
-    needs=(needs.schema, needs.primary),
+    needs=(needs.tables, needs.primary),
 )

@@ -8,8 +8,8 @@ from typing import Any, Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.stake import statement_share
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 LONGER_MS_MIN: Final = 0.1
@@ -41,19 +41,21 @@ _STATE = "SELECT dealloc, stats_reset FROM pg_stat_statements_info"
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each function whose calls take much longer than they used to."""
     if seen.rows("state") != [] and seen.row("state")["stats_reset"] != seen.first["state"][0]["stats_reset"]:
-        raise NotSeen("pg_stat_statements was reset inside the window", "run it again")
+        raise CannotLook("pg_stat_statements was reset inside the window", hint="run it again")
     baselines = {row["name"]: row for row in seen.rows("baselines")}
     if not baselines:
-        raise NotSeen(
+        raise CannotLook(
             "there is no baseline: no whole hour of the last week with 1,000 calls is written down",
-            "CREATE EXTENSION pg_stat_statements;  -- and let queen serve run for three hours",
+            hint="CREATE EXTENSION pg_stat_statements;  -- and let queen serve run for three hours",
         )
     called = [row for row in seen.changes("totals", "name", "calls", "total_ms", "blocks") if row["calls"] > 0]
     whole_ms = sum(row["total_ms"] for row in called)
     enough = [row for row in called if row["name"] in baselines and seen.limits["calls"].judge(row["calls"])]
     if not enough:
         least = seen.limits["calls"].warn or 0
-        raise NotSeen(f"no function was called {least:.0f} times inside the window", "queen doctor --window 60s")
+        raise CannotLook(
+            f"no function was called {least:.0f} times inside the window", hint="queen doctor --window 60s"
+        )
     for row in enough:
         yield from _compare(seen, row, baselines[row["name"]], whole_ms)
 
@@ -155,6 +157,6 @@ When a call reads more blocks too, the cause lies in the tables: dead rows, inde
         "state": Query(_STATE, optional=True),
     },
     thresholds={"limit": Threshold(2, 5, "× the baseline"), "calls": Threshold(100, None, "calls")},
-    needs=(needs.schema, needs.statements),
+    needs=(needs.tables, needs.statements),
     delta=True,
 )

@@ -8,8 +8,8 @@ from typing import Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Severity, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.probes.host import Disk
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 OBSERVED_MIN_S: Final = 600.0
@@ -38,7 +38,7 @@ SELECT extract(epoch FROM clock_timestamp() - min(e.opened_at) FILTER (WHERE e.n
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each file system that is nearly full, or will be within the threshold."""
     if seen.host is None or "data" not in seen.host.disks:
-        raise NotSeen("the folder of the data is not known or cannot be reached", _enable(seen))
+        raise CannotLook("the folder of the data is not known or cannot be reached", hint=_enable(seen))
     for name, disk in seen.host.disks.items():
         growth, source = _growth(seen, name, disk)
         hours = disk.free / growth / 3600 if growth > 0 else None
@@ -81,7 +81,7 @@ def _severity(seen: Seen, disk: Disk, hours: float | None) -> Severity | None:
 
 def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tuple[float, str, float | None]) -> Finding:
     rate, source, hours = growth
-    when = f"is full in {hours:.0f} h at this rate" if hours is not None else "is nearly full"
+    when = f"is full in {hours:.0f} h at this rate" if hours is not None else "is nearly full"  # no growth was seen
     store = seen.row("store")
     return Finding(
         severity,
@@ -100,7 +100,7 @@ def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tupl
         "Give the queues a retention (retentionEnabled, retentionSeconds, completedRetentionSeconds), find groups that "
         "hold it back (Q2) and slots that hold the log back (W6), or enlarge the disk.",
         object=disk.path,
-        threshold=seen.limits["limit"],
+        threshold=seen.limits["limit" if hours is not None and seen.limits["limit"].judge_low(hours) else "free"],
     )
 
 
@@ -122,6 +122,6 @@ Little room is a finding by itself, with or without growth.""",
     evaluate=evaluate,
     queries={"store": Query(_STORE)},
     thresholds={"limit": Threshold(72, 6, "h"), "free": Threshold(10, 3, "% free")},
-    needs=(needs.schema, needs.local),
+    needs=(needs.tables, needs.local),
     delta=True,
 )

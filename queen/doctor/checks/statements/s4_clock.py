@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import Finding, Fix, Threshold
-from queen.doctor.needs import NotSeen
+from queen.errors import CannotLook
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """A finding when the clocks differ by more than can be the way between them."""
     if seen.clock is None:
-        raise NotSeen("the database did not tell its time")
+        raise CannotLook("the database did not tell its time")
     limit = seen.limits["limit"]
     sure_s = abs(seen.clock.ahead_s) - seen.clock.uncertainty_s
     severity = limit.judge(1000 * sure_s)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from queen.doctor import needs
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import Finding, Fix, Stake, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.probes.host import Host
+from queen.errors import CannotLook
 
 _PERIODS_MIN = 10  # a quota is told by periods of a tenth of a second; a few of them say little
 
@@ -17,7 +17,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each limit that is felt, or will be."""
     now, before = seen.host, seen.host_before
     if now is None or before is None:
-        raise NotSeen("the machine's counters cannot be read")
+        raise CannotLook("the machine's counters cannot be read")
     yield from _nofile(seen, now)
     yield from _throttled(seen, before, now)
     yield from _steal(seen, before, now)

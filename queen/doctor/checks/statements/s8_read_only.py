@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix
-from queen.doctor.needs import NotSeen
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 # Our own session is read-only by itself, so what others get is read where it is set. Later rows win over earlier ones.
@@ -36,9 +36,9 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     if row is not None and row["value"].lower() in ("on", "true", "yes", "1"):
         yield _read_only(seen, row)
     elif row is None and not seen.row("may")["files"]:
-        raise NotSeen(
+        raise CannotLook(
             "no standby, but the configuration files of the server cannot be read by this role",
-            f'GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO "{seen.facts.role}";',
+            hint=f'GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO "{seen.facts.role}";',
         )
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Stake, Threshold
-from queen.doctor.needs import NotSeen
 from queen.doctor.statements import COUNTED, Statement, how_to_enable, inside, slowest
+from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 SHOWN: Final = 5
@@ -51,9 +51,9 @@ def _load(seen: Seen) -> tuple[Severity | None, dict[str, Any]]:
         shown = {"postgres_cpu_pct": round(share, 1), "machine_cpu_pct": round(machine, 1), "cpus": now.cpus}
         return seen.limits["limit"].judge(share), shown
     if not seen.facts.pg_monitor or not seen.waits.samples:
-        raise NotSeen(
+        raise CannotLook(
             "PostgreSQL runs elsewhere, and sessions of other roles are not seen",
-            f'GRANT pg_monitor TO "{seen.facts.role}";',
+            hint=f'GRANT pg_monitor TO "{seen.facts.role}";',
         )
     sessions = seen.waits.busy * seen.waits.share("CPU")
     shown = {"sessions_on_cpu": round(sessions, 1), "samples": seen.waits.samples}
@@ -123,7 +123,6 @@ def _work_mem(seen: Seen, severity: Severity, found: list[Statement]) -> Iterabl
         },
         f"Give this role a work_mem of {wanted >> 20} MB, here alone: each sort of each session may take as much.",
         object="work_mem",
-        threshold=seen.limits["limit"],
         fix=_set_work_mem(seen, wanted) if wanted > now else None,
     )
 
@@ -172,7 +171,9 @@ def _partitions(seen: Seen) -> Iterable[Finding]:
 def _advice(seen: Seen) -> tuple[str, int | None]:
     """Whether `messages` should be cut into smaller children, and at which size in bytes; None: it should not."""
     row: Row = seen.row("children")
-    if not row or not row["heap_bytes"]:
+    if not row:
+        return "not known: the tables cannot be read", None
+    if not row["heap_bytes"]:
         return "no messages are stored", None
     buffers = seen.facts.settings.bytes("shared_buffers")
     index, heap, children = row["index_bytes"], row["heap_bytes"], row["children"]
@@ -204,7 +205,7 @@ the child that takes the pushes fill more than a quarter of shared_buffers, unle
     queries={
         "counted": COUNTED,
         "temp": Query("SELECT temp_files, temp_bytes FROM pg_stat_database WHERE datname = current_database()"),
-        "children": Query(_CHILDREN),
+        "children": Query(_CHILDREN, optional=True),
     },
     thresholds={"limit": Threshold(70, 90, "% of the processors"), "sessions": Threshold(8, 16, "sessions")},
     needs=(needs.schema,),
