@@ -149,8 +149,6 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "server_unreachable",
         "server_failed",
         "workers_failed",
-        "cannot_change",
-        "cannot_look",
         "comparison_refused",
         "consent_needed",
         "not_queen",

@@ -49,6 +49,7 @@ def test_the_statement_and_its_work_mem_are_named_and_gone_after_the_fix(databas
     for name in ("by_total_time", "by_mean_time"):
         assert any("generate_series" in one["query"] for one in busy.evidence[name]), name
     assert busy.evidence["by_total_time"][0]["share_pct"] > 50
+    assert busy.at_stake.kind == "bound"
     assert busy.evidence["partitioning"] == "no messages are stored"
     assert memory.evidence["work_mem_bytes"] == 64 << 10
     assert memory.evidence["temp_bytes"] > 100_000

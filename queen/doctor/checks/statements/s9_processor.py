@@ -80,7 +80,7 @@ def _busy(seen: Seen, severity: Severity, load: dict[str, Any], found: list[Stat
         missing or _remedy(found[0]),
         object="processor",
         threshold=seen.limits["limit" if "postgres_cpu_pct" in load else "sessions"],
-        at_stake=_bound(found[0]) if found else NO_STAKE,
+        at_stake=_bound(seen, found[0]) if found else NO_STAKE,
     )
 
 
@@ -97,14 +97,16 @@ def _remedy(top: Statement) -> str:
     )
 
 
-def _bound(top: Statement) -> Stake:
-    """Without the first statement there would be at most so much more of the others."""
+def _bound(seen: Seen, top: Statement) -> Stake:
+    """Without the first statement there would be at most so much more of the others. The queue's own is the work."""
+    if f'"{seen.facts.schema}"."' in top.query:
+        return NO_STAKE
     share = min(top.share, 0.95)
     return Stake("bound", 0.0, round(100 * (1 / (1 - share) - 1), 1), "statement share", time_share=share)
 
 
 def _work_mem(seen: Seen, severity: Severity, found: list[Statement]) -> Iterable[Finding]:
-    spilling = [one for one in found if one.temp_bytes > 0]
+    spilling = [one for one in found if one.temp_bytes > 0 and one.database == seen.facts.database]
     # Sessions report their files with a delay of a second or more, their statements at once.
     written = max(_grown(seen, "temp_bytes"), sum(one.temp_bytes for one in spilling))
     if written <= 0:
