@@ -86,6 +86,8 @@ def _told_by_server(statement: str) -> bool:
 
 
 def _of_system(operator: Operator, name: str) -> tuple[str, ...]:
+    if name == "all":
+        raise CannotChange("ALTER SYSTEM RESET ALL is never run: nothing would tell the values that it takes away")
     try:
         rows = operator.rows(_AUTO_CONF, [name])
     except CannotChange as error:

@@ -101,6 +101,13 @@ def test_what_needs_a_restart_is_written_and_waits_for_it(dsn: str, tmp_path: Pa
     assert auto(dsn) == {}
 
 
+def test_all_settings_are_never_reset_at_once(dsn: str, tmp_path: Path) -> None:
+    execute(dsn, "alter system set autovacuum_naptime = '22s'")
+    outcome = act(dsn, tmp_path, "ALTER SYSTEM RESET ALL", RELOAD)
+    assert "never run" in (outcome.done[0].error or "")
+    assert auto(dsn) == {"autovacuum_naptime": "22s"}
+
+
 def test_a_value_that_postgres_refuses_changes_nothing(dsn: str, tmp_path: Path) -> None:
     outcome = act(dsn, tmp_path, "ALTER SYSTEM SET autovacuum_naptime = '9999999s'", RELOAD)
     assert "outside the valid range" in (outcome.done[0].error or "")
