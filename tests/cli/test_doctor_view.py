@@ -88,8 +88,8 @@ def test_colour_is_never_the_only_signal() -> None:
 
 def test_what_is_at_stake_has_its_kind_and_method() -> None:
     seen = report(result(FIRST, finding(stake=STAKE)))
-    assert "8–17 % of today's rate (modelled, WAL ceiling)" in words(seen)
-    assert "together at most 11.1 % of today's rate" in words(seen)
+    assert "8–17 % more than today's rate (modelled, WAL ceiling)" in words(seen)
+    assert "together at most 11.1 % more than today's rate" in words(seen)
 
 
 def test_where_nothing_is_saturated_it_is_headroom_and_not_rate() -> None:

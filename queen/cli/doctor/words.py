@@ -79,7 +79,7 @@ def together(report: Report) -> str | None:
         return None
     if report.busy is False:
         return f"Together at most {report.together_pct:g} %, as headroom, not rate: nothing is saturated now."
-    return f"Throughput at stake: together at most {report.together_pct:g} % of today's rate."
+    return f"Throughput at stake: together at most {report.together_pct:g} % more than today's rate."
 
 
 def stake(at: Stake, busy: bool | None) -> str:
@@ -90,7 +90,7 @@ def stake(at: Stake, busy: bool | None) -> str:
     how = f"{at.kind}{', ' + at.method if at.method else ''}"
     if busy is False:
         return f"{share} more headroom, not rate: nothing is saturated now ({how})"
-    return f"{share} of today's rate ({how})"
+    return f"{share} more than today's rate ({how})"
 
 
 def evidence(finding: Finding, *, full: bool) -> str:
