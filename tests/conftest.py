@@ -9,5 +9,6 @@ pytest_plugins = [
     "tests.support.fix_public_client",
     "tests.support.fix_server",
     "tests.support.fix_versions",
+    "tests.support.fix_own_cluster",
     "tests.support.tiers",
 ]

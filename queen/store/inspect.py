@@ -112,7 +112,7 @@ class Inspector:
     def _dial(self) -> Connection[DictRow]:
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-            f" -c lock_timeout={LOCK_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000 -c jit=off"
+            f" -c lock_timeout={LOCK_TIMEOUT_MS}"
         )
         try:
             return self._connect(options=options)
