@@ -28,16 +28,14 @@ def look(
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
     pooler_admin: str | None = None,
-    meanwhile: Callable[[], object] | None = None,
     during: Callable[[], object] | None = None,
 ) -> Result:
-    """What this check says of the database. `thresholds` by name within the check. `meanwhile`, or `during`, is done
-    after the first sample, when the window begins."""
-    work = meanwhile or during
+    """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
+    begins."""
 
     def on_stage(name: str, _seconds: float) -> None:
-        if name == "window" and work is not None:
-            work()
+        if name == "window" and during is not None:
+            during()
 
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
