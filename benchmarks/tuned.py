@@ -1,8 +1,8 @@
 """Is PostgreSQL with tune-pg's settings better than PostgreSQL as it comes? `queen bench --ab` on this machine.
 
-Side A has the settings that PostgreSQL comes with, side B those of `queen tune-pg` for this machine and this load; each
-run has a private PostgreSQL and a server of its own. Durability is the same on both sides. The result keeps the settings
-of B, the figures of each run and the comparison with its intervals, without the seconds of every run.
+Side A has the settings that PostgreSQL comes with, side B those of `queen tune-pg` for this machine and this load;
+each run has a private PostgreSQL and a server of its own. Durability is the same on both sides. The result keeps the
+settings of B, the figures of each run and the comparison with its intervals, without the seconds of every run.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TunedRecord(Record, frozen=True, kw_only=True):
-    """`settings` are those of side B; `runs` are in their order, A and B by label; `comparison` is that of the bench."""
+    """`settings` are those of side B; `runs` come as A, B, A, B, …; `comparison` is that of the bench."""
 
     settings: list[str]
     runs: list[dict[str, Any]]
