@@ -10,7 +10,7 @@ FINDER = "select partition_id from queen.partitions where queue_id = 7 and name 
 def test_scans_are_found_and_gone_when_the_index_is_back(database_dsn: str) -> None:
     execute(
         database_dsn,
-        "alter table queen.partitions set (autovacuum_enabled = off)",
+        "alter table queen.partitions set (autovacuum_enabled = off, parallel_workers = 0)",
         "insert into queen.partitions (partition_id, queue_id, epoch, name)"
         " select n, n, 1, n::text from generate_series(1, 20000) n",
         "drop index queen.idx_partitions_name",

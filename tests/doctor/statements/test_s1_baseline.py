@@ -60,7 +60,7 @@ def test_a_push_that_is_slowed_down_is_found_and_gone_when_mended(database_dsn: 
     assert finding.at_stake.method == "statement share"
     execute(database_dsn, "drop trigger dawdle on queen.messages_1")
     with pushing(database_dsn):
-        assert look(database_dsn, "S1", thresholds=SOME).status == "ok"
+        assert look(database_dsn, "S1", window_s=1.5, thresholds=SOME).status == "ok"
 
 
 def judged(seen: Seen, mean_ms: float, blocks: float, pushed: int | None = None) -> list[Finding]:
