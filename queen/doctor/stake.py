@@ -6,6 +6,7 @@ All answers are percent of today's rate. A share is between 0 and 1.
 from __future__ import annotations
 
 from queen.doctor.finding import NO_STAKE, Stake
+from queen.doctor.probes.waits import Waits
 
 _SHARE_MAX = 0.95  # a share near 1 would promise any rate; nothing measured by sampling is that certain
 
@@ -17,6 +18,12 @@ def wait_share(share: float, removed: float = 1.0) -> Stake:
         return NO_STAKE
     part = min(share, _SHARE_MAX) * removed
     return Stake("bound", 0.0, _pct(1 / (1 - part) - 1), "wait share", time_share=min(share, _SHARE_MAX))
+
+
+def of_waits(waits: Waits, *names: str) -> Stake:
+    """`wait_share` of what was sampled. With less than one session active at a time nobody stands in line, so the rate
+    is what was asked for and nothing is at stake for it."""
+    return wait_share(waits.share(*names)) if waits.busy >= 1 else NO_STAKE
 
 
 def wal_ceiling(bytes_now: float, bytes_then: float) -> Stake:

@@ -51,7 +51,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
                 _remedy(first[0]),
                 object=f"session {blocker}" if blocker else "prepared transaction",
                 threshold=seen.limits["limit"],
-                at_stake=stake.wait_share(seen.waits.share("Lock")),
+                at_stake=stake.of_waits(seen.waits, "Lock"),
                 fix=_fix(first[0]),
             )
 

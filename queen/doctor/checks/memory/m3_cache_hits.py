@@ -54,7 +54,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         "Let consumers catch up: the newest messages are still in the buffers. Else raise shared_buffers (M1).",
         object=most[0]["name"],
         threshold=seen.limits["limit"],
-        at_stake=stake.wait_share(seen.waits.share("IO:DataFileRead")),
+        at_stake=stake.of_waits(seen.waits, "IO:DataFileRead"),
     )
 
 

@@ -33,7 +33,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         else "The disk does not take the log as fast as it is made: see W2, W3 and W5.",
         object="wal_buffers",
         threshold=seen.limits["limit"],
-        at_stake=stake.wait_share(seen.waits.share("LWLock:WALWrite")),
+        at_stake=stake.of_waits(seen.waits, "LWLock:WALWrite"),
         fix=_fix(seen, size),
     )
 

@@ -52,7 +52,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         "Put the log on a faster disk, and push and ack in larger batches: a commit waits for one fsync, whatever it "
         "holds. Never turn fsync off.",
         threshold=seen.limits["limit"],
-        at_stake=stake.wait_share(seen.waits.share(*_WAITS)),
+        at_stake=stake.of_waits(seen.waits, *_WAITS),
     )
 
 

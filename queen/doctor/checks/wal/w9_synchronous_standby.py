@@ -49,7 +49,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         "Start the standby again, or take its name out of synchronous_standby_names: then a commit is on one machine "
         "only.",
         object="synchronous_standby_names",
-        at_stake=stake.wait_share(seen.waits.share("IPC:SyncRep")),
+        at_stake=stake.of_waits(seen.waits, "IPC:SyncRep"),
         fix=_fix(seen),
     )
 
