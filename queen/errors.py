@@ -121,6 +121,26 @@ class SchemaMismatch(QueenError):
     code = "schema_mismatch"
 
 
+class CannotLook(QueenError):
+    """PostgreSQL did not answer a question of the doctor. `kind`: privilege, missing, timeout, lock or refused."""
+
+    code = "cannot_look"
+
+    def __init__(self, message: str, *, hint: str | None = None, kind: str = "refused") -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
+
+class CannotChange(QueenError):
+    """PostgreSQL refused a change of an operator's plan. `busy`: only because a lock was not free. Nothing changed."""
+
+    code = "cannot_change"
+
+    def __init__(self, message: str, *, hint: str | None = None, busy: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.busy = busy
+
+
 class SettingsError(QueenError):
     """A setting is unknown, of the wrong type, or out of range. Stops the start."""
 
@@ -131,6 +151,18 @@ class EmbeddedError(QueenError):
     """The private PostgreSQL cannot be found, created, started or reached."""
 
     code = "embedded_postgres"
+
+
+class TuneInputError(QueenError):
+    """What a plan for PostgreSQL should be computed from cannot be, or is missing and cannot be measured here."""
+
+    code = "bad_tune_input"
+
+
+class TuneRefused(QueenError):
+    """A setting or a change of PostgreSQL's configuration that would be unsafe. Nothing was changed."""
+
+    code = "tune_refused"
 
 
 class PortInUse(QueenError):

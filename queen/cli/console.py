@@ -36,7 +36,9 @@ EXIT_CODES_HELP: Final = (
 
 _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.SettingsError, USAGE),
+    (errors.TuneInputError, USAGE),
     (errors.SchemaMismatch, REFUSED),
+    (errors.TuneRefused, REFUSED),
     (errors.ConsentNeeded, REFUSED),
     (errors.ResultFileError, USAGE),
     (errors.ResultsDiffer, REFUSED),

@@ -16,6 +16,7 @@ from queen import __version__
 from queen.cli import config, console, db
 from queen.cli.bench.app import app as bench_app
 from queen.cli.consume import consume
+from queen.cli.doctor.command import doctor
 from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
@@ -52,6 +53,7 @@ def queen(
 app.command()(serve)
 app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
+app.command(cls=PanelCommand)(doctor)
 app.add_typer(bench_app, name="bench")
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")

@@ -1,0 +1,1 @@
+"""`queen doctor`: options, output, exit code. What is wrong, queen.doctor knows."""

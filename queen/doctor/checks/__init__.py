@@ -1,0 +1,1 @@
+"""The checks, one a file, in the folder of their group."""

@@ -1,0 +1,1 @@
+"""Connections: slots, pools, poolers, time-outs."""

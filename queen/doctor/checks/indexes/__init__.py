@@ -1,0 +1,1 @@
+"""Indexes: broken, missing, superfluous, bloated."""

@@ -1,0 +1,1 @@
+"""Locks and waits: who waits, for what, and for whom."""

@@ -1,0 +1,1 @@
+"""Queue semantics: lag, leases, dead letters, maintenance."""

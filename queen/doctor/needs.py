@@ -1,0 +1,145 @@
+"""What a check needs to see, and what to say when it is not there: the reason, and the one line that would enable it.
+
+Not seen is never ok: a check whose need is missing is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from queen.doctor.facts import Facts
+from queen.doctor.probes.pooler import Pooler
+from queen.doctor.probes.server import ServerSample
+
+STATS_AGE_MIN_S: Final = 60.0
+"""Cumulative counters that are younger say nothing about how a server is used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a run stands on."""
+
+    facts: Facts
+    server: ServerSample | None
+    pooler: Pooler | None
+    deep: bool = False
+    window_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Why a check cannot be made, and what would make it possible."""
+
+    reason: str
+    enable: str | None = None
+
+
+Need = Callable[[Ground], Missing | None]
+
+
+def schema(ground: Ground) -> Missing | None:
+    """Queen's tables."""
+    if ground.facts.schema_complete:
+        return None
+    name = ground.facts.schema
+    return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
+
+
+def monitor(ground: Ground) -> Missing | None:
+    """What pg_monitor may see: other roles' sessions, settings, sizes."""
+    if ground.facts.pg_monitor:
+        return None
+    return Missing(f"role {ground.facts.role} is no member of pg_monitor", f"GRANT pg_monitor TO {ground.facts.role};")
+
+
+def extension(name: str, enable: str | None = None) -> Need:
+    """An extension of the database."""
+
+    def need(ground: Ground) -> Missing | None:
+        if name in ground.facts.extensions:
+            return None
+        return Missing(f"the extension {name} is not installed", enable or f"CREATE EXTENSION {name};")
+
+    return need
+
+
+def statements(ground: Ground) -> Missing | None:
+    """pg_stat_statements, loaded and created."""
+    name = "pg_stat_statements"
+    if name not in ground.facts.settings.text("shared_preload_libraries"):
+        line = f"ALTER SYSTEM SET shared_preload_libraries = '{name}';  -- then restart, and CREATE EXTENSION {name};"
+        if ground.facts.pg_monitor:  # others do not see the setting
+            return Missing(f"{name} is not loaded", line)
+    return extension(name)(ground)
+
+
+def version(least: int) -> Need:
+    """A server of at least this major version."""
+
+    def need(ground: Ground) -> Missing | None:
+        if ground.facts.major >= least:
+            return None
+        return Missing(f"needs PostgreSQL {least}, this is {ground.facts.version_text}")
+
+    return need
+
+
+def primary(ground: Ground) -> Missing | None:
+    """A server that is not in recovery."""
+    if not ground.facts.in_recovery:
+        return None
+    return Missing("this is a standby; the check looks at a primary", "target_session_attrs=read-write in the DSN")
+
+
+def local(ground: Ground) -> Missing | None:
+    """PostgreSQL on this machine."""
+    if ground.facts.local:
+        return None
+    return Missing("PostgreSQL is not proven to run on this machine", "run queen doctor on the database's machine")
+
+
+def server(ground: Ground) -> Missing | None:
+    """A running Queen server."""
+    if ground.server is not None:
+        return None
+    return Missing("no Queen server answered", "queen doctor --url http://HOST:6632")
+
+
+def pooler(ground: Ground) -> Missing | None:
+    """The admin console of a pooler."""
+    if ground.pooler is not None and ground.pooler.admin:
+        return None
+    return Missing("no admin console of a pooler is known", "queen doctor --pooler-admin postgresql://…/pgbouncer")
+
+
+def direct(ground: Ground) -> Missing | None:
+    """A session of its own, without a transaction pooler between."""
+    if ground.pooler is None or not ground.pooler.transaction_mode:
+        return None
+    return Missing("the session goes through a transaction pooler", "set database.direct_url to PostgreSQL itself")
+
+
+def old_statistics(ground: Ground) -> Missing | None:
+    """Cumulative counters that have counted for a minute or more."""
+    age = ground.facts.stats_age_s
+    if age >= STATS_AGE_MIN_S:
+        return None
+    return Missing(f"statistics are {age:.0f} s old; at least {STATS_AGE_MIN_S:.0f} s are needed", "run it again later")
+
+
+def deep(ground: Ground) -> Missing | None:
+    """The user's leave for dear questions."""
+    return None if ground.deep else Missing("reads whole tables or indexes", "queen doctor --deep")
+
+
+def setting_on(name: str) -> Need:
+    """A switch of the server that must be on."""
+
+    def need(ground: Ground) -> Missing | None:
+        if ground.facts.settings.on(name):
+            return None
+        return Missing(f"{name} is off", f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();")
+
+    return need

@@ -1,0 +1,50 @@
+"""What a running Queen server says of itself: /api/v1/status and /metrics, as they are."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_BYTES_MAX: Final = 4_000_000
+_TIMEOUT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSample:
+    """Two answers of a server, taken at `at` (monotonic seconds)."""
+
+    url: str
+    at: float
+    status: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def history(self) -> Mapping[str, Any]:
+        """What the server keeps for the doctor; empty for one that keeps nothing."""
+        found = self.status.get("history")
+        return found if isinstance(found, Mapping) else {}
+
+
+def look(url: str) -> ServerSample | None:
+    """The server at a base URL such as http://127.0.0.1:6632; None when none answers as one. Takes seconds at most."""
+    status = _get(url, "/api/v1/status")
+    metrics = _get(url, "/metrics")
+    if status is None and metrics is None:
+        return None
+    return ServerSample(url, time.monotonic(), status or {}, metrics or {})
+
+
+def _get(url: str, path: str) -> Mapping[str, Any] | None:
+    request = urllib.request.Request(url.rstrip("/") + path, headers={"Accept": "application/json"})
+    try:
+        with _OPENER.open(request, timeout=_TIMEOUT_S) as answer:
+            found = json.loads(answer.read(_BYTES_MAX))
+    except Exception:  # whatever answers there is no server of ours: that is the finding, not an error
+        return None
+    return found if isinstance(found, dict) else None

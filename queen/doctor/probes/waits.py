@@ -1,0 +1,56 @@
+"""Which waits the active sessions are in, sampled ten times a second over the window of a run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+from queen.store.inspect import Inspector
+
+PERIOD_S: Final = 0.1
+# What does the queue's work: client sessions of this database that are active now, ours and the bench's aside.
+_ACTIVE = """
+SELECT coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, count(*) AS sessions
+  FROM pg_stat_activity
+ WHERE state = 'active' AND backend_type = 'client backend' AND datname = current_database()
+   AND pid <> pg_backend_pid() AND application_name NOT IN ('queen-doctor', 'queen-bench')
+ GROUP BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """`samples` looks found `active` sessions in all, so many in each wait (`CPU`: in none)."""
+
+    samples: int = 0
+    active: int = 0
+    by_wait: dict[str, int] = field(default_factory=dict)
+
+    def share(self, *waits: str) -> float:
+        """The share of active samples in these waits, 0 to 1; a name without event, such as "Lock", takes all of its
+        type."""
+        if not self.active:
+            return 0.0
+        count = sum(number for wait, number in self.by_wait.items() if wait in waits or wait.partition(":")[0] in waits)
+        return count / self.active
+
+    @property
+    def busy(self) -> float:
+        """Active sessions on average."""
+        return self.active / self.samples if self.samples else 0.0
+
+
+def sample(inspector: Inspector, window_s: float) -> Waits:
+    """Look for `window_s` seconds. Raises CannotLook, StoreUnavailable."""
+    end = time.monotonic() + window_s
+    counts: Counter[str] = Counter()
+    samples = 0
+    while (left := end - time.monotonic()) > 0:
+        began = time.monotonic()
+        for row in inspector.rows(_ACTIVE):
+            counts[row["wait"]] += row["sessions"]
+        samples += 1
+        time.sleep(max(0.0, min(left, PERIOD_S - (time.monotonic() - began))))
+    return Waits(samples, counts.total(), dict(counts))

@@ -1,0 +1,116 @@
+"""One session that changes PostgreSQL for an operator: `queen doctor --fix`, `queen tune-pg --apply`, and their undo.
+
+Each statement is a transaction of its own. A lock is waited for two seconds at most, then the statement is given up
+and tried again after a pause, so that nothing queues behind it. It runs what it is given and does not judge it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import DictRow, dict_row
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from queen.errors import CannotChange, QueenError
+from queen.store.inspect import Row
+from queen.store.translate import translate
+
+LOCK_TIMEOUT_MS: Final = 2000
+ATTEMPTS: Final = 5
+_CONNECT_S: Final = 3
+_LOCK_CLASS: Final = 0x51454E  # "QEN": keeps the advisory lock apart from those of other programs
+
+
+class Operator:
+    """A session of one DSN. A context manager; opening raises StoreUnavailable, AccessDenied or another QueenError."""
+
+    def __init__(self, dsn: str, *, application: str = "queen-doctor", timeout_ms: int = 600_000) -> None:
+        self._dsn = dsn
+        self._application = application
+        self._timeout_ms = timeout_ms
+        self._connection: Connection[DictRow] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._connection = self._dial()
+        except psycopg.Error as error:
+            raise translate(error) or QueenError(str(error)) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def connection(self) -> Connection[DictRow]:
+        """The open connection."""
+        if self._connection is None:
+            raise AssertionError("the session is not open")
+        return self._connection
+
+    def claim(self, number: int) -> bool:
+        """Take the advisory lock of this number until the session ends; False: another session has it."""
+        taken = self.rows("select pg_try_advisory_lock(%s, %s) as taken", [_LOCK_CLASS, number])
+        return bool(taken[0]["taken"])
+
+    def rows(self, text: str, parameters: Sequence[Any] | None = None) -> list[Row]:
+        """The rows of a statement that may change something. Raises CannotChange, StoreUnavailable."""
+        try:
+            cursor = self.connection.execute(text, parameters)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.errors.LockNotAvailable as error:
+            raise CannotChange(
+                f"a lock was not free within {LOCK_TIMEOUT_MS / 1000:.0f} s: {_line(error)}",
+                hint="find who holds it with: queen doctor --only L1,V5,V6",
+                busy=True,
+            ) from error
+        except psycopg.Error as error:
+            if self.connection.closed:
+                raise translate(error) or QueenError(str(error)) from error
+            raise CannotChange(_line(error)) from error
+
+    def run(self, text: str) -> list[Row]:
+        """The same for one statement of a plan: a lock that is not free is tried for again, `ATTEMPTS` times in all."""
+        for attempt in Retrying(
+            retry=retry_if_exception_type(_Busy),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential_jitter(multiplier=0.2, max=3),
+            reraise=True,
+        ):
+            with attempt:
+                return self._once(text)
+        raise AssertionError("tenacity returns or raises")
+
+    def _once(self, text: str) -> list[Row]:
+        try:
+            return self.rows(text)
+        except CannotChange as error:
+            if error.busy:
+                raise _Busy(error.message, hint=error.hint, busy=True) from error
+            raise
+
+    def _dial(self) -> Connection[DictRow]:
+        connection = Connection[DictRow].connect(
+            self._dsn,
+            autocommit=True,
+            connect_timeout=_CONNECT_S,
+            application_name=self._application,
+            prepare_threshold=None,
+            row_factory=dict_row,
+        )
+        # Set one by one: a pooler refuses them as options of the start packet.
+        connection.execute(f"set lock_timeout = {LOCK_TIMEOUT_MS}")
+        connection.execute(f"set statement_timeout = {self._timeout_ms}")
+        return connection
+
+
+class _Busy(CannotChange):
+    """A lock that was not free: worth another attempt."""
+
+
+def _line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split("\n")[0].split())
