@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOPS = "queen|config|docs|scripts|tests|benchmarks"
 # Named to say that they do not exist yet.
-MISSING_COMMANDS = {"queen doctor", "queen tune-pg", "queen top"}
+MISSING_COMMANDS = {"queen doctor", "queen top"}
 FOREIGN_VARIABLES = {"XDG_CONFIG_HOME"}
 FOREIGN_OPTIONS = {"--no-deps"}  # of pip
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
+from queen.measure.disk import fdatasync_times
 
 _SYS, _PROC = Path("/sys"), Path("/proc")
-_BLOCK: Final = 8192
 _CPU: Final = "devices/system/cpu"
 
 
@@ -52,34 +50,6 @@ def disk(folder: Path, *, proc: Path = _PROC, sys: Path = _SYS) -> dict[str, Any
     rotational = _text(queue / "rotational") if queue else None
     found |= {"scheduler": scheduler, "rotational": None if rotational is None else rotational == "1"}
     return found | fdatasync_times(folder)
-
-
-def fdatasync_times(folder: Path, seconds: float = 0.4) -> dict[str, float | None]:
-    """Milliseconds of a write and fdatasync of 8 kB in a file of our own, which is removed. Takes `seconds` and one
-    more call; null where nothing can be written."""
-    none: dict[str, float | None] = {"fdatasync_p50_ms": None, "fdatasync_p99_ms": None, "fdatasyncs": None}
-    path = folder / f".queen-fdatasync-{os.getpid()}"
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError:
-        return none
-    times: list[float] = []
-    ends_at = time.perf_counter() + seconds
-    try:
-        os.write(handle, b"\0" * (_BLOCK * 64))
-        os.fsync(handle)
-        while time.perf_counter() < ends_at:
-            began = time.perf_counter_ns()
-            os.pwrite(handle, os.urandom(_BLOCK), _BLOCK * (len(times) % 64))
-            getattr(os, "fdatasync", os.fsync)(handle)
-            times.append((time.perf_counter_ns() - began) / 1e6)
-    except OSError:
-        return none
-    finally:
-        os.close(handle)
-        path.unlink(missing_ok=True)
-    p50, p99 = (round(float(value), 4) for value in np.percentile(times, [50, 99]))
-    return {"fdatasync_p50_ms": p50, "fdatasync_p99_ms": p99, "fdatasyncs": float(len(times))}
 
 
 def _mount(folder: Path, mountinfo: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from queen.cli.doctor.command import doctor
 from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
+from queen.cli.tune_pg.command import tune_pg
 from queen.cli.version import version
 from queen.errors import QueenError
 
@@ -55,6 +56,7 @@ app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
 app.command(cls=PanelCommand)(doctor)
 app.add_typer(bench_app, name="bench")
+app.command("tune-pg", cls=PanelCommand)(tune_pg)
 app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command()(version)

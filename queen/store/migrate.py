@@ -27,6 +27,11 @@ create table if not exists schema_migrations (
 create table if not exists schema_functions (digest text primary key, applied_at timestamptz not null default now());
 """
 
+# A role may be bound to short statements (queen tune-pg does so); a migration takes the time that it needs.
+_PATIENCE = """
+select set_config(name, '0', true) from pg_settings
+ where name in ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
 
 _POPS = "^pop_[0-9]+$"
 _OURS = "from pg_proc where pronamespace = quote_ident(current_schema())::regnamespace and proname ~ %s"
@@ -85,6 +90,7 @@ async def check(connection: Connection, schema: str) -> MigrationReport:
 
 
 async def _migrate(connection: Connection, schema: str) -> MigrationReport:
+    await connection.execute(_PATIENCE)
     await connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"queen migrate {schema}",))
     if await _one(connection, sql.SQL("select to_regnamespace({})").format(_quoted(schema))) is None:
         # Only then: a role that owns the schema need not be allowed to create one.

@@ -56,6 +56,8 @@ class Inputs:
     """Longest time that recovery after a crash may take."""
     clock_source: str | None = None
     """The kernel's clock on the server's machine, such as tsc; None: not seen."""
+    commit_ms: float | None = None
+    """Median of writing 8 kB and making them safe, on the disk of the data; None: not measured."""
     enumvals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What this build offers for settings with a list of words; empty: no server was asked."""
     libraries: tuple[str, ...] = ()

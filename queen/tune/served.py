@@ -84,6 +84,29 @@ def is_so(name: str, value: str, settings: Mapping[str, Served]) -> bool:
     return _words(value) == _words(setting.value)
 
 
+def open_part(plan: Plan, tables: Mapping[str, Mapping[str, str]], role: Mapping[str, str]) -> Plan:
+    """The plan without the parameters of tables and the settings of the role that are so already."""
+    return dataclasses.replace(
+        plan,
+        tables=tuple(line for line in plan.tables if not same(line.value, tables.get(line.table, {}).get(line.parameter))),
+        roles=tuple(line for line in plan.roles if not same(line.value, role.get(line.setting))),
+    )
+
+
+def same(value: str, other: str | None) -> bool:
+    """Whether two texts are the same value: off and false, 10s and 10000ms, 0 and 0.0."""
+    if other is None:
+        return False
+    for words in (_TRUE, _FALSE):
+        if value.lower() in words and other.lower() in words:
+            return True
+    for unit in (None, "ms", "kB"):
+        one, two = number_of(value, unit), number_of(other, unit)
+        if one is not None and two is not None:
+            return one == two
+    return value.strip().lower() == other.strip().lower()
+
+
 def shown(setting: Served) -> str:
     """The value as a person writes it: 16384 pages of 8kB are 128MB."""
     unit = setting.unit

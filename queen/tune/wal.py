@@ -42,6 +42,10 @@ def wal_notes(inputs: Inputs) -> list[Note]:
         notes.append(Note("wal_compression", f"left as it is: {why}"))
     if wal_rate(inputs) * checkpoint_s(inputs) > REPLAY[inputs.storage] * inputs.recovery_s * 1.01:
         notes.append(Note("recovery", f"takes longer than {inputs.recovery_s} s after a crash at this rate"))
+    if inputs.commit_ms is not None:
+        most = 1000 / inputs.commit_ms
+        text = f"at most about {most:.0f} commits a second one after the other; the target of {inputs.target_rate:g} messages/s"
+        notes.append(Note("commits", f"{text} needs {max(1.0, inputs.target_rate / most):.0f} messages in a commit or more"))
     if max_wal_bytes(inputs) < _wanted(inputs):
         missing = rounded(_wanted(inputs) / SPACE_SHARE)
         notes.append(Note("disk", f"{missing} of free space for the log would allow the checkpoints this load wants"))

@@ -11,8 +11,6 @@ declare
     v_places    integer[];
     v_ids       bigint[];
     v_offsets   bigint[];
-    v_found     integer[];
-    v_ats       timestamptz[];
 begin
     for v_epoch, v_places, v_ids, v_offsets in
         -- Recorded epochs are known by their spans, the newest of a partition by where it begins.
@@ -27,24 +25,14 @@ begin
                                       order by t.partition_id, t.epoch limit 1) s on true) w
          group by w.epoch
     loop
-        if v_epoch is null then
-            select array_agg(u.n), array_agg(stored_at(u.partition_id, u."offset")) into v_found, v_ats
-              from unnest(v_places, v_ids, v_offsets) u (n, partition_id, "offset");
+        if v_epoch is not null then
+            v_times := stored_in(v_epoch, v_places, v_ids, v_offsets, v_times);
         else
-            begin
-                execute format(
-                    'select array_agg(u.n), array_agg(m.created_at) from unnest($1, $2, $3) u (n, partition_id, "offset")
-                      cross join lateral (select t.created_at from messages_%s t
-                                           where t.partition_id = u.partition_id and t."offset" >= u."offset"
-                                           order by t.partition_id, t."offset" limit 1) m', v_epoch)
-                   into v_found, v_ats using v_places, v_ids, v_offsets;
-            exception when undefined_table then
-                v_found := null;  -- The epoch has just left, and with it what stood there.
-            end;
+            -- Older than the newest of a partition, and not recorded yet: in the one or two epochs before it.
+            for v_epoch in select e.epoch from epochs e where e.recorded_at is null order by e.epoch loop
+                v_times := stored_in(v_epoch, v_places, v_ids, v_offsets, v_times);
+            end loop;
         end if;
-        for i in 1 .. coalesce(cardinality(v_found), 0) loop
-            v_times[v_found[i]] := v_ats[i];
-        end loop;
     end loop;
     return v_times;
 end

@@ -1,0 +1,146 @@
+"""`queen tune-pg`: prints a configuration of PostgreSQL for this machine and load. Changes nothing by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from queen.cli import console
+from queen.cli.client_options import duration, rate, size
+from queen.cli.options import ConfigOption, DatabaseUrlOption, DataDirOption, JsonOption, flags
+from queen.cli.tune_pg.asked import Asked, Format, Output, Profile, StorageKind
+from queen.settings import Resolved, resolve
+
+_MACHINE, _LOAD, _OUTPUT = "Machine (measured where PostgreSQL runs here)", "Load", "Output"
+
+
+def _panel(info: Any, panel: str) -> Any:
+    """An option of client_options under a heading of this command."""
+    info.rich_help_panel = panel
+    return info
+
+
+def _count(flag: str, help: str, panel: str, least: int = 1) -> Any:
+    return typer.Option(flag, metavar="N", min=least, help=help, show_default=False, rich_help_panel=panel)
+
+
+def tune_pg(
+    memory: Annotated[int | None, _panel(size("--memory", "Memory of the machine or container."), _MACHINE)] = None,
+    cpus: Annotated[int | None, _count("--cpus", "Processors.", _MACHINE)] = None,
+    storage: Annotated[
+        StorageKind | None, typer.Option("--storage", help="What the data lies on.", rich_help_panel=_MACHINE)
+    ] = None,
+    pg_version: Annotated[int | None, _count("--pg-version", "Major version.", _MACHINE, 14)] = None,
+    measure_disk: Annotated[
+        bool,
+        typer.Option(
+            "--measure-disk",
+            help="Time safe writes beside the data directory for 2 s, in a file that is removed.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = False,
+    target: Annotated[float | None, _panel(rate("--target", "Messages a second. Default: 1000/s."), _LOAD)] = None,
+    payload: Annotated[int | None, _panel(size("--payload", "Size of a payload. Default: 1KiB."), _LOAD)] = None,
+    groups: Annotated[
+        int | None, _count("--groups", "Consumer groups that read each message. Default: 1.", _LOAD)
+    ] = None,
+    pool_size: Annotated[
+        int | None, _count("--pool-size", "Connections of one Queen. Default: database.pool_size.", _LOAD)
+    ] = None,
+    instances: Annotated[int | None, _count("--instances", "Running `queen serve`. Default: 1.", _LOAD)] = None,
+    other_connections: Annotated[
+        int | None, _count("--other-connections", "Of other programs and people. Default: 20.", _LOAD, 0)
+    ] = None,
+    recovery: Annotated[
+        int | None, duration("--recovery", "Longest recovery after a crash. Default: 5m.", _LOAD)
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="Form of the output.", rich_help_panel=_OUTPUT)] = Format.conf,
+    as_json: JsonOption = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write it to this file.", rich_help_panel=_OUTPUT)
+    ] = None,
+    pgbouncer: Annotated[
+        bool,
+        typer.Option("--pgbouncer", help="Print the pgbouncer.ini that goes with it.", rich_help_panel=_OUTPUT),
+    ] = False,
+    profile: Annotated[
+        Profile | None,
+        typer.Option("--profile", help="A fixed plan; baseline: postgresql.conf.example.", rich_help_panel=_OUTPUT),
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option("--explain", metavar="SETTING", help="Tell all about one setting.", rich_help_panel=_OUTPUT),
+    ] = None,
+    config: ConfigOption = None,
+    database_url: DatabaseUrlOption = None,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Print settings of PostgreSQL for this machine and load, each with its reason. Changes nothing.
+
+    Examples: queen tune-pg --target 10k; queen tune-pg --memory 64GB --cpus 16 --pg-version 17 --format alter-system
+    """
+    asked = Asked(
+        memory=memory,
+        cpus=cpus,
+        storage=storage,
+        target=target,
+        payload=payload,
+        groups=groups,
+        pool_size=pool_size,
+        instances=instances,
+        pg_version=pg_version,
+        other_connections=other_connections,
+        recovery_ms=recovery,
+        measure_disk=measure_disk,
+        pgbouncer=pgbouncer,
+    )
+    wanted = Output(Format.json if as_json else form, output, explain, pgbouncer)
+    resolved = resolve(flags(database_url=database_url, data_dir=data_dir), config_path=config)
+    deliver(_baseline(wanted) if profile is Profile.baseline else _computed(asked, wanted, resolved), wanted.file)
+
+
+def deliver(text: str, file: Path | None) -> None:
+    """Prints the text, or writes it to a file that is whole or not there. Raises TuneInputError when it cannot."""
+    if file is None:
+        typer.echo(text, nl=False)
+        return
+    from queen.cli.tune_pg.write import write_whole
+
+    write_whole(file, text)
+    console.say(f"written to {file}")
+
+
+def _baseline(wanted: Output) -> str:
+    from queen.cli.tune_pg import show
+    from queen.tune.baseline import baseline
+    from queen.tune.pgbouncer import BASELINE, pgbouncer_ini
+
+    if wanted.pgbouncer:
+        return pgbouncer_ini(BASELINE)
+    if wanted.explain is not None:
+        return show.explanation(baseline(), wanted.explain, None) + "\n"
+    if wanted.form is Format.conf:
+        return show.baseline_text()
+    return show.text_of(baseline(), wanted.form, "queen", None, [])
+
+
+def _computed(asked: Asked, wanted: Output, resolved: Resolved) -> str:
+    from queen.cli.tune_pg import show
+    from queen.cli.tune_pg.gather import gather
+    from queen.tune.pgbouncer import pgbouncer_ini, pooler_for
+    from queen.tune.plan import make_plan
+    from queen.tune.served import check_plan
+
+    found = gather(asked, resolved)
+    plan = make_plan(found.inputs)
+    if found.sight is not None and found.sight.major == plan.inputs.pg_version:
+        plan = check_plan(plan, found.sight.settings)
+    if wanted.pgbouncer:
+        most = int(plan.value("max_connections") or 0)
+        return pgbouncer_ini(pooler_for(plan.inputs, most))
+    if wanted.explain is not None:
+        return show.explanation(plan, wanted.explain, found.sight) + "\n"
+    schema = resolved.settings.database.schema
+    return show.text_of(plan, wanted.form, schema, found.sight, found.remarks)

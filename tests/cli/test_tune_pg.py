@@ -1,0 +1,178 @@
+"""`queen tune-pg` as a user calls it: options, forms, origins, and a real server that is held against the plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from queen.cli import console
+from queen.cli.main import run
+from tests.tune.test_forms import read_conf
+
+MACHINE = ("--memory", "8GiB", "--cpus", "4", "--storage", "ssd", "--pg-version", "17")
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
+
+
+@pytest.fixture(autouse=True)
+def no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings of the user, and a private PostgreSQL that was never started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("QUEEN_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
+    yield
+
+
+def tune(capsys: pytest.CaptureFixture[str], *words: str, code: int = console.DONE) -> str:
+    """What the command prints; its messages when it fails."""
+    assert run(["tune-pg", *words]) == code
+    out, err = capsys.readouterr()
+    return out if code == console.DONE else err
+
+
+@pytest.mark.spec("R36")
+def test_a_machine_and_a_load_give_a_file_with_reasons(capsys: pytest.CaptureFixture[str]) -> None:
+    text = tune(capsys, *MACHINE, "--target", "10k", "--payload", "4KiB", "--groups", "3")
+    values = read_conf(text)
+    assert values["shared_buffers"] == "2GB"
+    assert values["random_page_cost"] == "1.1"
+    assert "10000 messages/s  flag" in text
+    assert "4096 B            flag" in text
+    smaller = read_conf(tune(capsys, *MACHINE, "--target", "100"))
+    assert smaller["max_wal_size"] == "1GB" != values["max_wal_size"]
+
+
+def test_this_machine_is_measured_for_the_private_postgresql(capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads(tune(capsys, "--json"))
+    memory = document["inputs"]["memory_bytes"]
+    assert memory["origin"].startswith("measured here")
+    assert memory["value"] > 256 << 20
+    assert document["inputs"]["cpus"]["value"] >= 1
+    assert document["inputs"]["workers_here"]["value"] == 1
+    assert document["inputs"]["pool_size"]["origin"] == "default"
+
+
+def test_a_server_elsewhere_needs_memory_and_processors(capsys: pytest.CaptureFixture[str]) -> None:
+    text = tune(capsys, "--database-url", NOWHERE, code=console.USAGE)
+    assert "not proven" in text
+    assert "--memory --cpus" in text
+    text = tune(capsys, "--database-url", NOWHERE, "--memory", "8GiB", code=console.USAGE)
+    assert "has: --cpus," in text
+
+
+def test_a_server_that_does_not_answer_is_told_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    text = tune(capsys, "--database-url", NOWHERE, *MACHINE[:6])
+    assert "the server was not asked" in text
+    assert "every version from 14 on takes" in text
+    assert read_conf(text)["effective_io_concurrency"] == "200"
+
+
+@pytest.mark.spec("R20")
+@pytest.mark.parametrize("words", [(), ("--database-url", NOWHERE), ("--memory", "1GB", "--target", "100k")])
+def test_the_baseline_is_the_example_whatever_else_is_said(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    text = tune(capsys, "--profile", "baseline", *words)
+    assert text == (root / "postgresql.conf.example").read_text(encoding="utf-8")
+    pooler = tune(capsys, "--profile", "baseline", "--pgbouncer", *words)
+    assert pooler == (root / "pgbouncer.ini.example").read_text(encoding="utf-8")
+
+
+def test_the_baseline_in_other_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ALTER SYSTEM SET shared_buffers = '512MB';" in tune(capsys, "--profile", "baseline", "--format", "alter-system")
+    document = json.loads(tune(capsys, "--profile", "baseline", "--json"))
+    assert len(document["settings"]) == 12
+    assert "512MB" in tune(capsys, "--profile", "baseline", "--explain", "shared_buffers")
+
+
+def test_a_pooler_takes_the_place_of_the_pools(capsys: pytest.CaptureFixture[str]) -> None:
+    words = (*MACHINE, "--pool-size", "100", "--instances", "10")
+    text = tune(capsys, *words, "--pgbouncer")
+    assert "pool_mode = transaction" in text
+    assert "default_pool_size = 16" in text
+    assert "max_client_conn = 1230" in text
+    (most,) = re.findall(r"max_connections = (\d+)", text)
+    assert 16 + 20 + 20 + 3 < int(most) < 100
+    assert "1000 sessions" in tune(capsys, *words, code=console.REFUSED)
+
+
+def test_forms(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "SELECT pg_reload_conf();" in tune(capsys, *MACHINE, "--format", "alter-system")
+    group = json.loads(tune(capsys, *MACHINE, "--format", "parameter-group"))
+    assert {"ParameterName": "jit", "ParameterValue": "off", "ApplyMethod": "immediate"} in group
+    assert json.loads(tune(capsys, *MACHINE, "--format", "json")) == json.loads(tune(capsys, *MACHINE, "--json"))
+
+
+def test_one_setting_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    text = tune(capsys, *MACHINE, "--explain", "max_wal_size")
+    assert "max_wal_size = " in text
+    assert "900 s" in text
+    assert "reload" in text
+    assert "on cursors" in tune(capsys, *MACHINE, "--explain", "fillfactor")
+    assert "30s for the role" in tune(capsys, *MACHINE, "--explain", "statement_timeout")
+    assert "lz4" in tune(capsys, *MACHINE, "--explain", "default_toast_compression")
+    assert "left as it is" in tune(capsys, *MACHINE, "--explain", "io_workers")
+    assert "did you mean shared_buffers" in tune(capsys, *MACHINE, "--explain", "shared_buffer", code=console.USAGE)
+
+
+def test_a_file_is_whole_or_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    place = tmp_path / "queen.conf"
+    assert tune(capsys, *MACHINE, "--output", str(place)) == ""
+    assert read_conf(place.read_text(encoding="utf-8"))["shared_buffers"] == "2GB"
+    assert [path.name for path in tmp_path.iterdir()] == ["queen.conf"]
+    text = tune(capsys, *MACHINE, "--output", str(tmp_path / "no" / "queen.conf"), code=console.USAGE)
+    assert "cannot write" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--memory", "much"), console.USAGE),
+        (("--memory", "10MB", "--cpus", "1"), console.USAGE),
+        (("--pg-version", "13"), console.USAGE),
+        (("--storage", "tape"), console.USAGE),
+        (("--memory", "1GiB", "--cpus", "1", "--pool-size", "500"), console.REFUSED),
+    ],
+)
+def test_what_cannot_be_or_does_not_fit(capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int) -> None:
+    assert tune(capsys, *words, code=code)
+
+
+def test_a_running_server_is_asked(capsys: pytest.CaptureFixture[str], module_dsn: str) -> None:
+    document = json.loads(tune(capsys, "--database-url", module_dsn, "--json"))
+    inputs = document["inputs"]
+    assert inputs["pg_version"]["origin"] == "server"
+    assert inputs["memory_bytes"]["origin"].startswith("measured here"), "its socket and its process are of this machine"
+    so = {entry["name"] for entry in document["settings"] if entry["is_so"]}
+    assert {"checkpoint_completion_target", "jit"} <= so
+    assert "autovacuum_naptime" not in so
+    parameters = {(entry["table"], entry["parameter"]) for entry in document["tables"]}
+    assert ("cursors", "vacuum_truncate") in parameters
+
+
+def test_what_the_server_has_now_is_part_of_the_explanation(
+    capsys: pytest.CaptureFixture[str], module_dsn: str
+) -> None:
+    with psycopg.connect(module_dsn) as connection:
+        now = connection.execute("show shared_buffers").fetchone()
+    assert now is not None
+    text = tune(capsys, "--database-url", module_dsn, "--explain", "shared_buffers")
+    assert f"now      {now[0]} (" in text
+
+
+def test_tables_and_role_that_are_as_planned_are_left_out(
+    capsys: pytest.CaptureFixture[str], database_dsn: str
+) -> None:
+    text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
+    owner = [line for line in text.splitlines() if line.startswith("ALTER TABLE")]
+    assert owner
+    assert "fillfactor" not in next(line for line in owner if ".cursors " in line), "the schema has it"
+    with psycopg.connect(database_dsn, autocommit=True) as connection:
+        for line in owner:
+            connection.execute(line.encode())
+    text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
+    assert "ALTER TABLE" not in text
