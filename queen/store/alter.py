@@ -53,4 +53,6 @@ def literal(text: str) -> str:
     return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
 
-_RESERVED: Final = frozenset({"user", "role", "all", "table", "public", "default", "current_user", "session_user", "order"})
+_RESERVED: Final = frozenset(
+    {"user", "role", "all", "table", "public", "default", "current_user", "session_user", "order"}
+)

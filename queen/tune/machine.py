@@ -151,7 +151,9 @@ def _block_device(place: Path) -> Disk | None:
     if whole.name.startswith("nvme"):
         return Disk("nvme", f"device {whole.name}")
     if whole.name.startswith(_VIRTUAL):
-        return Disk("ssd", f"device {whole.name}", doubt="a virtual disk does not tell what is below it; --storage does")
+        return Disk(
+            "ssd", f"device {whole.name}", doubt="a virtual disk does not tell what is below it; --storage does"
+        )
     return Disk("hdd" if turns == "1" else "ssd", f"device {whole.name}")
 
 

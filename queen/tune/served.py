@@ -80,7 +80,11 @@ def is_so(name: str, value: str, settings: Mapping[str, Served]) -> bool:
     if setting.vartype in ("integer", "real"):
         number, now = number_of(value, setting.unit), number_of(setting.value, None)
         # Sizes are kept in whole units: 100kB is 12 pages, or 13.
-        return number is not None and now is not None and abs(number - now) < (0.5 if setting.vartype == "integer" else 1e-9)
+        return (
+            number is not None
+            and now is not None
+            and abs(number - now) < (0.5 if setting.vartype == "integer" else 1e-9)
+        )
     return _words(value) == _words(setting.value)
 
 
@@ -88,7 +92,9 @@ def open_part(plan: Plan, tables: Mapping[str, Mapping[str, str]], role: Mapping
     """The plan without the parameters of tables and the settings of the role that are so already."""
     return dataclasses.replace(
         plan,
-        tables=tuple(line for line in plan.tables if not same(line.value, tables.get(line.table, {}).get(line.parameter))),
+        tables=tuple(
+            line for line in plan.tables if not same(line.value, tables.get(line.table, {}).get(line.parameter))
+        ),
         roles=tuple(line for line in plan.roles if not same(line.value, role.get(line.setting))),
     )
 

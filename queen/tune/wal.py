@@ -45,7 +45,9 @@ def wal_notes(inputs: Inputs) -> list[Note]:
     if inputs.commit_ms is not None:
         most = 1000 / inputs.commit_ms
         text = f"at most about {most:.0f} commits a second one after the other; the target of {inputs.target_rate:g} messages/s"
-        notes.append(Note("commits", f"{text} needs {max(1.0, inputs.target_rate / most):.0f} messages in a commit or more"))
+        notes.append(
+            Note("commits", f"{text} needs {max(1.0, inputs.target_rate / most):.0f} messages in a commit or more")
+        )
     if max_wal_bytes(inputs) < _wanted(inputs):
         missing = rounded(_wanted(inputs) / SPACE_SHARE)
         notes.append(Note("disk", f"{missing} of free space for the log would allow the checkpoints this load wants"))

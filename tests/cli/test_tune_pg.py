@@ -83,7 +83,9 @@ def test_the_baseline_is_the_example_whatever_else_is_said(
 
 
 def test_the_baseline_in_other_forms(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "ALTER SYSTEM SET shared_buffers = '512MB';" in tune(capsys, "--profile", "baseline", "--format", "alter-system")
+    assert "ALTER SYSTEM SET shared_buffers = '512MB';" in tune(
+        capsys, "--profile", "baseline", "--format", "alter-system"
+    )
     document = json.loads(tune(capsys, "--profile", "baseline", "--json"))
     assert len(document["settings"]) == 12
     assert "512MB" in tune(capsys, "--profile", "baseline", "--explain", "shared_buffers")
@@ -146,7 +148,9 @@ def test_a_running_server_is_asked(capsys: pytest.CaptureFixture[str], module_ds
     document = json.loads(tune(capsys, "--database-url", module_dsn, "--json"))
     inputs = document["inputs"]
     assert inputs["pg_version"]["origin"] == "server"
-    assert inputs["memory_bytes"]["origin"].startswith("measured here"), "its socket and its process are of this machine"
+    assert inputs["memory_bytes"]["origin"].startswith("measured here"), (
+        "its socket and its process are of this machine"
+    )
     so = {entry["name"] for entry in document["settings"] if entry["is_so"]}
     assert {"checkpoint_completion_target", "jit"} <= so
     assert "autovacuum_naptime" not in so

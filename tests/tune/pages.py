@@ -1,6 +1,6 @@
 """Files that are made of the tuner's code: the examples, and the table in docs/tune-pg.md. Run it to write them anew.
 
-    python -m tests.tune.pages
+python -m tests.tune.pages
 """
 
 from __future__ import annotations
@@ -53,9 +53,7 @@ def with_table(page: str) -> str:
 
 def table() -> str:
     """Settings of the server, storage parameters, role settings."""
-    seventeen, eighteen = (
-        make_plan(EXAMPLE.replace("x", pg_version=version)) for version in (17, 18)
-    )
+    seventeen, eighteen = (make_plan(EXAMPLE.replace("x", pg_version=version)) for version in (17, 18))
     rows = _server_rows(seventeen, eighteen)
     rows += ["", "| table | parameters | why |", "|---|---|---|"]
     for name in dict.fromkeys(line.table for line in seventeen.tables):

@@ -81,7 +81,10 @@ def test_a_list_is_set_as_a_list() -> None:
     assert len(statement.stmt.setstmt.args) == 2
 
 
-@given(st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable()), st.text().filter(lambda t: "\0" not in t))
+@given(
+    st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable()),
+    st.text().filter(lambda t: "\0" not in t),
+)
 @settings(max_examples=200, deadline=None)
 def test_whatever_a_name_or_a_value_holds_it_stays_one(name: str, value: str) -> None:
     for text in (

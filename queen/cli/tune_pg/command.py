@@ -56,7 +56,9 @@ def tune_pg(
     recovery: Annotated[
         int | None, duration("--recovery", "Longest recovery after a crash. Default: 5m.", _LOAD)
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="Form of the output.", rich_help_panel=_OUTPUT)] = Format.conf,
+    form: Annotated[
+        Format, typer.Option("--format", help="Form of the output.", rich_help_panel=_OUTPUT)
+    ] = Format.conf,
     as_json: JsonOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write it to this file.", rich_help_panel=_OUTPUT)

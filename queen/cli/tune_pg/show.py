@@ -54,7 +54,11 @@ def explanation(plan: Plan, name: str, sight: ServerSight | None) -> str:
     for line in plan.lines:
         if line.name == name:
             return _explained(line, sight)
-    told = [f"{line.setting} = {line.value} for the role\n  why      {line.reason}" for line in plan.roles if line.setting == name]
+    told = [
+        f"{line.setting} = {line.value} for the role\n  why      {line.reason}"
+        for line in plan.roles
+        if line.setting == name
+    ]
     told += _table_parts(plan, name)
     told += [f"{note.name}: {note.text}" for note in plan.notes if name in note.name.split(", ")]
     if not told:

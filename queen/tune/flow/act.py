@@ -5,6 +5,7 @@ Each can be done again without harm. Who calls has written the journal first. Kn
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -135,8 +136,6 @@ def _file(path: Path, like: Path, folder_made: str | None) -> FileChange:
 
 
 def _make_folder(folder: Path, like: FileChange) -> None:
-    import os
-
     if not folder.exists():
         folder.mkdir(mode=0o700)
         if os.geteuid() == 0:

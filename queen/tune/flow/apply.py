@@ -17,21 +17,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from queen.errors import CannotChange, QueenError, TuneRefused
+from queen.errors import CannotChange, QueenError
 from queen.store.operate import Operator
 from queen.tune.flow import act
-from queen.tune.flow.journal import OPEN, Change, Journal, Shelf, another_at_work
-from queen.tune.flow.live import FIXED, Found, Live, compare, read
-from queen.tune.flow.places import Way, choose
+from queen.tune.flow.journal import Change, Journal, Shelf, another_at_work
+from queen.tune.flow.live import Found, Live, compare, read
+from queen.tune.flow.places import choose
+from queen.tune.flow.refuse import TAKES_RESTART, refuse, refuse_overridden
 from queen.tune.flow.undo import undo
 from queen.tune.flow.wanted import Wanted
 from queen.tune.lines import Plan
 
+APPLICATION: Final = "queen-tune-pg"
 LOCK: Final = 2
 """The advisory lock of everyone who tunes; the doctor has one of its own."""
-
-_TAKES_RESTART: Final = "setting could not be applied"
-"""PostgreSQL's words for a good value that needs a restart, and for a bad value of any setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,64 +105,6 @@ def apply(
         return Done(journal, tuple(found), tuple(undone))
 
 
-def refuse(live: Live, changes: Sequence[Change], shelf: Shelf) -> None:
-    """Raises TuneRefused where a change would be unsafe now (the note's §13)."""
-    waiting = shelf.waiting()
-    if waiting is not None:
-        raise TuneRefused(
-            "an earlier apply still waits for its confirmation", hint="queen tune-pg --confirm, or --rollback"
-        )
-    if live.facts["in_recovery"]:
-        raise TuneRefused("this server is a standby", hint="apply on the primary; a standby has settings of its own")
-    if live.facts["backup"]:
-        raise TuneRefused("a backup of this server is being taken", hint="wait until it has ended")
-    server = [change for change in changes if change.wanted.kind == "server"]
-    if server:
-        _refuse_server(live, server)
-    _refuse_objects(live, changes)
-
-
-def _refuse_server(live: Live, changes: Sequence[Change]) -> None:
-    if live.pending:
-        raise TuneRefused(
-            f"the server waits for a restart already, for {', '.join(live.pending)}",
-            hint="restart it first, or take that change back",
-        )
-    broken = [line for line in live.files or () if line.error and line.error != _TAKES_RESTART]
-    if broken:
-        raise TuneRefused(f"{broken[0].file}, line {broken[0].number}: {broken[0].error}", hint="mend that first")
-    for change in changes:
-        if change.source in FIXED:
-            raise TuneRefused(
-                f"{change.wanted.name} is set by the {change.source}, which no file and no ALTER SYSTEM changes",
-                hint="take it from there, and apply again",
-            )
-
-
-def _refuse_objects(live: Live, changes: Sequence[Change]) -> None:
-    not_ours = {change.wanted.object for change in changes if change.wanted.kind == "table"} & live.not_owned
-    if not_ours:
-        raise TuneRefused(
-            f"this role does not own {', '.join(sorted(not_ours))}", hint="apply as their owner, or --only server,role"
-        )
-    of_role = [change for change in changes if change.wanted.kind == "role"]
-    if not of_role:
-        return
-    if live.role_row.get("bootstrap") and live.facts["cluster_name"] != "queen-embedded":
-        raise TuneRefused(
-            f"{live.role} is the superuser of the whole server; time-outs for it would hit every administrator",
-            hint="name the role that Queen connects with: --role NAME, or --only server,table",
-        )
-    if not live.role_row.get("may_alter"):
-        raise TuneRefused(f"role {live.role} is not there, or not this role's to change", hint="--only server,table")
-    shadowed = [change.wanted.name for change in of_role if change.source == "role in this database"]
-    if shadowed:
-        raise TuneRefused(
-            f"{', '.join(shadowed)}: set for role {live.role} in this database, which wins over the role's own",
-            hint=f"ALTER ROLE {live.role} IN DATABASE {live.facts['database']} RESET {shadowed[0]}",
-        )
-
-
 def _begin(
     operator: Operator,
     host: str,
@@ -178,7 +119,7 @@ def _begin(
     server = [change for change in changes if change.wanted.kind == "server"]
     way = choose(operator, host, live, [change.wanted for change in server], asked) if server else None
     if way is not None and way.kind == "file":
-        _refuse_overridden(live, server, way)
+        refuse_overridden(live, server, way)
     journal = Journal(
         folder=shelf.new_folder(),
         state="acting",
@@ -201,16 +142,6 @@ def _begin(
         journal = replace(journal, auto_conf=tuple(act.auto_conf(operator)))
     journal.write()
     return journal
-
-
-def _refuse_overridden(live: Live, changes: Sequence[Change], way: Way) -> None:
-    for change in changes:
-        line = live.in_files(change.wanted.name)
-        if line is not None and line.automatic:
-            raise TuneRefused(
-                f"{change.wanted.name} in {way.file} would be overridden: {line.file}, line {line.number}, sets it",
-                hint=f"ALTER SYSTEM RESET {change.wanted.name}, or apply with --way alter-system",
-            )
 
 
 def _carry_out(operator: Operator, journal: Journal, names: Sequence[str]) -> list[Found]:
@@ -249,7 +180,7 @@ def _write_server(operator: Operator, journal: Journal, wishes: Sequence[Wanted]
 
 
 def _only_waits(name: str | None, error: str, wishes: Sequence[Wanted]) -> bool:
-    return error == _TAKES_RESTART and any(wish.name == name and wish.needs == "restart" for wish in wishes)
+    return error == TAKES_RESTART and any(wish.name == name and wish.needs == "restart" for wish in wishes)
 
 
 def _verified(operator: Operator, journal: Journal, names: Sequence[str]) -> list[Found]:
@@ -285,8 +216,3 @@ def _old(found: Found) -> str | None:
 
 def _is_late(journal: Journal) -> bool:
     return journal.confirm_by is not None and time.time() >= journal.confirm_by
-
-
-def is_open(journal: Journal) -> bool:
-    """Whether a run was in the middle of it."""
-    return journal.state in OPEN

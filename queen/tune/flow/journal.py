@@ -218,7 +218,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-
 @contextmanager
 def told_plainly(path: Path) -> Iterator[None]:
     """Turns what the operating system says about files into TuneRefused."""
@@ -227,5 +226,6 @@ def told_plainly(path: Path) -> Iterator[None]:
     except OSError as error:
         place = error.filename or path
         raise TuneRefused(
-            f"{place} cannot be used: {error.strerror or error}", hint="the journal of changes needs a folder of its own"
+            f"{place} cannot be used: {error.strerror or error}",
+            hint="the journal of changes needs a folder of its own",
         ) from error

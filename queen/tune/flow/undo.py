@@ -24,13 +24,26 @@ def undo(operator: Operator, journal: Journal) -> Journal:
     """
     _refuse_foreign_files(journal)
     live = read(operator, journal.schema, journal.role, [change.wanted.name for change in journal.changes])
+    if live.facts["system_identifier"] != journal.server:
+        raise TuneRefused(f"{journal.folder} tells of another server than this one")
     ours = [change for change in journal.changes if _is_ours(change, live)]
     left = [change for change in journal.changes if change not in ours and not _is_old(change, live)]
     journal = journal.to("undoing", confirm_by=None)
-    act.put_back_objects(operator, journal.schema, ours)
     _put_back_server(operator, journal)
+    act.put_back_objects(operator, journal.schema, ours)
     notes = tuple(f"{change.wanted.place}: changed since by somebody else, left as it is" for change in left)
     return journal.to("undone", notes=notes)
+
+
+def undo_files(journal: Journal) -> Journal:
+    """The files of a journal as they were, without the server: for one that does not start with what they say now.
+
+    The journal stays `undoing`, and the next run with a server finishes it. Raises TuneRefused.
+    """
+    _refuse_foreign_files(journal)
+    journal = journal.to("undoing", confirm_by=None)
+    put_back_files(journal)
+    return journal
 
 
 def _put_back_server(operator: Operator, journal: Journal) -> None:
