@@ -43,15 +43,17 @@ def wal_notes(inputs: Inputs) -> list[Note]:
     if wal_rate(inputs) * checkpoint_s(inputs) > REPLAY[inputs.storage] * inputs.recovery_s * 1.01:
         notes.append(Note("recovery", f"takes longer than {inputs.recovery_s} s after a crash at this rate"))
     if inputs.commit_ms is not None:
-        most = 1000 / inputs.commit_ms
-        text = f"at most about {most:.0f} commits a second one after the other; the target of {inputs.target_rate:g} messages/s"
-        notes.append(
-            Note("commits", f"{text} needs {max(1.0, inputs.target_rate / most):.0f} messages in a commit or more")
-        )
+        notes.append(_commits(1000 / inputs.commit_ms, inputs.target_rate))
     if max_wal_bytes(inputs) < _wanted(inputs):
         missing = rounded(_wanted(inputs) / SPACE_SHARE)
         notes.append(Note("disk", f"{missing} of free space for the log would allow the checkpoints this load wants"))
     return notes
+
+
+def _commits(most: float, rate: float) -> Note:
+    """What the disk allows; Queen gathers messages into commits by itself."""
+    text = f"at most about {most:.0f} a second one after the other on this disk; {rate:g} messages/s are then"
+    return Note("commits", f"{text} {max(1.0, rate / most):.0f} or more in each")
 
 
 _NOT_SEEN: Final = "it pays when page images are over 30 % of the log, which a running server can tell"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -19,11 +18,10 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 @pytest.fixture(autouse=True)
-def no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def no_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No settings of the user, and a private PostgreSQL that was never started."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUEEN_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
-    yield
 
 
 def tune(capsys: pytest.CaptureFixture[str], *words: str, code: int = console.DONE) -> str:

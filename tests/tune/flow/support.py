@@ -70,7 +70,7 @@ class Ground(NamedTuple):
     def files(self) -> dict[str, tuple[bytes, int, int, int]]:
         """Every configuration file below the data directory: bytes, mode and owner."""
         folder = self.cluster.data_dir
-        paths = [path for path in [*folder.glob("*.conf"), *folder.glob("conf.d"), *folder.glob("conf.d/*")]]
+        paths = [*folder.glob("*.conf"), *folder.glob("conf.d"), *folder.glob("conf.d/*")]
         return {str(path.relative_to(folder)): _state(path) for path in paths}
 
 
