@@ -136,6 +136,8 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
     inside = {
         "bad_result_file",
+        "cannot_change",
+        "cannot_look",
         "bad_setting",
         "result_not_written",
         "results_differ",

@@ -9,15 +9,19 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from queen.bench.knobs import DEFAULTS
 from queen.embedded import processes
 from queen.embedded.cluster import Cluster
+from queen.embedded.conf import BASELINE_NAME
 from queen.embedded.state import read_note
 from queen.errors import EmbeddedError
 from queen.settings import EmbeddedSettings
 
+_HEAD = "# Settings of a workload; all others are those that PostgreSQL comes with."
 Mode = Literal["fast", "immediate"]
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _STOP_TIMEOUT_S = 60.0
@@ -61,6 +65,12 @@ class Database:
         note = read_note(self._cluster.home)
         return note.postmaster_pid if note is not None else None
 
+    async def configure(self, settings: Sequence[str]) -> None:
+        """Give it these settings in place of Queen's own and start it anew. Raises EmbeddedError, with the last lines
+        of its log where they name a setting that it does not take."""
+        await asyncio.to_thread(_write, self.data_dir / BASELINE_NAME, settings)
+        await self.restart()
+
     async def restart(self, mode: Mode = "fast") -> None:
         """Stop it in this way and start it again at the same address. Raises EmbeddedError."""
         await asyncio.to_thread(self._restart, mode)
@@ -80,3 +90,11 @@ class Database:
                     raise EmbeddedError(f"PostgreSQL did not stop within {_STOP_TIMEOUT_S:.0f} s")
                 time.sleep(_POLL_S)
         self._cluster.ensure()
+
+
+def _write(file: Path, settings: Sequence[str]) -> None:
+    """The file keeps its owner, as whom PostgreSQL reads it."""
+    owner = file.stat()
+    lines = [setting for setting in settings if setting != DEFAULTS]
+    file.write_text("\n".join([_HEAD, *lines, ""]), "utf-8")
+    os.chown(file, owner.st_uid, owner.st_gid)

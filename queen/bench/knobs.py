@@ -227,8 +227,27 @@ def _serve(words: list[str]) -> tuple[str, ...]:
     return split
 
 
+def _postgres(lines: list[str]) -> tuple[str, ...]:
+    """Settings as `name = value`, one an entry; durability is none of them, for a faster loss is no better result."""
+    for line in lines:
+        match = _SETTING.fullmatch(line.strip())
+        if match is None and line.strip() != DEFAULTS:
+            raise ValueError(f"{line!r} is no setting")
+        if match is not None and match[1].lower() in _DURABILITY:
+            raise ValueError(f"{match[1]} is durability, which is not up for comparison")
+    return tuple(line.strip() for line in lines)
+
+
+DEFAULTS: Final = "defaults"
+"""Stands for PostgreSQL as it comes in the knob `postgres`."""
+_SETTING: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*([^\n]+)")
+_DURABILITY: Final = frozenset({"fsync", "full_page_writes", "synchronous_commit", "wal_level"})
 _TEXT: Final[tuple[Parse, str]] = (str, "text")
-_LISTS: Final[Mapping[str, Callable[[list[str]], tuple[str, ...]]]] = {"slos": tuple, "serve": _serve}
+_LISTS: Final[Mapping[str, Callable[[list[str]], tuple[str, ...]]]] = {
+    "slos": tuple,
+    "serve": _serve,
+    "postgres": _postgres,
+}
 
 _KNOBS: Final[Mapping[str, tuple[Parse, str]]] = {
     "name": _TEXT,
@@ -262,5 +281,6 @@ _KNOBS: Final[Mapping[str, tuple[Parse, str]]] = {
     "drain_s": _seconds(0, 86_400),
     "slos": (str, "a list of objectives, such as p99(e2e)<50ms"),
     "serve": (str, "a list of options of queen serve, such as --pool-size 50"),
+    "postgres": (str, "a list of settings such as shared_buffers = 1GB, or defaults alone"),
 }
 """How each knob is read, and the end of the sentence "must be …"."""

@@ -75,11 +75,18 @@ def attached(urls: Sequence[str], dsn: str | None) -> System:
 
 @asynccontextmanager
 async def started(
-    serve: Sequence[str] = (), *, servers: int = 1, dsn: str | None = None, consent: bool = False, keep: bool = False
+    serve: Sequence[str] = (),
+    *,
+    postgres: Sequence[str] = (),
+    servers: int = 1,
+    dsn: str | None = None,
+    consent: bool = False,
+    keep: bool = False,
 ) -> AsyncIterator[System]:
     """Our own servers, ready, on a private PostgreSQL or on the database of `dsn`.
 
-    `serve` are further options of `queen serve`. Raises ConsentNeeded when the named database holds messages already,
+    `serve` are further options of `queen serve`, `postgres` settings of the private PostgreSQL. Raises ConsentNeeded
+    when the named database holds messages already,
     EmbeddedError, ServerUnreachable (with the server's last words) and SettingsError.
     """
     if not 1 <= servers <= SERVERS_MAX:
@@ -94,6 +101,8 @@ async def started(
     try:
         if dsn is None:
             system.database = await Database.open(folder / "data")
+            if postgres:
+                await system.database.configure(postgres)
             system.dsn = system.database.dsn
         settings = _OF_SEVERAL if servers > 1 else ""
         system.servers = [

@@ -69,3 +69,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     slos: tuple[str, ...] = ()
     serve: tuple[str, ...] = ()
     """Options for a `queen serve` that the bench starts itself, such as `--pool-size 50`, one word each."""
+    postgres: tuple[str, ...] = ()
+    """Settings of the bench's private PostgreSQL instead of Queen's own, such as `shared_buffers = 1GB`; `defaults`
+    alone: those that PostgreSQL comes with. Empty: Queen's own."""

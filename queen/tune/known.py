@@ -24,7 +24,7 @@ GROUPS: Final = (CONNECTIONS, MEMORY, WRITING, VACUUM, PLANNER, SIGHT)
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is fixed about a setting. `unit` is that of pg_settings; `reload_since` the version that made it reloadable."""
+    """What is fixed about a setting. `unit` as in pg_settings; `reload_since`: the version that made it reloadable."""
 
     group: str
     needs: Needs

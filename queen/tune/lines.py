@@ -1,4 +1,4 @@
-"""The pieces of a plan: one setting of the server, of a table, of the role, and what must be done outside. Data only."""
+"""The pieces of a plan: one setting of the server, of a table, of the role, and what is done outside. Data only."""
 
 from __future__ import annotations
 

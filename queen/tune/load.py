@@ -1,4 +1,4 @@
-"""What the load writes: WAL bytes a second, from our own measurement or from what the server was seen to write. Pure."""
+"""What the load writes: WAL bytes a second, from our own measurement or what the server was seen to write. Pure."""
 
 from __future__ import annotations
 

@@ -81,8 +81,8 @@ def pooler_for(inputs: Inputs, max_connections: int) -> Pooler:
         clients,
         f"Room for {inputs.instances} × a pool of {inputs.pool_size}, and a fifth more, at least 100.",
         behind,
-        f"4 for each of {inputs.cpus} processors, {POOL_LEAST} to all of the pools; with listeners and others {needed} of "
-        f"max_connections = {max_connections}.",
+        f"4 for each of {inputs.cpus} processors, from {POOL_LEAST} to all of the pools; with listeners and others "
+        f"{needed} of max_connections = {max_connections}.",
     )
 
 

@@ -24,7 +24,7 @@ _COUNTS = ("cpus", "groups", "pool_size", "instances", "recovery_s")
 
 
 def make_plan(inputs: Inputs) -> Plan:
-    """The settings for this machine and load. Raises TuneInputError (inputs that cannot be) and TuneRefused (unsafe)."""
+    """The settings for this machine and load. Raises TuneInputError (cannot be) and TuneRefused (unsafe)."""
     check_inputs(inputs)
     inputs, memory = divide(inputs)
     lines = [

@@ -1,4 +1,4 @@
-"""Autovacuum: small tables that change all the time want it often and unhindered. Pure; tables.py has their own part."""
+"""Autovacuum: small tables that change all the time want it often and unhindered. Pure; tables.py has their part."""
 
 from __future__ import annotations
 

@@ -202,3 +202,11 @@ def test_the_bench_keeps_its_own_options_of_serve() -> None:
 
 def test_every_knob_of_a_workload_can_be_given_as_text() -> None:
     assert set(knobs._KNOBS) == set(Workload.__struct_fields__)
+
+
+def test_settings_of_the_private_postgresql_are_read_and_durability_is_none_of_them() -> None:
+    assert knobs.parse("postgres", ["defaults", "shared_buffers = 1GB"]) == ("defaults", "shared_buffers = 1GB")
+    with pytest.raises(SettingsError, match="durability"):
+        knobs.parse("postgres", ["fsync = off"])
+    with pytest.raises(SettingsError, match="no setting"):
+        knobs.parse("postgres", ["fast please"])

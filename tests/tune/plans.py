@@ -14,7 +14,7 @@ WEAK: Final = frozenset(
 )
 """Settings by which a commit could become less than a commit, or an answer wait for others."""
 
-ENUMS: Final = {
+ENUMS: Final[dict[int, dict[str, tuple[str, ...]]]] = {
     14: {"default_toast_compression": ("pglz", "lz4")},
     15: {"default_toast_compression": ("pglz", "lz4"), "wal_compression": ("pglz", "lz4", "zstd", "on", "off")},
 }

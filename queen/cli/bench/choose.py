@@ -162,6 +162,8 @@ def _sides(options: Options, workload: Workload) -> ab.Plan | None:
     for path, side in zip(options.ab, (plan.a, plan.b), strict=True):
         if options.urls and side.serve:
             raise SettingsError(f"{path}: serve is for a server of the bench's own, and --url names a running one")
+        if side.postgres and (options.urls or options.database_url):
+            raise SettingsError(f"{path}: postgres is for a private PostgreSQL of the bench, and the command names one")
     return plan
 
 

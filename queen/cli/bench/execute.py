@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from queen.bench import modes, report, store_file, summary, target
 from queen.bench.live import Live
 from queen.bench.result import Campaign, Result
+from queen.bench.workload import Workload
 from queen.cli import console
 from queen.cli.bench.choose import Chosen
 from queen.cli.bench.view import show
@@ -64,12 +65,17 @@ def _systems(chosen: Chosen) -> modes.OpenSystem:
     consents = [options.consent]
 
     @asynccontextmanager
-    async def opened(serve: Sequence[str]) -> AsyncIterator[target.System]:
+    async def opened(workload: Workload) -> AsyncIterator[target.System]:
         if options.urls:
             yield await asyncio.to_thread(target.attached, options.urls, options.database_url)
             return
         async with target.started(
-            serve, servers=options.servers or 1, dsn=options.database_url, consent=consents[0], keep=options.keep
+            workload.serve,
+            postgres=workload.postgres,
+            servers=options.servers or 1,
+            dsn=options.database_url,
+            consent=consents[0],
+            keep=options.keep,
         ) as system:
             if system.folder is not None and options.keep:
                 console.say(f"data kept in {system.folder}")

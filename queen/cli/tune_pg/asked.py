@@ -1,4 +1,4 @@
-"""What the user of `queen tune-pg` named by options. None: not named, so measured, asked from the server, or a default."""
+"""What the user of `queen tune-pg` named by options. None: measured, asked from the server, or a default."""
 
 from __future__ import annotations
 
