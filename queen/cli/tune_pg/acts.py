@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from queen.cli import console
-from queen.cli.tune_pg import tell
 from queen.cli.tune_pg.target import APPLICATION, Target, shelf_without_server, target
 from queen.errors import AccessDenied, EmbeddedError, StoreUnavailable, TuneInputError
 from queen.settings import Settings
@@ -91,6 +90,7 @@ def run_act(act: Act, options: ActOptions, settings: Settings, make_plan: MakePl
 
 
 def _diff(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
+    from queen.cli.tune_pg import tell
     from queen.store.inspect import Inspector
     from queen.tune.flow.live import compare, read
 
@@ -104,6 +104,7 @@ def _diff(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
 
 
 def _apply(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
+    from queen.cli.tune_pg import tell
     from queen.store.operate import Operator
     from queen.tune.flow.apply import apply
     from queen.tune.flow.confirm import start_watcher
@@ -134,6 +135,7 @@ def _apply(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None
 
 
 def _check(options: ActOptions, settings: Settings, *, thorough: bool) -> None:
+    from queen.cli.tune_pg import tell
     from queen.store.operate import Operator
     from queen.tune.flow.drift import check
 
@@ -169,6 +171,7 @@ TOUCHED: Final = frozenset({"C1", "C2", "M1", "M4", "M5", "V3", "V8", "V12", "W1
 
 
 def _confirm(options: ActOptions, settings: Settings) -> None:
+    from queen.cli.tune_pg import tell
     from queen.store.operate import Operator
     from queen.tune.flow.confirm import confirm
 
@@ -181,6 +184,7 @@ def _confirm(options: ActOptions, settings: Settings) -> None:
 
 
 def _rollback(options: ActOptions, settings: Settings) -> None:
+    from queen.cli.tune_pg import tell
     from queen.store.operate import Operator
     from queen.tune.flow.rollback import rollback, rollback_files
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from queen.cli import console
+from queen.tune.flow.wanted import CLASSES
 
 if TYPE_CHECKING:
     from queen.tune.flow.apply import Done
     from queen.tune.flow.drift import Drift
     from queen.tune.flow.journal import Change, Journal
     from queen.tune.flow.live import Found, Live
+    from queen.tune.flow.wanted import Wanted
 
 _VERSION: Final = 1
-_CLASSES: Final = "A at once, B with a reload, C with a restart"
+_WORDS: Final = "A at once, B with a reload, C with a restart"
 
 
 def diff(found: Sequence[Found], live: Live, as_json: bool) -> None:
@@ -27,14 +30,11 @@ def diff(found: Sequence[Found], live: Live, as_json: bool) -> None:
         _json("diff", settings=[as_dict(entry) for entry in found], pending=live.pending)
         return
     version = live.facts["version"]
-    console.put(
-        f"PostgreSQL {version // 10_000}.{version % 10_000}: {len(differs)} of {len(found)} values differ from the plan"
-    )
+    total = f"{len(differs)} of {len(found)} values differ from the plan"
+    console.put(f"PostgreSQL {version // 10_000}.{version % 10_000}: {total}")
     if differs:
-        console.put(f"class: {_CLASSES}")
-    for entry in differs:
-        _line(entry.wanted.needs, entry.wanted.place, entry.value, entry.wanted.value)
-        console.put(f"       {entry.wanted.reason}")
+        console.put(f"class: {_WORDS}")
+    _table([(entry.wanted, entry.value, entry.wanted.reason) for entry in differs])
     for entry in found:
         if entry.state == "pending":
             console.put(f"  {entry.wanted.place} = {entry.wanted.value} waits for a restart")
@@ -50,8 +50,7 @@ def applied(done: Done, as_json: bool) -> None:
         return
     for undone in done.undone:
         console.put(f"an earlier run was interrupted or not confirmed ({undone.began_at}): put back first")
-    for change in journal.changes:
-        _change(change)
+    _table([(change.wanted, change.shown, "") for change in journal.changes])
     if not journal.changes:
         console.put("nothing to do: the server is as the plan wants it")
         return
@@ -80,9 +79,7 @@ def drift(seen: Drift, findings: Sequence[tuple[str, str]] | None, as_json: bool
         console.put(f"{total} values are as they were applied at {seen.journal.began_at}")
     else:
         console.put(f"{len(seen.drifted)} of {total} values are not as they were applied at {seen.journal.began_at}")
-    for entry in seen.drifted:
-        _line(entry.wanted.needs, entry.wanted.place, entry.value, entry.wanted.value)
-        console.put(f"       now from: {entry.source}{f' {entry.file}' if entry.file else ''}")
+    _table([(entry.wanted, entry.value, f"now from: {_origin(entry)}") for entry in seen.drifted])
     for error in seen.errors:
         console.put(f"  error in a file: {error}")
     if seen.pending:
@@ -115,14 +112,20 @@ def rolled_back(journals: Sequence[Journal], as_json: bool) -> None:
             console.put(f"  {note}")
 
 
-def _change(change: Change) -> None:
-    _line(change.wanted.needs, change.wanted.place, change.shown, change.wanted.value)
+def _table(rows: Sequence[tuple[Wanted, str | None, str]]) -> None:
+    """Wish, what is there now, and a remark: settings of one table or role stand below its name."""
+    above = None
+    for wish, now, remark in rows:
+        if wish.kind != "server" and wish.object != above:
+            console.put(f"  {wish.kind} {wish.object}")
+        above = wish.object
+        console.put(f"  {CLASSES[wish.needs]}  {wish.name:<36} {now if now is not None else '-':>10} → {wish.value}")
+        if remark:
+            console.put("\n".join(textwrap.wrap(remark, 79, initial_indent="       ", subsequent_indent="       ")))
 
 
-def _line(needs: str, place: str, now: str | None, wanted: str) -> None:
-    from queen.tune.flow.wanted import CLASSES
-
-    console.put(f"  {CLASSES[needs]}  {place:<38} {now if now is not None else '-':>10} → {wanted}")
+def _origin(found: Found) -> str:
+    return f"{found.source} {found.file}" if found.file else found.source
 
 
 def _journal(journal: Journal) -> dict[str, Any]:

@@ -30,7 +30,9 @@ def rollback_files(shelf: Shelf) -> Journal:
 
 
 def _latest(shelf: Shelf) -> Journal:
-    journal = shelf.latest()
-    if journal is None:
-        raise TuneInputError("nothing was applied to this server from here")
-    return journal
+    """The newest that changed something. Those that found nothing to do only saved their plan, and go with it."""
+    while (journal := shelf.latest()) is not None:
+        if journal.changes:
+            return journal
+        journal.to("undone")
+    raise TuneInputError("nothing was applied to this server from here")

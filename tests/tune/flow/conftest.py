@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from queen.embedded import conf
 from queen.embedded.cluster import Cluster
 from queen.settings import EmbeddedSettings
 from queen.store.migrate import migrate
@@ -22,6 +23,8 @@ from tests.tune.flow.support import SCHEMA, Ground
 def _tuned_cluster(server_template: Path) -> Iterator[Cluster]:
     folder = open_folder()
     subprocess.run(["cp", "-a", str(server_template), str(folder / "d")], check=True)
+    own = next((folder / "d").glob("pg/*/data/queen.conf"))
+    own.write_text(conf.baseline(), "utf-8")  # the same on every machine, in place: it keeps its owner
     try:
         with Cluster.open(EmbeddedSettings(data_dir=str(folder / "d")), holder="tests") as cluster:
             asyncio.run(migrate(cluster.dsn, SCHEMA))

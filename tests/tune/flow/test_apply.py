@@ -109,8 +109,9 @@ def test_what_is_so_already_is_saved_and_not_changed(ground: Ground) -> None:
     assert again.journal.changes == ()
     assert len(again.journal.wanted) == len(PLAN.lines)
     assert ground.files == before
-    ground.rollback()
-    ground.rollback()
+    [undone] = ground.rollback()
+    assert len(undone.changes) == len(PLAN.lines)
+    assert ground.shelf.latest() is None
 
 
 def test_what_somebody_changed_since_is_left(ground: Ground) -> None:
