@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -81,13 +82,26 @@ def split_password(dsn: str) -> tuple[str, str | None]:
 
     Raises SettingsError for a DSN that libpq cannot read.
     """
+    parts = _parts(dsn)
+    password = parts.pop("password", None)
+    return make_conninfo("", **parts), None if password is None else str(password)
+
+
+def address(dsn: str) -> tuple[str, int, str]:
+    """Host or socket directory, port and database; libpq's defaults where the DSN leaves them open. Of several hosts
+    the first. Raises SettingsError for a DSN that libpq cannot read."""
+    parts = _parts(dsn)
+    host = str(parts.get("host") or "127.0.0.1").split(",")[0]
+    port = str(parts.get("port") or "5432").split(",")[0]
+    return host, int(port), str(parts.get("dbname") or "queen")
+
+
+def _parts(dsn: str) -> dict[str, Any]:
     try:
-        parts = conninfo_to_dict(dsn)
+        return dict(conninfo_to_dict(dsn))
     except psycopg.ProgrammingError as error:
         # The driver's text may quote the DSN, and the password with it.
         raise SettingsError("database.url cannot be read as a libpq URL or connection string") from error
-    password = parts.pop("password", None)
-    return make_conninfo("", **parts), None if password is None else str(password)
 
 
 @contextmanager

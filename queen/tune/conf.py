@@ -35,8 +35,7 @@ def conf(plan: Plan, title: Sequence[str], *, so: Collection[str] = (), after: S
 def setting_lines(line: Line, is_so: bool = False) -> list[str]:
     """One setting: its formula above, its reason behind."""
     above = [] if line.formula in ("", "fixed") else wrapped(line.formula, "#   ")
-    marks = "; restart" if line.needs == "restart" else ""
-    marks += "; so already" if is_so else ""
+    marks = "; so already" if is_so else "; restart" if line.needs == "restart" else ""
     text = f"{line.name} = {quoted(line.value)}"
     return [*above, f"{text:<{_REASON_AT - 1}} # {line.reason}{marks}"]
 

@@ -28,8 +28,8 @@ def connection_lines(inputs: Inputs) -> list[Line]:
     """Raises TuneRefused for more connections than a server should have."""
     needed = connections_needed(inputs)
     wanted = max(LEAST, -(-int(needed * SPARE) // 10) * 10)
-    of_primary = inputs.primary_connections or 0
-    allowed = max(wanted, of_primary)
+    of_primary, now = inputs.primary_connections or 0, inputs.connections_now or 0
+    allowed = max(wanted, of_primary, now)
     if wanted > MOST:
         raise TuneRefused(
             f"{needed} connections are needed and {MOST} is the most that this tuner allows",
@@ -44,6 +44,8 @@ def connection_lines(inputs: Inputs) -> list[Line]:
     )
     if of_primary:
         formula += f", at least {of_primary} as on the primary"
+    if now > wanted:
+        formula += f", not less than the {now} of now: others may count on them"
     reason = "pools of all Queen instances, their listeners, and room for people"
     way_in = "an administrator still gets in when all others are taken"
     return [

@@ -45,8 +45,8 @@ def table_parameters(plan: Plan) -> dict[str, dict[str, str]]:
 
 
 def parameter_group(plan: Plan) -> list[dict[str, str]]:
-    """The list that `aws rds modify-db-parameter-group --parameters file://…` takes: numbers in the base unit of each
-    parameter. Other services have forms with the same names and numbers."""
+    """The list that a parameter group of Amazon RDS takes: numbers in the base unit of each parameter.
+    Other services have forms with the same names and numbers."""
     return [
         {
             "ParameterName": line.name,

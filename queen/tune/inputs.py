@@ -66,6 +66,8 @@ class Inputs:
     """What the server preloads now; None: not known, so that nothing can be added to it."""
     primary_connections: int | None = None
     """max_connections of the primary when the plan is for its standby; a standby with less does not start."""
+    connections_now: int | None = None
+    """max_connections of the server as it runs; other programs may count on them. None: not known."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """By field name: "flag", "measured here", "settings", "server" …; what is missing is a default."""
 

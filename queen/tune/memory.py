@@ -83,7 +83,7 @@ def memory_lines(inputs: Inputs, memory: Memory) -> list[Line]:
             "the newest messages and all small tables stay in it",
             f"a quarter of {of}, from 128MB to 16GB, less where the guard needs it ({guard_text(memory)})",
         ),
-        ("huge_pages", "try", "taken where the system has them; on would keep PostgreSQL from starting", "fixed"),
+        ("huge_pages", "try", "taken where there are some; on could keep PostgreSQL from starting", "fixed"),
         ("effective_cache_size", size(cache), "tells the planner that index pages are in memory", f"0.7 × {of}"),
         (
             "work_mem",

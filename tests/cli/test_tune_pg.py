@@ -98,13 +98,19 @@ def test_a_pooler_takes_the_place_of_the_pools(capsys: pytest.CaptureFixture[str
     (most,) = re.findall(r"max_connections = (\d+)", text)
     assert 16 + 20 + 20 + 3 < int(most) < 100
     assert "1000 sessions" in tune(capsys, *words, code=console.REFUSED)
+    assert read_conf(tune(capsys, *words, "--pooler-size", "16"))["max_connections"] == most
+    larger = tune(capsys, *words, "--pgbouncer", "--pooler-size", "40", "--database-url", "postgresql://127.0.0.1:1/q")
+    assert "default_pool_size = 40" in larger
+    assert "q = host=127.0.0.1 port=1 dbname=q" in larger
 
 
 def test_forms(capsys: pytest.CaptureFixture[str]) -> None:
     assert "SELECT pg_reload_conf();" in tune(capsys, *MACHINE, "--format", "alter-system")
     group = json.loads(tune(capsys, *MACHINE, "--format", "parameter-group"))
     assert {"ParameterName": "jit", "ParameterValue": "off", "ApplyMethod": "immediate"} in group
-    assert json.loads(tune(capsys, *MACHINE, "--format", "json")) == json.loads(tune(capsys, *MACHINE, "--json"))
+    long, short = (json.loads(tune(capsys, *MACHINE, *words)) for words in (("--format", "json"), ("--json",)))
+    assert [entry["name"] for entry in long["settings"]] == [entry["name"] for entry in short["settings"]]
+    assert long.keys() == short.keys()
 
 
 def test_one_setting_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,3 +184,27 @@ def test_tables_and_role_that_are_as_planned_are_left_out(
             connection.execute(line.encode())
     text = tune(capsys, "--database-url", database_dsn, "--format", "alter-system")
     assert "ALTER TABLE" not in text
+
+
+def test_a_private_postgresql_that_does_not_run_gives_its_version(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    data = tmp_path / "data" / "pg" / "16" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("16\n")
+    document = json.loads(tune(capsys, "--json"))
+    assert document["inputs"]["pg_version"] == {"value": 16, "origin": "programs on this machine"}
+    assert "is not running: it was not asked" in tune(capsys)
+
+
+def test_the_disk_is_timed_when_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("queen.cli.tune_pg.gather.DISK_S", 0.1)
+    document = json.loads(tune(capsys, "--json", "--measure-disk"))
+    assert document["inputs"]["commit_ms"]["value"] > 0
+    assert document["inputs"]["commit_ms"]["origin"].startswith("measured here")
+    assert any(note["name"] == "commits" for note in document["notes"])
+    assert list(tmp_path.iterdir()) == [], "the file is gone, and nothing was made"
+    text = tune(capsys, *MACHINE, "--database-url", NOWHERE, "--measure-disk", code=console.USAGE)
+    assert "data directory" in text

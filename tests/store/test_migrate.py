@@ -204,3 +204,23 @@ def test_a_role_without_rights_on_an_existing_schema_is_told_so(
             _run(f"{empty_database_dsn}&options=-c%20role%3D{role}")
     finally:
         admin.execute(f"drop role {role}")
+
+
+def test_time_outs_of_the_role_do_not_bound_a_migration(
+    empty_database_dsn: str, admin: psycopg.Connection[Any]
+) -> None:
+    """Another migration holds the lock for longer than the role lets any statement wait."""
+    role, database = admin.info.user, admin.info.dbname
+    for name in ("lock_timeout", "statement_timeout"):
+        admin.execute(f'alter role "{role}" in database "{database}" set {name} = \'200ms\''.encode())
+    done: list[MigrationReport] = []
+    with psycopg.connect(empty_database_dsn) as other:
+        other.execute("select pg_advisory_xact_lock(hashtextextended('queen migrate queen', 0))")
+        thread = threading.Thread(target=lambda: done.append(_run(empty_database_dsn)))
+        thread.start()
+        waits = "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = %s"
+        long = f"{waits} and query_start < clock_timestamp() - interval '400 ms'"
+        until(lambda: admin.execute(long, [database]).fetchone() == (1,), "the migration waits for the lock")
+        other.commit()
+    thread.join(60)
+    assert [report.from_version for report in done] == [0]

@@ -55,12 +55,10 @@ def table() -> str:
     """Settings of the server, storage parameters, role settings."""
     seventeen, eighteen = (make_plan(EXAMPLE.replace("x", pg_version=version)) for version in (17, 18))
     rows = _server_rows(seventeen, eighteen)
-    rows += ["", "| table | parameters | why |", "|---|---|---|"]
-    for name in dict.fromkeys(line.table for line in seventeen.tables):
-        lines = [line for line in seventeen.tables if line.table == name]
-        parameters = ", ".join(f"`{line.parameter} = {line.value}`" for line in lines)
-        reasons = "; ".join(dict.fromkeys(line.reason for line in lines))
-        rows.append(f"| `{name}` | {parameters} | {reasons} |")
+    rows += ["", "| parameter | tables | why |", "|---|---|---|"]
+    for text, reason in dict.fromkeys((f"{line.parameter} = {line.value}", line.reason) for line in seventeen.tables):
+        names = [f"`{line.table}`" for line in seventeen.tables if f"{line.parameter} = {line.value}" == text]
+        rows.append(f"| `{text}` | {', '.join(names)} | {reason} |")
     rows += ["", "| setting of the role | value | why |", "|---|---|---|"]
     rows += [f"| `{line.setting}` | {line.value} | {line.reason} |" for line in eighteen.roles]
     return "\n".join(rows) + "\n"

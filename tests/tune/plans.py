@@ -64,5 +64,6 @@ def machines(draw: st.DrawFn) -> Inputs:
         libraries=draw(st.sampled_from(((), ("pg_stat_statements",)))),
         preloaded=draw(st.sampled_from((None, (), ("auto_explain", "pg_stat_statements"), ("timescaledb",)))),
         primary_connections=draw(st.none() | st.integers(1, 1000)),
+        connections_now=draw(st.none() | st.integers(1, 3000)),
         origins={"pool_size": "flag"} if asked else {},
     )

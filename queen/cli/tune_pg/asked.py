@@ -45,6 +45,7 @@ class Asked:
     instances: int | None = None
     pg_version: int | None = None
     other_connections: int | None = None
+    pooler_size: int | None = None
     recovery_ms: int | None = None
     measure_disk: bool = False
     pgbouncer: bool = False

@@ -59,6 +59,9 @@ def tune_pg(
         int | None, _count("--pool-size", "Connections of one Queen. Default: database.pool_size.", _LOAD)
     ] = None,
     instances: Annotated[int | None, _count("--instances", "Running `queen serve`. Default: 1.", _LOAD)] = None,
+    pooler_size: Annotated[
+        int | None, _count("--pooler-size", "Connections from a pooler to PostgreSQL, if one is in between.", _LOAD)
+    ] = None,
     other_connections: Annotated[
         int | None, _count("--other-connections", "Of other programs and people. Default: 20.", _LOAD, 0)
     ] = None,
@@ -129,6 +132,7 @@ def tune_pg(
         instances=instances,
         pg_version=pg_version,
         other_connections=other_connections,
+        pooler_size=pooler_size,
         recovery_ms=recovery,
         measure_disk=measure_disk,
         pgbouncer=pgbouncer,
@@ -196,7 +200,7 @@ def _computed(asked: Asked, wanted: Output, resolved: Resolved) -> str:
         plan = check_plan(plan, found.sight.settings)
     if wanted.pgbouncer:
         most = int(plan.value("max_connections") or 0)
-        return pgbouncer_ini(pooler_for(plan.inputs, most))
+        return pgbouncer_ini(pooler_for(plan.inputs, most), *found.address)
     if wanted.explain is not None:
         return show.explanation(plan, wanted.explain, found.sight) + "\n"
     schema = resolved.settings.database.schema

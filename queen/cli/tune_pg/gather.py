@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FLAG: Final = "flag"
 OLDEST: Final = 14
 DISK_S: Final = 2.0
+ROUNDED_FROM: Final = 8 << 30
+LOCAL: Final = ("127.0.0.1", 5432, "queen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Gathered:
     inputs: Inputs
     sight: ServerSight | None
     remarks: list[str]
+    address: tuple[str, int, str] = LOCAL
+    """Host, port and database, for a pooler in between."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
         _measure_disk(values, _data_dir(place, sight))
     _version(values, place, remarks)
     _need_machine(values, place, sight)
-    return Gathered(_inputs(values, asked), sight, remarks)
+    return Gathered(_inputs(values, asked), sight, remarks, _address(place))
 
 
 def find_place(settings: Settings) -> Place:
@@ -125,6 +129,7 @@ def _from_options(values: _Values, asked: Asked) -> None:
         instances=asked.instances,
         pg_version=asked.pg_version,
         other_connections=asked.other_connections,
+        pooled_connections=asked.pooler_size,
         recovery_s=None if asked.recovery_ms is None else max(1, asked.recovery_ms // 1000),
     )
 
@@ -141,9 +146,11 @@ def _from_server(values: _Values, sight: ServerSight) -> None:
     values.take(mean, wal_rate_observed=sight.wal_rate, fpi_share=sight.fpi_share)
     if sight.has_module:
         values.take("server", libraries=("pg_stat_statements",))
-    if sight.in_recovery and (own := sight.settings.get("max_connections")) is not None:
+    now = sight.settings.get("max_connections")
+    if now is not None:
         # A standby never has less than its primary, or it would not start.
-        values.take("server, a standby", primary_connections=int(own.value))
+        name = "primary_connections" if sight.in_recovery else "connections_now"
+        values.take("server", **{name: int(now.value)})
 
 
 def _from_machine(
@@ -175,7 +182,10 @@ def _from_disk(values: _Values, folder: Path, remarks: list[str]) -> None:
         values.take(f"measured here: {disk.where}", storage=disk.storage)
         if disk.doubt:
             remarks.append(f"storage: {disk.doubt}")
-    values.take("measured here", wal_space_bytes=machine.wal_space(folder))
+    room = machine.wal_space(folder)
+    if room is not None and room >= ROUNDED_FROM:
+        room -= room % (1 << 30)  # a little more or less every second would make every plan another
+    values.take("measured here", wal_space_bytes=room)
 
 
 def _data_dir(place: Place, sight: ServerSight | None) -> Path | None:
@@ -201,6 +211,14 @@ def _measure_disk(values: _Values, data_dir: Path | None) -> None:
     if median is None:
         raise TuneInputError(f"no file can be written in {folder}", hint="run it as a user who may")
     values.take(f"measured here, {DISK_S:.0f} s", commit_ms=max(median, 0.001))
+
+
+def _address(place: Place) -> tuple[str, int, str]:
+    if place.dsn is None:
+        return LOCAL
+    from queen.store.connect import address
+
+    return address(place.dsn)
 
 
 def _version(values: _Values, place: Place, remarks: list[str]) -> None:
