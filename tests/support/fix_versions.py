@@ -43,7 +43,9 @@ class _Servers:
         if major not in self._running:
             programs = _programs(major)
             folder = self._folder / str(major)  # data of another version would forbid the programs of this one
-            settings = EmbeddedSettings(data_dir=str(folder), bin_dir=str(programs), wal_reserve_bytes=0)
+            settings = EmbeddedSettings(
+                data_dir=str(folder), bin_dir=str(programs), wal_reserve_bytes=0, tune="baseline"
+            )
             cluster = self._ending.enter_context(Cluster.open(settings, holder="tests"))
             self._running[major] = VersionServer(cluster, major)
         return self._running[major]

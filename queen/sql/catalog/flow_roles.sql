@@ -10,4 +10,4 @@ select r.oid = 10 as bootstrap,
   from pg_roles r
   left join pg_db_role_setting s on s.setrole = r.oid
        and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
- where r.rolname = %s
+ where r.rolname = %(role)s

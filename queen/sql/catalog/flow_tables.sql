@@ -7,5 +7,5 @@ select c.relname as table_name, coalesce(p.relname, '') as parent, coalesce(c.re
   join pg_namespace n on n.oid = c.relnamespace
   left join pg_inherits i on i.inhrelid = c.oid
   left join pg_class p on p.oid = i.inhparent
- where n.nspname = %s and c.relkind = 'r'
+ where n.nspname = %(schema)s and c.relkind = 'r'
  order by 1

@@ -7,7 +7,7 @@ others is then told by its files alone, so a server's own value is judged by bot
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -33,7 +33,7 @@ _SWITCH: Final = {"on": "on", "true": "on", "yes": "on", "off": "off", "false": 
 class Session(Protocol):
     """What is needed of `store.inspect` and of `store.operate`."""
 
-    def rows(self, text: str, parameters: Sequence[Any] | None = None) -> list[Row]:
+    def rows(self, text: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of one statement."""
         ...
 
@@ -113,9 +113,9 @@ def read(session: Session, schema: str, role: str | None, names: Iterable[str]) 
     """Look at the server. `role`: whose settings are meant, by default that of the session. Raises like `rows`."""
     facts = session.rows(catalog("flow_server"))[0]
     role = role or str(facts["role"])
-    rows = session.rows(catalog("flow_settings"), [list(names)])
-    tables = session.rows(catalog("flow_tables"), [schema])
-    of_role = session.rows(catalog("flow_roles"), [role])
+    rows = session.rows(catalog("flow_settings"), {"names": list(names)})
+    tables = session.rows(catalog("flow_tables"), {"schema": schema})
+    of_role = session.rows(catalog("flow_roles"), {"role": role})
     return Live(
         facts=facts,
         settings=served(rows),

@@ -103,7 +103,7 @@ def _not_allowed(session: Session, live: Live, names: list[str]) -> list[str]:
         return []
     if live.facts["version"] < 150_000:
         return names
-    rows = session.rows(catalog("flow_may_alter"), [names])
+    rows = session.rows(catalog("flow_may_alter"), {"names": names})
     return [row["name"] for row in rows if not row["allowed"]]
 
 

@@ -5,6 +5,7 @@ Only what a reload takes: the servers are shared with other tests, and a restart
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from queen.tune.inputs import GIB, Inputs
 from queen.tune.lines import Plan
 from queen.tune.plan import make_plan
 from tests.support.fix_versions import VersionServer
+from tests.support.versions import MAJORS
 from tests.tune.flow.support import SCHEMA, Ground
 
 
@@ -26,9 +28,14 @@ def _plan(major: int) -> Plan:
     return Plan(plan.inputs, lines, plan.tables, plan.roles, plan.notes)
 
 
-@pytest.mark.parametrize("way", ["file", "alter-system"])
-def test_apply_verify_and_roll_back(postgres_versions: VersionServer, tmp_path: Path, way: str) -> None:
-    server = postgres_versions
+CASES = [(major, "file") for major in MAJORS] + [(14, "alter-system"), (18, "alter-system")]
+
+
+@pytest.mark.parametrize(("major", "way"), CASES)
+def test_apply_verify_and_roll_back(
+    postgres_version: Callable[[int], VersionServer], tmp_path: Path, major: int, way: str
+) -> None:
+    server = postgres_version(major)
     dsn = server.create()
     ground = Ground(server.cluster, dsn, Shelf(tmp_path / "shelf"))
     before, settings = ground.files, ground.value("select string_agg(name || setting, ' ') from pg_settings")
