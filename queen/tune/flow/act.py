@@ -27,13 +27,13 @@ _POLL_S: Final = 0.02
 def plan_files(way: Way, wishes: Iterable[Wanted]) -> list[tuple[FileChange, bytes | None, bytes]]:
     """Each file to write with its bytes before (None: it is not there) and after. Raises TuneRefused."""
     assert way.file is not None, "only a way by file has files"
+    assert way.like is not None, "it knows the server's own file"
     settings = [Setting(wish.name, wish.value, wish.reason) for wish in wishes]
     with told_plainly(way.file):
-        like = (way.main or way.file).resolve() if (way.main or way.file).exists() else way.file.parent
         text = way.file.read_bytes() if way.file.exists() else None
         after = merged(None if text is None else text.decode(errors="surrogateescape"), settings)
         made = str(way.folder) if way.folder else None
-        planned = [(_file(way.file, like, made), text, after.encode(errors="surrogateescape"))]
+        planned = [(_file(way.file, way.like, made), text, after.encode(errors="surrogateescape"))]
         if way.main is not None:
             main = way.main.resolve()
             planned.append((_file(main, main, None), main.read_bytes(), main.read_bytes() + INCLUDE.encode()))
@@ -131,8 +131,7 @@ def _reorder(operator: Operator, before: list[tuple[str, str]]) -> None:
 def _file(path: Path, like: Path, folder_made: str | None) -> FileChange:
     """How a file is, or how a new one is to be: like the configuration beside it."""
     status = (path if path.exists() else like).stat()
-    mode = status.st_mode & 0o777 if path.exists() or like.is_file() else 0o600
-    return FileChange(str(path), path.exists(), mode, status.st_uid, status.st_gid, folder_made)
+    return FileChange(str(path), path.exists(), status.st_mode & 0o777, status.st_uid, status.st_gid, folder_made)
 
 
 def _make_folder(folder: Path, like: FileChange) -> None:

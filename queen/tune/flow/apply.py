@@ -94,7 +94,7 @@ def apply(
         live = read(operator, schema, role, names)
         wanted = wish_list(live)
         changes = changes_of(compare(wanted, live))
-        refuse(live, changes, shelf)
+        refuse(live, changes, shelf, operator.connection.info.backend_pid)
         journal = _begin(operator, host, shelf, live, schema, wanted, changes, way)
         if confirm_within_s is not None and changes:
             journal = journal.to("acting", confirm_by=time.time() + confirm_within_s)

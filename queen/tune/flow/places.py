@@ -29,6 +29,8 @@ class Way:
 
     kind: Literal["file", "alter-system"]
     file: Path | None = None
+    like: Path | None = None
+    """The server's own configuration: a new file gets its owner and mode, so that the server can read it."""
     main: Path | None = None
     folder: Path | None = None
     """A folder that has to be made for the file."""
@@ -73,6 +75,8 @@ def file_way(host: str, live: Live) -> Way | str:
     for path in (way.file, way.main):
         if path is not None and not _can_replace(path):
             return f"{path} cannot be written by this user"
+    if os.geteuid() not in (0, main.stat().st_uid):
+        return f"{main} belongs to another user, and so would what is beside it"
     return way
 
 
@@ -86,9 +90,9 @@ def _target(main: Path) -> Way:
         elif directive.kind != "include_dir" and place.name == OUR_FILE:
             last = place
     if last is not None:
-        return Way("file", last.resolve())
+        return Way("file", last.resolve(), main)
     folder = main.parent / OUR_FOLDER
-    return Way("file", folder / OUR_FILE, main, None if folder.is_dir() else folder)
+    return Way("file", folder / OUR_FILE, main, main, None if folder.is_dir() else folder)
 
 
 def _can_replace(path: Path) -> bool:

@@ -20,12 +20,17 @@ PRIVATE: Final = "queen-embedded"
 """The name of a private cluster, whose role `queen` is its only user."""
 
 
-def refuse(live: Live, changes: Sequence[Change], shelf: Shelf) -> None:
-    """Raises TuneRefused where a change would be unsafe now (the note's §13)."""
+def refuse(live: Live, changes: Sequence[Change], shelf: Shelf, protocol_pid: int) -> None:
+    """Raises TuneRefused where a change would be unsafe now. `protocol_pid`: the backend as the protocol names it."""
     waiting = shelf.waiting()
     if waiting is not None:
         raise TuneRefused(
             "an earlier apply still waits for its confirmation", hint="queen tune-pg --confirm, or --rollback"
+        )
+    if live.facts["backend_pid"] != protocol_pid:
+        raise TuneRefused(
+            "this session goes through a pooler, where no lock holds",
+            hint="name the way around it: database.direct_url",
         )
     if live.facts["in_recovery"]:
         raise TuneRefused("this server is a standby", hint="apply on the primary; a standby has settings of its own")

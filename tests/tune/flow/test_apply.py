@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queen.errors import CannotChange, TuneInputError
+from queen.errors import CannotChange, TuneInputError, TuneRefused
 from queen.store.inspect import Inspector
 from queen.tune.flow.drift import check
 from tests.tune.flow.support import PLAN, SCHEMA, Ground, edited, plan_of
@@ -50,17 +50,28 @@ def test_apply_verify_and_roll_back_leave_every_file_as_it_was(ground: Ground) -
     assert undone.folder.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_server_that_reads_no_folder_gets_one(ground: Ground) -> None:
+@pytest.mark.parametrize("reads", ["no folder", "conf.d"])
+def test_a_server_of_somebody_s_own_gets_a_file_beside_its_own(ground: Ground, reads: str) -> None:
     main = ground.cluster.data_dir / "postgresql.conf"
     text = main.read_text("utf-8")
     own = (ground.cluster.data_dir / "queen.conf").read_text("utf-8")
+    folder = main.parent / "conf.d"
+    if reads == "conf.d":
+        folder.mkdir()  # of this user: PostgreSQL must be able to read what will be put there
+        folder.chmod(0o755)
+        own += "include_dir = 'conf.d'\n"
     with edited(main, text[: text.index("# Queen's baseline")] + own):
         before = ground.files
-        ground.apply(kinds=["server"])
+        done = ground.apply(kinds=["server"])
         assert "conf.d/queen.conf" in ground.files
+        assert ground.files["conf.d/queen.conf"][1:] == before["postgresql.conf"][1:], "mode and owner"
+        assert (ground.files["postgresql.conf"] == before["postgresql.conf"]) is (reads == "conf.d")
+        assert len(done.journal.files) == (1 if reads == "conf.d" else 2)
         assert ground.value("show random_page_cost") == "1.25"
         ground.rollback()
         assert ground.files == before
+    if reads == "conf.d":
+        folder.rmdir()
 
 
 def test_alter_system_is_taken_back_line_by_line_and_in_the_same_order(ground: Ground) -> None:
@@ -121,3 +132,28 @@ def test_what_somebody_changed_since_is_left(ground: Ground) -> None:
     assert undone.notes == ("role queen lock_timeout: changed since by somebody else, left as it is",)
     assert _role(ground) == ["lock_timeout=7s"]
     ground.run("alter role queen reset lock_timeout")
+
+
+def test_a_role_with_the_rights_on_each_parameter_needs_no_superuser(ground: Ground) -> None:
+    if ground.value("show server_version_num") < "150000":
+        pytest.skip("rights on parameters came with PostgreSQL 15")
+    ground.run(
+        "create role tuner login",
+        "grant alter system on parameter random_page_cost, checkpoint_timeout to tuner",
+        "grant select on pg_file_settings to tuner",
+        "grant execute on function pg_show_all_file_settings(), pg_reload_conf() to tuner",
+    )
+    plain = f"{ground.dsn} options='-c role=tuner'"
+    before = ground.files
+    try:
+        with pytest.raises(TuneRefused, match="may not ALTER SYSTEM SET shared_buffers"):
+            ground.apply(dsn=plain, kinds=["server"])
+        plan = plan_of(("random_page_cost", "1.25", "reload"), ("checkpoint_timeout", "11min", "reload"))
+        done = ground.apply(plan, dsn=plain)
+        assert done.journal.way == "alter-system"
+        assert ground.value("show random_page_cost") == "1.25"
+        ground.rollback()
+        assert ground.value("show random_page_cost") == "1.1"
+        assert ground.files == before
+    finally:
+        ground.run("drop owned by tuner", "drop role tuner")

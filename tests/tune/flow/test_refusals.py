@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from queen.settings import EmbeddedSettings
 from queen.store.operate import Operator
 from queen.tune.flow.apply import claim
 from queen.tune.flow.journal import Shelf
+from queen.tune.flow.live import read
+from queen.tune.flow.refuse import refuse
 from queen.tune.flow.wanted import parse_kinds
 from queen.tune.lines import TableLine
 from tests.support.fix_server import open_folder
@@ -43,6 +46,17 @@ def test_a_standby_is_not_changed(standby: Ground) -> None:
     with pytest.raises(TuneRefused, match="standby"):
         standby.apply(kinds=["server"])
     assert standby.files == before
+
+
+def test_a_pooler_and_a_backup_are_seen(ground: Ground) -> None:
+    with Operator(ground.dsn) as operator:
+        live = read(operator, "queen", None, [])
+        pid = operator.connection.info.backend_pid
+    refuse(live, [], ground.shelf, pid)
+    with pytest.raises(TuneRefused, match="through a pooler"):
+        refuse(live, [], ground.shelf, pid + 1)
+    with pytest.raises(TuneRefused, match="a backup of this server"):
+        refuse(replace(live, facts={**live.facts, "backup": True}), [], ground.shelf, pid)
 
 
 def test_a_restart_that_is_due_comes_first(ground: Ground) -> None:
