@@ -19,6 +19,9 @@ VERSION_MAX: Final = 18
 
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
+RATE: Final = 1000.0
+"""Messages a second to plan for when nobody says more."""
+
 WORKER_BYTES: Final = 100 * MIB
 """What one process of `queen serve` takes beside PostgreSQL."""
 
@@ -31,7 +34,7 @@ class Inputs:
     """Memory of the machine or container that PostgreSQL runs in."""
     cpus: int
     storage: Storage = "ssd"
-    target_rate: float = 1000.0
+    target_rate: float = RATE
     payload_bytes: int = 1024
     groups: int = 1
     """Consumer groups that read each message."""
@@ -66,6 +69,8 @@ class Inputs:
     """What the server preloads now; None: not known, so that nothing can be added to it."""
     primary_connections: int | None = None
     """max_connections of the primary when the plan is for its standby; a standby with less does not start."""
+    available_bytes: int | None = None
+    """Memory that nobody uses now, with what this server has already; None: not known, or not to be asked."""
     connections_now: int | None = None
     """max_connections of the server as it runs; other programs may count on them. None: not known."""
     origins: Mapping[str, str] = field(default_factory=dict)

@@ -53,6 +53,12 @@ def memory(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
     return min(found, key=lambda seen: seen.value, default=None)
 
 
+def available(root: Path = ROOT) -> int | None:
+    """Bytes that programs can still take without others being pushed out. None: not seen."""
+    text = _field(_text(root / "proc/meminfo"), "MemAvailable")
+    return int(text.split()[0]) * 1024 if text else None
+
+
 def processors(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
     """The least of the processors that the process may use and every control group's share of them, rounded up."""
     allowed = _field(_text(root / "proc" / str(pid) / "status"), "Cpus_allowed_list")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from queen.errors import TuneInputError
+from queen.errors import TuneInputError, TuneRefused
 from queen.tune.connections import connection_lines, connection_notes
 from queen.tune.inputs import MIB, STORAGES, VERSION_MAX, VERSION_MIN, Inputs
 from queen.tune.known import GROUPS
 from queen.tune.lines import Line, Needs, Note, Plan, RoleLine, TableLine
-from queen.tune.memory import divide, memory_lines, memory_notes
+from queen.tune.memory import Memory, divide, memory_lines, memory_notes
 from queen.tune.planner import planner_lines, planner_notes
 from queen.tune.roles import role_lines
 from queen.tune.sight import sight_lines, sight_notes
@@ -27,6 +27,7 @@ def make_plan(inputs: Inputs) -> Plan:
     """The settings for this machine and load. Raises TuneInputError (cannot be) and TuneRefused (unsafe)."""
     check_inputs(inputs)
     inputs, memory = divide(inputs)
+    _check_free(inputs, memory)
     lines = [
         *connection_lines(inputs),
         *memory_lines(inputs, memory),
@@ -66,6 +67,17 @@ def check_inputs(inputs: Inputs) -> None:
             f"{rounded(max(0, inputs.memory_bytes))} of memory{here} is too little for PostgreSQL",
             hint="name what PostgreSQL may have: --memory 4GB",
         )
+
+
+def _check_free(inputs: Inputs, memory: Memory) -> None:
+    """Shared memory that is not there keeps PostgreSQL from starting, or pushes others out."""
+    free = inputs.available_bytes
+    if free is None or memory.shared_buffers <= free:
+        return
+    raise TuneRefused(
+        f"shared_buffers would be {rounded(memory.shared_buffers)}, and only {rounded(free)} of memory are not in use",
+        hint=f"other programs share this machine: name what PostgreSQL may have, such as --memory {2 * free >> 20}MiB",
+    )
 
 
 def _version_notes(inputs: Inputs) -> list[Note]:

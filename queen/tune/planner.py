@@ -34,7 +34,7 @@ def planner_notes(inputs: Inputs) -> list[Note]:
     """What was left as it is, and why."""
     notes = []
     if not inputs.enumvals:
-        text = "lz4 is better than pglz, but not every build has it and no server was asked"
+        text = "lz4 is better than pglz, but not every build has it, and this one was not asked"
         notes.append(Note("default_toast_compression", f"left as it is: {text}"))
     if inputs.pg_version >= NEW_IO:
         text = "left as they are: the default of 18 suits, and io_uring is to be measured before it is used"

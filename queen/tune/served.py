@@ -16,6 +16,8 @@ from queen.tune.lines import Line, Note, Plan
 from queen.tune.sizes import number_of
 
 _TRUE: Final = frozenset({"on", "true", "yes", "1"})
+_FIXED: Final = frozenset({"command line", "environment variable"})
+_AUTO: Final = "postgresql.auto.conf"
 _FALSE: Final = frozenset({"off", "false", "no", "0"})
 
 
@@ -46,12 +48,28 @@ def check_plan(plan: Plan, settings: Mapping[str, Served]) -> Plan:
     bad = [text for line in plan.lines if (text := problem(line, settings)) is not None]
     if bad:
         raise TuneRefused("this server would not take the plan:\n  " + "\n  ".join(bad))
+    notes = [*plan.notes, *_outranked(plan, settings)]
     missing = [line.name for line in plan.lines if line.name not in settings]
-    if not missing:
-        return plan
-    note = Note("not on this server", f"it has no {', '.join(missing)}")
+    if missing:
+        notes.append(Note("not on this server", f"it has no {', '.join(missing)}"))
     lines = tuple(line for line in plan.lines if line.name in settings)
-    return dataclasses.replace(plan, lines=lines, notes=(*plan.notes, note))
+    return dataclasses.replace(plan, lines=lines, notes=tuple(notes))
+
+
+def _outranked(plan: Plan, settings: Mapping[str, Served]) -> list[Note]:
+    """Settings that would stay as they are, whatever a file says."""
+    notes = []
+    for line in plan.lines:
+        now = settings.get(line.name)
+        if now is None or is_so(line.name, line.value, settings):
+            continue
+        if now.source in _FIXED:
+            text = f"{shown(now)} comes from the {now.source} of the server, which no file outranks: change it there"
+            notes.append(Note(line.name, text))
+        elif (now.sourcefile or "").endswith(_AUTO):
+            text = f"{shown(now)} was set by ALTER SYSTEM, which outranks a file: use it again, or RESET it"
+            notes.append(Note(line.name, text))
+    return notes
 
 
 def problem(line: Line, settings: Mapping[str, Served]) -> str | None:

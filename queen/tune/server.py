@@ -25,6 +25,18 @@ _ALSO: Final = ("data_directory", "wal_level", "fsync", "full_page_writes", "syn
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSeen:
+    """What Queen's own tables tell of the load; zeros where there are none."""
+
+    messages_per_s: float = 0.0
+    """In the busiest minute of the last day."""
+    instances: int = 0
+    """That run now; each worker process is one."""
+    pool_size: int = 0
+    """Connections of all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSight:
     """One look at a server."""
 
@@ -44,6 +56,7 @@ class ServerSight:
     tables: dict[str, dict[str, str]]
     """Storage parameters by table of Queen's schema, children of messages left out."""
     role_settings: dict[str, str]
+    load: LoadSeen
 
     @property
     def major(self) -> int:
@@ -88,6 +101,7 @@ def look(dsn: str, schema: str) -> ServerSight:
             has_module=bool(inspector.row(sql.catalog("offered_module"), {"name": _MODULE}).get("offered")),
             tables=_tables(inspector, schema),
             role_settings=_role_settings(inspector),
+            load=_load(inspector),
         )
 
 
@@ -118,6 +132,13 @@ def _role_settings(inspector: Inspector) -> dict[str, str]:
         return {}
     rows.sort(key=lambda row: row["scope"] == "database")
     return _pairs([row["setting"] for row in rows])
+
+
+def _load(inspector: Inspector) -> LoadSeen:
+    row = _row(inspector, "load_seen")
+    if not row:
+        return LoadSeen()
+    return LoadSeen(float(row["messages_per_s"] or 0), int(row["instances"]), int(row["pool_size"]))
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from queen.tune.lines import TableLine
 
 _OFTEN = "a count of dead rows, and not a share of the table, decides"
 _NO_PAUSE = "its vacuum never sleeps: the table is small and always in use"
-_ROOM = "half of each page is free, so that a row changes in place and no index is written"
+_ROOM = "a part of each page is free, so that a row changes in place and no index is written"
 _KEEP = "giving space back takes a lock that every push and pop would wait for"
 _TOLD = "a vacuum over a second here is seen in the log"
 
@@ -28,6 +28,8 @@ THRESHOLDS: Final = {
     **dict.fromkeys(HOT, 5000),
     "leases": 5000,
     "enqueued": 5000,
+    "trace_names": 5000,
+    "scheduled_places": 5000,
     "instances": 1000,
     "leader": 1000,
     "queue_stats": 1000,
@@ -35,7 +37,10 @@ THRESHOLDS: Final = {
 }
 """Dead rows that call a vacuum. 5,000 is what the figures of the README were measured with."""
 
-UPDATED: Final = (*HOT, "instances", "leader", "queue_stats", "group_stats")
+FILLFACTORS: Final = dict.fromkeys(
+    (*HOT, "instances", "leader", "queue_stats", "group_stats", "trace_names", "scheduled_places"), 50
+)
+"""Where rows change in place. The schema has the same, and a test holds the two together."""
 
 
 def table_lines() -> list[TableLine]:
@@ -53,8 +58,8 @@ def _of(table: str) -> list[tuple[str, str, str]]:
         ("autovacuum_vacuum_cost_delay", "0", _NO_PAUSE),
         ("vacuum_truncate", "off", _KEEP),
     ]
-    if table in UPDATED:
-        entries.insert(0, ("fillfactor", "50", _ROOM))
+    if table in FILLFACTORS:
+        entries.insert(0, ("fillfactor", str(FILLFACTORS[table]), _ROOM))
     if table in HOT:
         entries.append(("log_autovacuum_min_duration", "1000", _TOLD))
     return entries

@@ -26,6 +26,9 @@ SLOT_SHARE: Final = 0.25
 SIZE_MIN: Final = 256 * MIB
 SIZE_MAX: Final = 512 * GIB
 MANY_IMAGES: Final = 0.3
+WORDS_SINCE: Final = 15
+"""Before, wal_compression was on or off."""
+
 FAST_WAL: Final = 30 * MIB
 
 
@@ -37,7 +40,7 @@ def wal_lines(inputs: Inputs, memory: Memory) -> list[Line]:
 def wal_notes(inputs: Inputs) -> list[Note]:
     """What was left as it is, and why."""
     notes = []
-    if inputs.pg_version >= 15 and not _compresses(inputs):
+    if inputs.pg_version >= WORDS_SINCE and not _compresses(inputs):
         why = "no more than 30 % of the log were page images" if inputs.fpi_share is not None else _NOT_SEEN
         notes.append(Note("wal_compression", f"left as it is: {why}"))
     if wal_rate(inputs) * checkpoint_s(inputs) > REPLAY[inputs.storage] * inputs.recovery_s * 1.01:
@@ -139,7 +142,8 @@ def _checkpoints(inputs: Inputs) -> list[Line]:
 
 
 def _compresses(inputs: Inputs) -> bool:
-    return (inputs.fpi_share or 0.0) > MANY_IMAGES and inputs.offers("wal_compression", "lz4")
+    has_words = inputs.pg_version >= WORDS_SINCE
+    return has_words and (inputs.fpi_share or 0.0) > MANY_IMAGES and inputs.offers("wal_compression", "lz4")
 
 
 def _compression(inputs: Inputs) -> list[Line]:

@@ -32,6 +32,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_memory_that_is_not_in_use(root: Path) -> None:
+    assert machine.available(root) is None
+    put(root, "proc/meminfo", "MemTotal: 4096 kB\nMemAvailable:    1024 kB\n")
+    assert machine.available(root) == 1 << 20
+
+
 def test_without_limits_it_is_the_whole_machine(root: Path) -> None:
     put(root, "sys/fs/cgroup/memory.max", "max\n")
     assert machine.memory(7, root) == machine.Seen(16 * GIB, "MemTotal")

@@ -52,7 +52,7 @@ def planned(inputs: Inputs) -> Plan | None:
 
 
 @given(machines())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_every_plan_obeys_the_memory_guard_and_the_bounds(inputs: Inputs) -> None:
     plan = planned(inputs)
     if plan is None:
@@ -81,7 +81,7 @@ def _guard_holds(plan: Plan) -> None:
 
 
 @given(machines())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_plan_lowers_durability(inputs: Inputs) -> None:
     plan = planned(inputs)
     if plan is not None:
@@ -95,7 +95,7 @@ def test_no_plan_can_lower_durability() -> None:
 
 
 @given(machines())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_parts_of_a_plan_fit_together(inputs: Inputs) -> None:
     plan = planned(inputs)
     if plan is None:
@@ -118,7 +118,7 @@ def test_the_parts_of_a_plan_fit_together(inputs: Inputs) -> None:
 
 
 @given(machines())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_more_memory_never_gives_less(inputs: Inputs) -> None:
     less = planned(inputs)
     more = planned(dataclasses.replace(inputs, memory_bytes=2 * inputs.memory_bytes))
@@ -188,6 +188,13 @@ def test_too_many_connections_are_refused_in_favour_of_a_pooler() -> None:
     assert make_plan(dataclasses.replace(inputs, pooled_connections=256)).value("max_connections") == "390"
 
 
+def test_shared_memory_that_others_use_is_refused() -> None:
+    inputs = Inputs(memory_bytes=8 * GIB, cpus=4, available_bytes=GIB)
+    with pytest.raises(TuneRefused, match="not in use"):
+        make_plan(inputs)
+    assert make_plan(dataclasses.replace(inputs, available_bytes=2 * GIB)).value("shared_buffers") == "2GB"
+
+
 @pytest.mark.parametrize(("version", "needs"), [(14, "restart"), (17, "restart"), (18, "reload")])
 def test_what_a_setting_needs_follows_the_version(version: int, needs: str) -> None:
     plan = make_plan(Inputs(memory_bytes=8 * GIB, cpus=4, pg_version=version))
@@ -240,6 +247,7 @@ def test_whole_pages_in_the_log_are_compressed_where_the_server_can() -> None:
     able = dataclasses.replace(base, enumvals=ENUMS[15])
     assert make_plan(able).value("wal_compression") == "lz4"
     assert make_plan(dataclasses.replace(able, fpi_share=0.1)).value("wal_compression") is None
+    assert make_plan(dataclasses.replace(able, pg_version=14)).value("wal_compression") is None
 
 
 def test_a_library_is_added_to_those_that_are_there() -> None:

@@ -107,6 +107,22 @@ def test_what_the_server_does_not_have_is_left_out_and_told() -> None:
     assert "jit" in next(note.text for note in left.notes if note.name == "not on this server")
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"source": "command line"}, "no file outranks"),
+        ({"source": "configuration file", "sourcefile": "/data/postgresql.auto.conf"}, "ALTER SYSTEM"),
+        ({"source": "configuration file", "sourcefile": "/data/postgresql.conf"}, None),
+        ({"source": "command line", "setting": "4096"}, None),
+    ],
+)
+def test_what_a_file_would_not_change_is_told(changed: dict[str, Any], words: str | None) -> None:
+    plan = make_plan(Inputs(memory_bytes=8 * GIB, cpus=4))
+    told = served.check_plan(plan, settings(**{"setting": "1024", **changed})).notes
+    texts = [note.text for note in told if note.name == "work_mem"]
+    assert (words is None and not texts) or (words is not None and words in texts[0])
+
+
 def test_what_tables_and_role_have_already_is_left_out() -> None:
     plan = make_plan(Inputs(memory_bytes=8 * GIB, cpus=4))
     tables = {"cursors": {"fillfactor": "50", "vacuum_truncate": "false", "autovacuum_vacuum_threshold": "1"}}

@@ -14,6 +14,7 @@ from queen.store.inspect import Inspector
 from queen.tune import server
 from queen.tune.inputs import GIB, Inputs
 from queen.tune.plan import make_plan
+from queen.tune.tables import table_lines
 from tests.support.fix_postgres import PostgresServer
 
 
@@ -37,6 +38,28 @@ def test_an_administrator_sees_all(module_dsn: str) -> None:
     assert sight.role == conninfo_to_dict(module_dsn).get("user")
     assert sight.tables["cursors"]["fillfactor"] == "50"
     assert "lz4" in sight.enumvals["default_toast_compression"]
+
+
+def test_the_plan_has_what_the_schema_makes(module_dsn: str) -> None:
+    """Whatever the schema sets on a table of the plan, the plan sets to the same: else each would undo the other."""
+    made = server.look(module_dsn, "queen").tables
+    planned = {(line.table, line.parameter): line.value for line in table_lines()}
+    tables = {table for table, _ in planned}
+    schema = {(table, name): value for table in tables & made.keys() for name, value in made[table].items()}
+    assert schema
+    assert {key: planned.get(key) for key in schema} == schema
+    assert {table for table, parameters in made.items() if "fillfactor" in parameters} <= tables
+
+
+def test_children_of_messages_get_what_the_plan_says(module_dsn: str) -> None:
+    planned = {f"{line.parameter}={line.value}" for line in table_lines() if line.table == "messages"}
+    with psycopg.connect(module_dsn) as connection:
+        rows = connection.execute(
+            "select reloptions from pg_class"
+            " where relnamespace = 'queen'::regnamespace and relname ~ '^messages_[0-9]+$'"
+        ).fetchall()
+    assert rows
+    assert all(set(row[0]) == planned for row in rows)
 
 
 def test_without_a_schema_there_are_no_tables(module_dsn: str) -> None:

@@ -10,30 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from queen.cli.tune_pg.asked import Asked
-from queen.errors import AccessDenied, CannotLook, EmbeddedError, StoreUnavailable, TuneInputError
-from queen.settings import Resolved, Settings, database_configured, direct_dsn
+from queen.cli.tune_pg.place import LOCAL, Place, address_of, find_place
+from queen.errors import AccessDenied, CannotLook, StoreUnavailable, TuneInputError
+from queen.settings import Resolved, Settings
 
 if TYPE_CHECKING:
     from queen.tune.inputs import Inputs
-    from queen.tune.server import ServerSight
+    from queen.tune.server import LoadSeen, ServerSight
 
 FLAG: Final = "flag"
 OLDEST: Final = 14
 DISK_S: Final = 2.0
 ROUNDED_FROM: Final = 8 << 30
-LOCAL: Final = ("127.0.0.1", 5432, "queen")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where PostgreSQL is, as far as it can be told."""
-
-    dsn: str | None = None
-    here: bool = False
-    """It is known to run on this machine, or would: it is the private one."""
-    data_dir: Path | None = None
-    major: int | None = None
-    remark: str = ""
 
 
 @dataclass(slots=True)
@@ -67,41 +55,15 @@ def gather(asked: Asked, resolved: Resolved) -> Gathered:
     sight = _look(place, resolved.settings, remarks)
     values = _Values()
     _from_options(values, asked)
-    _from_settings(values, resolved)
     if sight is not None:
         _from_server(values, sight)
+    _from_settings(values, resolved)
     _from_machine(values, place, sight, resolved.settings, remarks)
     if asked.measure_disk:
         _measure_disk(values, _data_dir(place, sight))
     _version(values, place, remarks)
     _need_machine(values, place, sight)
-    return Gathered(_inputs(values, asked), sight, remarks, _address(place))
-
-
-def find_place(settings: Settings) -> Place:
-    """The configured database, the private one that runs, or the programs that would run it. Raises nothing."""
-    if database_configured(settings):
-        return Place(dsn=direct_dsn(settings))
-    try:
-        return _private(settings)
-    except EmbeddedError as error:
-        return Place(here=True, remark=f"no PostgreSQL was found on this machine: {error.message.splitlines()[0]}")
-
-
-def _private(settings: Settings) -> Place:
-    from queen.embedded import server
-    from queen.embedded.find import find_binaries
-    from queen.embedded.folders import base_folder
-    from queen.embedded.look import look
-
-    sight = look(settings.embedded)
-    if sight is not None and sight.answers and sight.socket_dir is not None:
-        return Place(server.dsn(sight.socket_dir), True, sight.home.data, sight.home.major)
-    if sight is not None:
-        remark = "the private PostgreSQL is not running: it was not asked"
-        return Place(None, True, sight.home.data, sight.home.major, remark)
-    major = find_binaries(settings.embedded.bin_dir).major
-    return Place(None, True, base_folder(settings.embedded.data_dir), major, "no PostgreSQL was started here yet")
+    return Gathered(_inputs(values, asked), sight, remarks, address_of(place))
 
 
 def _look(place: Place, settings: Settings, remarks: list[str]) -> ServerSight | None:
@@ -141,16 +103,31 @@ def _from_settings(values: _Values, resolved: Resolved) -> None:
 
 
 def _from_server(values: _Values, sight: ServerSight) -> None:
-    values.take("server", pg_version=sight.major, enumvals=sight.enumvals, preloaded=sight.preloaded)
+    values.take("server", pg_version=sight.major)
+    if values.values["pg_version"] == sight.major:
+        # Words and libraries of another version say nothing about the one that was asked for.
+        modules = ("pg_stat_statements",) if sight.has_module else None
+        values.take("server", enumvals=sight.enumvals, preloaded=sight.preloaded, libraries=modules)
     mean = f"server, mean of {_span(sight.wal_window_s)}"
     values.take(mean, wal_rate_observed=sight.wal_rate, fpi_share=sight.fpi_share)
-    if sight.has_module:
-        values.take("server", libraries=("pg_stat_statements",))
+    _from_load(values, sight.load)
     now = sight.settings.get("max_connections")
     if now is not None:
         # A standby never has less than its primary, or it would not start.
         name = "primary_connections" if sight.in_recovery else "connections_now"
         values.take("server", **{name: int(now.value)})
+
+
+def _from_load(values: _Values, load: LoadSeen) -> None:
+    """Queen's own tables: a load above the default counts, and the pools of those that run."""
+    from queen.tune.inputs import RATE
+
+    if load.messages_per_s > RATE:
+        values.take("server, busiest minute of a day", target_rate=round(load.messages_per_s))
+    if load.instances:
+        # Their pools are of one size, or nearly.
+        pool = -(-load.pool_size // load.instances)
+        values.take("server, those that run now", instances=load.instances, pool_size=max(1, pool))
 
 
 def _from_machine(
@@ -166,12 +143,25 @@ def _from_machine(
     if memory is not None and "memory_bytes" not in values.values:
         values.take(f"measured here: {memory.where}", memory_bytes=memory.value)
         values.take("settings: server.workers", workers_here=settings.server.workers)
+        values.take("measured here", available_bytes=_free(sight))
     if cpus is not None:
         values.take(f"measured here: {cpus.where}", cpus=cpus.value)
     data_dir = _data_dir(place, sight)
     if data_dir is not None:
         _from_disk(values, _existing(data_dir), remarks)
     values.take("measured here", clock_source=machine.clock())
+
+
+def _free(sight: ServerSight | None) -> int | None:
+    """What is not in use, and what the server that runs would give back."""
+    from queen.tune import machine, served
+    from queen.tune.sizes import number_of
+
+    free = machine.available()
+    own = sight.settings.get("shared_buffers") if sight is not None else None
+    if free is None or own is None:
+        return free
+    return free + int(number_of(served.shown(own), "B") or 0)
 
 
 def _from_disk(values: _Values, folder: Path, remarks: list[str]) -> None:
@@ -211,14 +201,6 @@ def _measure_disk(values: _Values, data_dir: Path | None) -> None:
     if median is None:
         raise TuneInputError(f"no file can be written in {folder}", hint="run it as a user who may")
     values.take(f"measured here, {DISK_S:.0f} s", commit_ms=max(median, 0.001))
-
-
-def _address(place: Place) -> tuple[str, int, str]:
-    if place.dsn is None:
-        return LOCAL
-    from queen.store.connect import address
-
-    return address(place.dsn)
 
 
 def _version(values: _Values, place: Place, remarks: list[str]) -> None:
