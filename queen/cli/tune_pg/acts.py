@@ -36,6 +36,7 @@ class Act(enum.StrEnum):
     check = "check"
     confirm = "confirm"
     rollback = "rollback"
+    measure = "measure"
 
 
 class WayAsked(enum.StrEnum):
@@ -54,6 +55,8 @@ class ActOptions:
     way: WayAsked = WayAsked.auto
     role: str | None = None
     confirm_within_ms: int | None = None
+    budget_ms: int | None = None
+    pairs: int | None = None
     as_json: bool = False
 
 
@@ -70,6 +73,8 @@ def choose_act(wanted: dict[Act, bool], options: ActOptions) -> Act | None:
         raise TuneInputError("--confirm-within goes with --apply")
     if options.confirm_within_ms is not None and not 0 < options.confirm_within_ms <= CONFIRM_MS_MAX:
         raise TuneInputError("--confirm-within takes a time up to 1d")
+    if act is not Act.measure and (options.budget_ms is not None or options.pairs is not None):
+        raise TuneInputError("--budget and --pairs go with --measure")
     if act not in (Act.diff, Act.apply) and (options.only or options.role or options.way is not WayAsked.auto):
         raise TuneInputError("--only, --role and --way go with --diff and --apply")
     return act
@@ -83,6 +88,10 @@ def run_act(act: Act, options: ActOptions, settings: Settings, make_plan: MakePl
         _apply(options, settings, make_plan)
     elif act in (Act.check, Act.verify):
         _check(options, settings, thorough=act is Act.verify)
+    elif act is Act.measure:
+        from queen.cli.tune_pg.measure import measure
+
+        measure(options, make_plan())
     elif act is Act.confirm:
         _confirm(options, settings)
     else:

@@ -95,6 +95,11 @@ def tune_pg(
     check: Annotated[bool, _act("--check", "Exit with 1 when it is no longer as it was applied.")] = False,
     rollback: Annotated[bool, _act("--rollback", "Undo the last apply.")] = False,
     confirm: Annotated[bool, _act("--confirm", "Keep what --confirm-within would undo.")] = False,
+    measure: Annotated[
+        bool, _act("--measure", "Try settings above the plan on this disk, in turns with it; changes nothing.")
+    ] = False,
+    budget: Annotated[int | None, duration("--budget", "Time for --measure. Default: 30m.", _ACT)] = None,
+    pairs: Annotated[int | None, _count("--pairs", "Pairs of runs for each trial. Default: 5.", _ACT, 5)] = None,
     confirm_within: Annotated[
         int | None, duration("--confirm-within", "With --apply: undo it after this time unless confirmed.", _ACT)
     ] = None,
@@ -118,9 +123,9 @@ def tune_pg(
     Examples: queen tune-pg --target 10k; queen tune-pg --memory 64GB --cpus 16 --pg-version 17 --format alter-system;
     queen tune-pg --target 10k --apply --confirm-within 5m
     """
-    options = ActOptions(only, way, role, confirm_within, as_json)
+    options = ActOptions(only, way, role, confirm_within, budget, pairs, as_json)
     acts = {Act.diff: diff, Act.apply: apply, Act.verify: verify, Act.check: check}
-    act = choose_act({**acts, Act.rollback: rollback, Act.confirm: confirm}, options)
+    act = choose_act({**acts, Act.rollback: rollback, Act.confirm: confirm, Act.measure: measure}, options)
     asked = Asked(
         memory=memory,
         cpus=cpus,
@@ -140,7 +145,8 @@ def tune_pg(
     wanted = Output(Format.json if as_json else form, output, explain, pgbouncer)
     resolved = resolve(flags(database_url=database_url, data_dir=data_dir), config_path=config)
     if act is not None:
-        run_act(act, options, resolved.settings, lambda: _plan_for_server(asked, profile, resolved))
+        make = _plan_for_trials if act is Act.measure else _plan_for_server
+        run_act(act, options, resolved.settings, lambda: make(asked, profile, resolved))
         return
     deliver(_baseline(wanted) if profile is Profile.baseline else _computed(asked, wanted, resolved), wanted.file)
 
@@ -185,6 +191,18 @@ def _plan_for_server(asked: Asked, profile: Profile | None, resolved: Resolved) 
         raise TuneInputError(f"the server is PostgreSQL {found.sight.major}, not {found.inputs.pg_version}")
     plan = baseline(found.inputs) if profile is Profile.baseline else make_plan(found.inputs)
     return check_plan(plan, found.sight.settings)
+
+
+def _plan_for_trials(asked: Asked, profile: Profile | None, resolved: Resolved) -> Plan:
+    """The plan for the programs that are here: trials have a PostgreSQL of their own. Raises EmbeddedError."""
+    from queen.cli.tune_pg.gather import gather
+    from queen.embedded.find import find_binaries
+    from queen.tune.baseline import baseline
+    from queen.tune.plan import make_plan
+
+    found = gather(asked, resolved)
+    inputs = found.inputs.replace("programs found here", pg_version=find_binaries(None).major)
+    return baseline(inputs) if profile is Profile.baseline else make_plan(inputs)
 
 
 def _computed(asked: Asked, wanted: Output, resolved: Resolved) -> str:
