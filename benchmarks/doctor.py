@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import subprocess
 import sys
 import threading
@@ -22,9 +21,10 @@ import numpy as np
 from benchmarks.lib import shell
 from benchmarks.lib.cells import Reading, Window, make_window
 from benchmarks.lib.facts import REPOSITORY
+from benchmarks.lib.life import life_plan
 from benchmarks.lib.measure import Meters, generator, meter
 from benchmarks.lib.options import seconds, whole
-from benchmarks.lib.plan import Edge, Event, Failed, Plan, StepDone, Verdict, steps_for
+from benchmarks.lib.plan import Edge, Event, Failed, StepDone, Verdict
 from benchmarks.lib.record import Record
 from benchmarks.lib.target import Target
 from benchmarks.lib.text import align, number, verdict_line
@@ -115,31 +115,19 @@ def _measure(options: Options) -> shell.Outcome:
     head = shell.begin("doctor", options)
     with shell.server(options) as target, meter(target) as pg:
         facts = pg.facts() if pg else None
-        with generator(_plan(options, target)) as events:
+        plan = life_plan(
+            "doctor",
+            options,
+            target,
+            size=options.size,
+            partitions=options.partitions,
+            windows=2 * options.repeat,
+            seconds=options.seconds,
+        )
+        with generator(plan) as events:
             run = _Run(options, target, Meters(target, pg))
             run.follow(events)
     return _outcome(options, head, run, facts)
-
-
-def _plan(options: Options, target: Target) -> Plan:
-    run_id = secrets.token_hex(4)
-    return Plan(
-        host=target.host,
-        port=target.port,
-        run_id=run_id,
-        queue=f"doctor-{run_id}",
-        group="",
-        size=options.size,
-        spread=1,
-        partitions=options.partitions,
-        connections=options.connections,
-        payload_bytes=options.payload_bytes,
-        backlog_max=128 * options.size,
-        messages_max=100_000_000,
-        stall_s=options.stall,
-        seed=options.seed,
-        steps=steps_for(["life"], 2 * options.repeat, options.warmup, options.seconds),
-    )
 
 
 class _Run:

@@ -91,6 +91,8 @@ class Seen:
 
 
 Evaluate = Callable[[Seen], Iterable[Finding]]
+"""Raises CannotLook when what was seen is too little to judge by: then the check is skipped, with `hint` as the line
+that would enable it."""
 
 
 @dataclass(frozen=True, slots=True)

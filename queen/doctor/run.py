@@ -118,6 +118,8 @@ class _Run:
         seen = replace(base, limits=limits, first=rows_first, second=rows_second)
         try:
             findings = tuple(check.evaluate(seen))
+        except CannotLook as error:
+            return _refused(check, error)
         except Exception as error:  # a bug in one check must not hide what the others found
             return Result(check.id, check.group, check.title, "error", reason=f"{type(error).__name__}: {error}")
         return _result(check, findings)
@@ -187,7 +189,7 @@ def _skipped(check: Check, missing: Missing) -> Result:
 
 
 def _refused(check: Check, error: CannotLook) -> Result:
-    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else None
+    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else error.hint
     return Result(check.id, check.group, check.title, "skipped", reason=error.message, enable=enable)
 
 

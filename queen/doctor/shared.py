@@ -19,3 +19,88 @@ SELECT format('%I.%I', s.schemaname, c.relname) AS name, c.relname, s.relid, s.n
  WHERE s.schemaname = {schema_name}
  ORDER BY c.relname
 """)
+
+# All indexes of the schema as the catalog has them; no lock is taken and no file is looked at. An element of `keys` is
+# column number, operator class, collation and order; `columns` are those of expressions and of the condition too.
+INDEXES: Final = Query("""
+SELECT format('%I.%I', n.nspname, ic.relname) AS name, ic.relname AS index_name, x.indexrelid::bigint AS oid,
+       format('%I.%I', n.nspname, tc.relname) AS on_table, tc.relname AS table_name, tc.relispartition AS in_child,
+       ic.relkind = 'I' AS partitioned, x.indisunique AS is_unique, x.indisreplident AS is_identity,
+       x.indisvalid AND x.indisready AS usable, am.amname AS method, c.contype::text AS constraint_type,
+       (SELECT p.relname FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhparent
+         WHERE h.inhrelid = x.indexrelid) AS parent_index,
+       pg_get_indexdef(x.indexrelid) AS definition, x.indexprs IS NOT NULL AS has_expressions,
+       pg_get_expr(x.indpred, x.indrelid) AS condition,
+       ARRAY(SELECT concat_ws('/', x.indkey[k], x.indclass[k], x.indcollation[k], x.indoption[k])
+               FROM generate_series(0, x.indnkeyatts - 1) k ORDER BY k) AS keys,
+       ARRAY(SELECT a.attname::text FROM generate_series(x.indnkeyatts::integer, x.indnatts - 1) k
+               JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k]) AS included,
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+              WHERE a.attrelid = x.indrelid AND a.attnum > 0
+                AND (a.attnum = ANY (x.indkey::int2[])
+                     OR EXISTS (SELECT FROM pg_depend d
+                                 WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid
+                                   AND d.refclassid = 'pg_class'::regclass AND d.refobjid = x.indrelid
+                                   AND d.refobjsubid = a.attnum))
+              ORDER BY a.attnum) AS columns,
+       EXISTS (SELECT FROM pg_stat_progress_create_index b WHERE b.relid = x.indrelid) AS being_built
+  FROM pg_index x
+  JOIN pg_class ic ON ic.oid = x.indexrelid
+  JOIN pg_class tc ON tc.oid = x.indrelid
+  JOIN pg_namespace n ON n.oid = tc.relnamespace
+  JOIN pg_am am ON am.oid = ic.relam
+  LEFT JOIN pg_constraint c ON c.conindid = x.indexrelid AND c.conrelid = x.indrelid AND c.contype IN ('p', 'u', 'x')
+ WHERE n.nspname = {schema_name}
+ ORDER BY tc.relname, ic.relname
+""")
+
+# Size and use of the indexes that have a file. `entries`: as counted by the latest vacuum or analyze, and grown with
+# the table since then; null when it was never counted. `width_bytes` is what statistics say of the key; 32 where they
+# are not there, or not ours to read.
+_INDEX_USE: Final = """
+SELECT format('%I.%I', s.schemaname, s.indexrelname) AS name, format('%I.%I', s.schemaname, s.relname) AS on_table,
+       s.idx_scan, NULL::float8 AS used_s_ago, pg_relation_size(s.indexrelid) AS bytes, h.bytes AS heap_bytes,
+       CASE WHEN h.bytes = 0 THEN 0
+            WHEN tc.relpages = 0 OR ic.reltuples < 0 THEN NULL
+            ELSE ic.reltuples * greatest(1, h.bytes / current_setting('block_size')::float8 / tc.relpages)
+       END AS entries,
+       (SELECT sum(coalesce(st.avg_width, CASE WHEN k.attlen > 0 THEN k.attlen END, 32))
+          FROM pg_attribute k
+          LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[k.attnum - 1]
+          LEFT JOIN pg_stats st ON st.schemaname = s.schemaname AND st.tablename = s.relname AND st.attname = a.attname
+         WHERE k.attrelid = s.indexrelid)::float8 AS width_bytes
+  FROM pg_stat_all_indexes s
+  JOIN pg_index x ON x.indexrelid = s.indexrelid
+  JOIN pg_class ic ON ic.oid = s.indexrelid
+  JOIN pg_class tc ON tc.oid = s.relid
+ CROSS JOIN LATERAL pg_relation_size(s.relid) h (bytes)
+ WHERE s.schemaname = {schema_name}
+ ORDER BY s.relname, s.indexrelname
+"""
+INDEX_USE: Final = Query(
+    _INDEX_USE,
+    since={
+        160000: _INDEX_USE.replace(
+            "NULL::float8 AS", "EXTRACT(epoch FROM clock_timestamp() - s.last_idx_scan)::float8 AS"
+        )
+    },
+)
+
+# The children of `messages`, and whether each has the pop function of its epoch.
+CHILDREN: Final = Query("""
+SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relname,
+       EXISTS (SELECT FROM pg_proc f WHERE f.pronamespace = n.oid
+                  AND f.proname = 'pop_' || substring(c.relname FROM '[0-9]+$')) AS has_pop
+  FROM pg_inherits h
+  JOIN pg_class c ON c.oid = h.inhrelid
+  JOIN pg_class p ON p.oid = h.inhparent
+  JOIN pg_namespace n ON n.oid = p.relnamespace
+ WHERE n.nspname = {schema_name} AND p.relname = 'messages'
+ ORDER BY c.relname
+""")
+
+# Where the log stands, in bytes: the difference of two is exact, while counters are a second late.
+WAL_POSITION: Final = Query("""
+SELECT coalesce(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END
+                - '0/0'::pg_lsn, 0)::float8 AS wal_bytes
+""")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,11 +25,18 @@ def look(
     url: str | None = None,
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
+    during: Callable[[], object] | None = None,
 ) -> Result:
-    """What this check says of the database. `thresholds` by name within the check."""
+    """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
+    begins."""
+
+    def on_stage(name: str, _seconds: float) -> None:
+        if name == "window" and during is not None:
+            during()
+
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named)
-    return run(ask).results[0]
+    return run(ask, on_stage).results[0]
 
 
 def only(result: Result) -> Finding:
@@ -62,12 +70,30 @@ def undo(dsn: str, fix: Fix | None) -> None:
 
 @contextmanager
 def session(dsn: str, **parameters: Any) -> Iterator[psycopg.Connection[Any]]:
-    """A session that a remedy may end: closing it is no error then. `autocommit` is off unless it is asked for."""
-    connection = psycopg.connect(dsn, **parameters)
+    """A session that a remedy may end: closing it is no error then. `autocommit` is off unless it is asked for. No
+    statement takes longer than 15 s, so that a test that fails does not hang in a lock."""
+    connection = psycopg.connect(dsn, options="-c statement_timeout=15s", **parameters)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def work(dsn: str, *statements: str) -> None:
+    """The same, and the statistics of it are counted when this returns."""
+    execute(dsn, "begin", *statements, "commit", "select pg_stat_force_next_flush()")
+
+
+def wait_for(dsn: str, question: str) -> None:
+    """Returns when a statement answers with something true, within 10 s."""
+    end = time.monotonic() + 10
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while time.monotonic() < end:
+            row = connection.execute(question).fetchone()
+            if row and row[0]:
+                return
+            time.sleep(0.02)
+    raise AssertionError(f"not within 10 s: {question}")
 
 
 def execute(dsn: str, *statements: str) -> None:
