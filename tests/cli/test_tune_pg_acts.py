@@ -9,12 +9,17 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import queen.doctor.run as doctor
 from queen.cli import console
 from queen.cli.main import run
+from queen.cli.tune_pg import acts
+from queen.doctor.finding import Finding
+from queen.doctor.run import Ask
 from queen.embedded import conf
 from queen.embedded.cluster import Cluster
 from queen.settings import EmbeddedSettings
@@ -24,7 +29,7 @@ from tests.tune.flow.support import one
 
 pytestmark = pytest.mark.pg
 
-MACHINE = ("--memory", "4GiB", "--cpus", "2", "--storage", "hdd")
+MACHINE = ("--memory", "3GiB", "--cpus", "2", "--storage", "ssd")
 Tune = Callable[..., tuple[str, str]]
 
 
@@ -74,7 +79,7 @@ def test_from_a_diff_over_an_apply_and_drift_back_to_the_start(cluster: Cluster,
     own = cluster.data_dir / "queen.conf"
     before = own.read_bytes()
     out, _ = tune("--diff", *MACHINE)
-    assert "random_page_cost" in out
+    assert "autovacuum_naptime" in out
     assert all(len(line) <= 80 for line in out.splitlines())
     assert own.read_bytes() == before
 
@@ -84,9 +89,6 @@ def test_from_a_diff_over_an_apply_and_drift_back_to_the_start(cluster: Cluster,
     assert one(cluster.dsn, "show checkpoint_timeout") == "15min"
     assert one(cluster.dsn, "show lock_timeout") == "2s"
     assert "as they were applied" in tune("--check")[0]
-    verified = _document(tune("--verify", "--json", code=console.DONE))
-    assert verified["clean"] is True
-    assert verified["doctor"] == []
     assert "0 of " in tune("--diff", *MACHINE)[0]
     assert "nothing to do" in tune("--apply", *MACHINE)[0]
 
@@ -105,6 +107,25 @@ def test_from_a_diff_over_an_apply_and_drift_back_to_the_start(cluster: Cluster,
     assert own.read_bytes() == before
     _, err = tune("--rollback", code=console.USAGE)
     assert "nothing was applied" in err
+
+
+def test_verify_asks_the_doctor_too(cluster: Cluster, tune: Tune, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    warnings: list[Finding] = []
+
+    def look(ask: Ask) -> SimpleNamespace:
+        asked.extend(check.id for check in ask.checks)
+        return SimpleNamespace(results=[SimpleNamespace(id="V1", findings=tuple(warnings))])
+
+    monkeypatch.setattr(acts, "TOUCHED", {"V1"})
+    monkeypatch.setattr(doctor, "run", look)
+    tune("--apply", *MACHINE, "--only", "table")
+    verified = _document(tune("--verify", "--json"))
+    assert (verified["clean"], verified["doctor"]) == (True, [])
+    assert asked == ["V1"]
+    warnings.append(SimpleNamespace(status="warn", summary="dead rows"))  # type: ignore[arg-type]
+    assert "doctor V1: dead rows" in tune("--verify", code=console.FOUND)[0]
+    tune("--rollback")
 
 
 def test_only_table_and_role(cluster: Cluster, tune: Tune) -> None:
@@ -149,6 +170,13 @@ def test_another_server_has_its_journals_in_the_user_s_folder(cluster: Cluster, 
     assert shelf.name == one(cluster.dsn, "select system_identifier::text from pg_control_system()")
     tune("--check", "--database-url", cluster.url)
     tune("--rollback", "--database-url", cluster.url)
+
+
+def test_one_that_was_never_started_is_not_made(tune: Tune, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("QUEEN_EMBEDDED__DATA_DIR", str(tmp_path / "new"))
+    for words in (("--diff", *MACHINE), ("--check",)):
+        assert "started here yet" in tune(*words, code=console.UNREACHABLE)[1]
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_unreachable_server(tune: Tune) -> None:

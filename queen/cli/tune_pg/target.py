@@ -42,7 +42,13 @@ def target(settings: Settings) -> Iterator[Target]:
         yield Target(direct_dsn(settings))
         return
     from queen.embedded.cluster import Cluster
+    from queen.embedded.look import look
+    from queen.errors import EmbeddedError
 
+    if look(settings.embedded) is None:
+        raise EmbeddedError(
+            "no private PostgreSQL was started here yet", hint="queen serve starts one; or name yours: --database-url"
+        )
     with Cluster.open(settings.embedded, holder="tune-pg") as cluster:
         yield Target(cluster.dsn, cluster.home.path, cluster.owned)
 

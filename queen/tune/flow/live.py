@@ -24,8 +24,8 @@ MESSAGES: Final = "messages"
 NOT_THE_SERVERS: Final = frozenset({"database", "user", "database user", "client", "session", "interactive"})
 """Sources of a value that this session has and others need not."""
 
-FIXED: Final = frozenset({"command line", "environment variable", "override"})
-"""Sources that outrank every file."""
+FIXED: Final = frozenset({"command line", "environment variable"})
+"""Sources that outrank every file. Not so "override": up to 14 that is a size that the server chose by itself."""
 
 _SWITCH: Final = {"on": "on", "true": "on", "yes": "on", "off": "off", "false": "off", "no": "off"}
 
