@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from queen.bench.ask import Ask
@@ -74,6 +75,18 @@ def test_what_was_kept_is_printed_as_a_statement(asks: list[Ask], capsys: pytest
     assert "kept  wal_compression = on" in out
     assert "BETTER response_p99 0.90" in out
     assert "ALTER SYSTEM SET wal_compression = 'on';" in out
+
+
+def test_a_trial_without_a_comparison_is_no_answer(
+    asks: list[Ask], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def invalid(_ask: Ask, _systems: object) -> tuple[Any, int]:
+        verdict = Verdict(word="invalid", exit_code=5, line="INVALID the generator was too slow", reasons=[])
+        return msgspec.structs.replace(_campaign({}), comparison=None, verdict=verdict), 0
+
+    monkeypatch.setattr(execute, "run_shown", invalid)
+    assert run(["tune-pg", *MACHINE, "--measure"]) == 5
+    assert "INVALID the generator was too slow" in capsys.readouterr().out
 
 
 def test_a_budget_that_is_too_small_and_options_that_do_not_fit(asks: list[Ask]) -> None:

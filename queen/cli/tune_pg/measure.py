@@ -44,8 +44,8 @@ def measure(options: ActOptions, plan: Plan) -> None:
     runner = Runner(base_workload(plan), pairs)
     done = trials.search(wanted, plan_lines(plan), runner, budget_s, pairs)
     _tell(done, left, options.as_json)
-    if runner.interrupted:
-        raise typer.Exit(runner.interrupted)
+    if runner.interrupted or runner.invalid:
+        raise typer.Exit(runner.interrupted or runner.invalid)
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -73,12 +73,14 @@ def base_workload(plan: Plan) -> Workload:
 
 
 class Runner:
-    """Makes the runs of one trial and compares them. `interrupted`: the exit code after Ctrl-C, else 0."""
+    """Makes the runs of one trial and compares them. `interrupted`: the exit code after Ctrl-C, else 0; `invalid`: that
+    of the worst trial that came to no comparison."""
 
     def __init__(self, workload: Workload, pairs: int) -> None:
         self._workload = workload
         self._pairs = pairs
         self.interrupted = 0
+        self.invalid = 0
 
     def __call__(self, a: Sequence[str], b: Sequence[str]) -> tuple[Mapping[str, Any] | None, str]:
         """The comparison of B against A, or None and why there is none."""
@@ -90,6 +92,7 @@ class Runner:
         console.say(f"trial: {b[-1]}, {self._pairs} pairs of {trials.MEASURE_S} s")
         record, self.interrupted = asyncio.run(run_shown(self._ask(a, b), _opened))
         if not isinstance(record, Campaign) or record.comparison is None:
+            self.invalid = max(self.invalid, record.verdict.exit_code if record is not None else 0)
             return None, record.verdict.line if record is not None else "interrupted"
         return record.comparison, ""
 
