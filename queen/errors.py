@@ -132,13 +132,27 @@ class CannotLook(QueenError):
 
 
 class CannotChange(QueenError):
-    """PostgreSQL refused a change of an operator's plan. `busy`: only because a lock was not free. Nothing changed."""
+    """PostgreSQL refused a change of an operator's plan; nothing changed. `busy`: only because a lock was not free.
+    `gone`: what it names is not there."""
 
     code = "cannot_change"
 
-    def __init__(self, message: str, *, hint: str | None = None, busy: bool = False) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, busy: bool = False, gone: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.busy = busy
+        self.gone = gone
+
+
+class RepairRefused(QueenError):
+    """`queen doctor --fix` or `--undo` would not be safe here; nothing was changed."""
+
+    code = "repair_refused"
+
+
+class DoctorFileError(QueenError):
+    """A baseline or an undo file of the doctor cannot be read or written."""
+
+    code = "bad_doctor_file"
 
 
 class SettingsError(QueenError):

@@ -70,6 +70,7 @@ async def open_runtime(settings: Settings, dsn: str, direct_dsn: str | None = No
             admin.statistics,
             enqueued=EnqueuedStore(pool, schema),
             activity=admin.activity,
+            costs=admin.past,
         )
         admin = Admin(pool, schema)
         # Before the first pop is taken: a pause outlives every server.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 pytest_plugins = [
     "tests.support.fix_browser",
+    "tests.support.fix_pgbouncer",
     "tests.support.fix_postgres",
     "tests.support.fix_public_client",
     "tests.support.fix_server",
     "tests.support.fix_versions",
+    "tests.support.fix_own_cluster",
     "tests.support.tiers",
 ]

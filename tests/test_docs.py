@@ -135,6 +135,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
     assert {code: sent.get(code) for code in table} == table
     # What stays inside, has an answer of its own, or ends a command: never an error of the server.
     inside = {
+        "bad_doctor_file",
         "bad_result_file",
         "cannot_change",
         "bad_tune_input",
@@ -152,6 +153,7 @@ def test_the_error_table_has_the_statuses_that_are_sent() -> None:
         "consent_needed",
         "not_queen",
         "not_stored",
+        "repair_refused",
         "resume_refused",
         "resume_not_written",
     }

@@ -41,6 +41,8 @@ _CODES: Final[tuple[tuple[type[errors.QueenError], int], ...]] = (
     (errors.TuneRefused, REFUSED),
     (errors.ConsentNeeded, REFUSED),
     (errors.ResultFileError, USAGE),
+    (errors.DoctorFileError, USAGE),
+    (errors.RepairRefused, REFUSED),
     (errors.ResultsDiffer, REFUSED),
     (errors.ComparisonRefused, REFUSED),
     (errors.ResumeRefused, REFUSED),
@@ -81,7 +83,7 @@ def report_bug(error: BaseException) -> int:
     if _debug:
         traceback.print_exception(error)
     summary = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    place = _keep_traceback(error)
+    place = keep_trace("".join(traceback.format_exception(error)))
     say_failure(f"unexpected error: {summary}", BUG, hint=f"this is a bug of Queen; please report it with {place}")
     return BUG
 
@@ -140,9 +142,8 @@ def discard_output() -> None:
     os.close(nothing)
 
 
-def _keep_traceback(error: BaseException) -> str:
-    """Write the traceback to a file of its own; the words to name it with."""
-    text = "".join(traceback.format_exception(error))
+def keep_trace(text: str) -> str:
+    """Write the trace of a bug to a file of its own; the words to name it with."""
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="queen-error-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"

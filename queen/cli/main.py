@@ -17,6 +17,7 @@ from queen.cli import config, console, db
 from queen.cli.bench.app import app as bench_app
 from queen.cli.consume import consume
 from queen.cli.doctor.command import doctor
+from queen.cli.doctor.options import DoctorCommand
 from queen.cli.panels import PanelCommand
 from queen.cli.produce import produce
 from queen.cli.serve import serve
@@ -54,7 +55,7 @@ def queen(
 app.command()(serve)
 app.command(cls=PanelCommand)(produce)
 app.command(cls=PanelCommand)(consume)
-app.command(cls=PanelCommand)(doctor)
+app.command(cls=DoctorCommand)(doctor)
 app.add_typer(bench_app, name="bench")
 app.command("tune-pg", cls=PanelCommand)(tune_pg)
 app.add_typer(db.app, name="db")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.needs import Need
+from queen.doctor.needs import NotSeen as NotSeen
+from queen.doctor.probes.clock import Clock
 from queen.doctor.probes.host import Host
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
@@ -36,11 +38,13 @@ GROUPS: Final[Mapping[str, str]] = {
 class Query:
     """One read. `since`: other texts for newer servers by version number, such as {170000: "..."}; the highest that is
     not above the server's counts. `{schema}` stands for Queen's schema. Two checks with the same text share one answer.
+    `optional`: where PostgreSQL refuses it there are no rows, and the check goes on without them.
     """
 
     text: str
     since: Mapping[int, str] = field(default_factory=dict)
     min_version: int = 140000
+    optional: bool = False
 
     def text_for(self, version: int) -> str:
         """The text for a server of this version."""
@@ -63,6 +67,7 @@ class Seen:
     server_before: ServerSample | None = None
     host: Host | None = None
     host_before: Host | None = None
+    clock: Clock | None = None
     pooler: Pooler | None = None
     deep: bool = False
 
@@ -116,4 +121,3 @@ class Check:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     delta: bool = False
-    evidence_of_ok: Callable[[Seen], Mapping[str, Any]] | None = None

@@ -26,6 +26,8 @@ SELECT current_database() AS database, current_user AS role, pg_backend_pid() AS
 _SCHEMA = """
 SELECT pg_get_userbyid(n.nspowner) AS owner, pg_has_role(current_user, n.nspowner, 'member') AS owned,
        has_schema_privilege(n.oid, 'usage') AS usable,
+       NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
+                      AND NOT has_table_privilege(c.oid, 'select')) AS readable,
        EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'messages') AS complete
   FROM pg_namespace n WHERE n.nspname = %s
 """
@@ -96,7 +98,8 @@ class ServerSettings(Mapping[str, Setting]):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """About one database. `schema_complete`: Queen's tables are there. `postmaster_pid`: PostgreSQL runs on this
+    """About one database. `schema_complete`: Queen's tables are there; `schema_readable`: the role may read all of
+    them. `postmaster_pid`: PostgreSQL runs on this
     machine, proven; None elsewhere. `stats_age_s`: how long the cumulative counters have been counting."""
 
     version: int
@@ -110,6 +113,7 @@ class Facts:
     schema_owner: str | None
     schema_owned: bool
     schema_complete: bool
+    schema_readable: bool
     in_recovery: bool
     backend_pid: int
     protocol_pid: int
@@ -120,6 +124,8 @@ class Facts:
     host: str
     extensions: frozenset[str]
     settings: ServerSettings = field(repr=False)
+    dsn: Mapping[str, str] = field(default_factory=dict)
+    """What our own connection asked of libpq beyond its defaults, without a password."""
 
     @property
     def local(self) -> bool:
@@ -148,6 +154,7 @@ def gather(inspector: Inspector) -> Facts:
         schema_owner=schema.get("owner"),
         schema_owned=bool(row["superuser"] or schema.get("owned")),
         schema_complete=bool(schema.get("complete") and schema.get("usable")),
+        schema_readable=bool(schema.get("readable") and schema.get("usable")),
         in_recovery=row["in_recovery"],
         backend_pid=row["backend_pid"],
         protocol_pid=inspector.protocol_pid,
@@ -158,6 +165,7 @@ def gather(inspector: Inspector) -> Facts:
         host=inspector.host,
         extensions=frozenset(found["extname"] for found in inspector.rows(_EXTENSIONS)),
         settings=ServerSettings(inspector.rows(_SETTINGS)),
+        dsn=inspector.parameters,
     )
 
 

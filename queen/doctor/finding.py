@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-Status = Literal["ok", "info", "warn", "crit", "skipped", "error"]
+Status = Literal["ok", "known", "info", "warn", "crit", "skipped", "error"]
+"""`known`: all that it found is in the baseline. `error`: the check itself failed, which is a bug of Queen."""
 Severity = Literal["info", "warn", "crit"]
-SEVERITIES: Final[Mapping[str, int]] = {"ok": 0, "skipped": 0, "info": 1, "error": 2, "warn": 2, "crit": 3}
+SEVERITIES: Final[Mapping[str, int]] = {
+    "ok": 0,
+    "known": 0,
+    "skipped": 0,
+    "info": 1,
+    "error": 2,
+    "warn": 2,
+    "crit": 3,
+}
 
 StakeKind = Literal["measured", "modelled", "bound", "none"]
 StakeMethod = Literal["wait share", "WAL ceiling", "statement share", "Little", "commit ceiling", ""]
@@ -87,7 +96,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one check: its findings (none: ok), or why it was skipped and the line that would enable it."""
+    """What became of one check: its findings (none: ok), or why it was skipped and the line that would enable it.
+
+    `known`: how many findings the baseline took away. `trace`: of a check that failed, for the report of the bug."""
 
     id: str
     group: str
@@ -96,4 +107,5 @@ class Result:
     findings: tuple[Finding, ...] = ()
     reason: str | None = None
     enable: str | None = None
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    known: int = 0
+    trace: str | None = field(default=None, repr=False)

@@ -12,6 +12,7 @@ from typing import Final
 from queen.doctor.facts import Facts
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
+from queen.errors import CannotLook
 
 STATS_AGE_MIN_S: Final = 60.0
 """Cumulative counters that are younger say nothing about how a server is used."""
@@ -39,12 +40,32 @@ class Missing:
 Need = Callable[[Ground], Missing | None]
 
 
+class NotSeen(CannotLook):
+    """Raised by `evaluate` when what it was given does not tell whether all is well: the check is skipped, and `enable`
+    is the line that would help."""
+
+    def __init__(self, reason: str, enable: str | None = None) -> None:
+        super().__init__(reason, hint=enable)
+        self.reason = reason
+        self.enable = enable
+
+
 def schema(ground: Ground) -> Missing | None:
     """Queen's tables."""
     if ground.facts.schema_complete:
         return None
     name = ground.facts.schema
     return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
+
+
+def tables(ground: Ground) -> Missing | None:
+    """Queen's tables, and the right to read them."""
+    facts = ground.facts
+    if not facts.schema_complete or facts.schema_readable:
+        return schema(ground)
+    names = [f'"{name}"' for name in (one.replace('"', '""') for one in (facts.schema, facts.role))]
+    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {names[0]} TO {names[1]};"
+    return Missing(f"role {facts.role} may not read the tables of Queen", line)
 
 
 def monitor(ground: Ground) -> Missing | None:
@@ -62,6 +83,7 @@ def extension(name: str, enable: str | None = None) -> Need:
             return None
         return Missing(f"the extension {name} is not installed", enable or f"CREATE EXTENSION {name};")
 
+    need.__doc__ = f"The extension {name}."
     return need
 
 
@@ -83,6 +105,7 @@ def version(least: int) -> Need:
             return None
         return Missing(f"needs PostgreSQL {least}, this is {ground.facts.version_text}")
 
+    need.__doc__ = f"PostgreSQL {least} or later."
     return need
 
 
@@ -111,7 +134,10 @@ def pooler(ground: Ground) -> Missing | None:
     """The admin console of a pooler."""
     if ground.pooler is not None and ground.pooler.admin:
         return None
-    return Missing("no admin console of a pooler is known", "queen doctor --pooler-admin postgresql://…/pgbouncer")
+    enable = "queen doctor --pooler-admin postgresql://…/pgbouncer"
+    if ground.pooler is not None and ground.pooler.refused:
+        return Missing(f"the console of the pooler did not answer: {ground.pooler.refused}", enable)
+    return Missing("no admin console of a pooler is known", enable)
 
 
 def direct(ground: Ground) -> Missing | None:
@@ -142,4 +168,5 @@ def setting_on(name: str) -> Need:
             return None
         return Missing(f"{name} is off", f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();")
 
+    need.__doc__ = f"The setting {name}, switched on."
     return need

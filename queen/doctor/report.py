@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from queen.doctor.finding import SEVERITIES, Finding, Result
+from queen.doctor.facts import Facts
+from queen.doctor.finding import SEVERITIES, Finding, Result, Severity, Status
 
 Verdict = Literal["healthy", "info", "warn", "crit", "unknown"]
 _SATURATED: Final = 0.20
@@ -28,7 +29,8 @@ class Ranked:
 @dataclass(frozen=True, slots=True)
 class Report:
     """All of a run. `results` are in the order of the catalogue. `busy`: something is saturated, so that repairs bring
-    rate; None when that could not be told. `stages` are seconds by name."""
+    rate; None when that could not be told. `stages` are seconds by name. `busy_s`: how long its statements took, those
+    of the window aside."""
 
     results: tuple[Result, ...]
     verdict: Verdict
@@ -38,15 +40,41 @@ class Report:
     stages: Mapping[str, float]
     about: Mapping[str, object]
     statements: int = 0
+    busy_s: float = 0.0
+    facts: Facts | None = field(default=None, repr=False)
 
     def ranked(self) -> list[Ranked]:
-        """Every finding, by throughput at stake, then severity, then the order of the catalogue."""
-        found = [Ranked(result, finding) for result in self.results for finding in result.findings]
-        return sorted(found, key=lambda one: (-one.stake_pct, -SEVERITIES[one.finding.status]))
+        """Every finding, by throughput at stake, then severity, then the order of the catalogue, then its object: the
+        same findings are always in the same order."""
+        found = [
+            (number, Ranked(result, finding))
+            for number, result in enumerate(self.results)
+            for finding in result.findings
+        ]
+        return [one for _, one in sorted(found, key=_rank)]
+
+    def count(self, *statuses: Status) -> int:
+        """How many checks ended so."""
+        return sum(result.status in statuses for result in self.results)
+
+    def severities(self) -> dict[Severity, int]:
+        """How many findings there are of each severity."""
+        found = [one.finding.status for one in self.ranked()]
+        return {severity: found.count(severity) for severity in ("crit", "warn", "info")}
+
+    @property
+    def known(self) -> int:
+        """How many findings the baseline took away."""
+        return sum(result.known for result in self.results)
 
     def worst(self) -> int:
         """The highest severity of a finding: 0 none, 1 info, 2 warn, 3 crit."""
         return max((SEVERITIES[one.finding.status] for one in self.ranked()), default=0)
+
+
+def _rank(numbered: tuple[int, Ranked]) -> tuple[float, int, int, str]:
+    number, one = numbered
+    return -one.stake_pct, -SEVERITIES[one.finding.status], number, one.finding.object or ""
 
 
 def verdict_of(results: Sequence[Result]) -> Verdict:

@@ -14,24 +14,28 @@ from typing import Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather
-from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
+from queen.doctor.finding import Result, Threshold
+from queen.doctor.judge import Answer, judge, missing, skipped
 from queen.doctor.needs import Ground, Missing
-from queen.doctor.probes import host, pooler, server, waits
+from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
-from queen.store.inspect import Inspector, Row
+from queen.store.inspect import Inspector
 
 BUDGET_S: Final = 3.0
 """Statements of a run may take this long beside the window; what does not fit is skipped and says so."""
 
+_CPU_WINDOW_MIN_S: Final = 0.5  # the kernel counts in hundredths of a second
+
 OnStage = Callable[[str, float], None]
-_Answer = list[Row] | CannotLook
+"""Told the name of each stage as it begins, and the seconds it will wait."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a run is to look at. `url`: a Queen server. `thresholds`: by "ID.name", in place of the defaults."""
+    """What a run is to look at. `url`: a Queen server. `pooler_admin`: the admin console of a pooler, as a URL.
+    `thresholds`: by "ID.name", in place of the defaults."""
 
     dsn: str
     checks: Sequence[Check]
@@ -40,10 +44,12 @@ class Ask:
     window_s: float = 10.0
     deep: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
+    pooler_admin: str | None = None
 
 
 def run(ask: Ask, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
     """Make one run. Raises StoreUnavailable, AccessDenied when the database is not reached or goes away."""
+    on_stage("connect", 0.0)
     with Inspector(ask.dsn, ask.schema) as inspector:
         return _Run(ask, inspector, on_stage).report()
 
@@ -56,40 +62,50 @@ class _Run:
         self._inspector = inspector
         self._on_stage = on_stage
         self._stages: dict[str, float] = {}
+        self._sampled_s = 0.0  # busy time inside the window, which the budget does not count
 
     def report(self) -> Report:
         facts = self._stage("facts", lambda: gather(self._inspector))
-        own_pooler = pooler.look(facts)
-        ground = Ground(facts, self._look_at_server(), own_pooler, self._ask.deep, self._ask.window_s)
-        missing = {check.id: _missing(check, ground) for check in self._ask.checks}
-        able = [check for check in self._ask.checks if missing[check.id] is None]
+        ground = Ground(
+            facts,
+            self._stage("server", self._look_at_server),
+            pooler.look(facts, self._ask.pooler_admin),
+            self._ask.deep,
+            self._ask.window_s,
+        )
+        gone = {check.id: missing(check, ground) for check in self._ask.checks}
+        able = [check for check in self._ask.checks if gone[check.id] is None]
         moving = [check for check in able if check.delta]
-        first_host = host.look() if facts.local else None
+        difference = clock.look(self._inspector)
+        first_host = self._look_at_host(facts)
         first = self._stage("first sample", lambda: self._sample(moving, facts))
         static = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
         second = self._stage("second sample", lambda: self._sample(moving, facts))
         moved = _moved(facts, self._inspector) if moving else None
-        base = Seen(
-            facts=facts,
+        base = replace(self._base(ground, seen_waits, first_host, moved=bool(moving)), clock=difference)
+        results = []
+        for check in self._ask.checks:
+            why = gone[check.id] or (moved if check.delta else None)
+            answers = (first, second) if check.delta else (static, static)
+            results.append(skipped(check, why) if why else judge(check, base, self._limits(check), *answers))
+        return self._finish(tuple(results), base)
+
+    def _base(self, ground: Ground, seen_waits: waits.Waits, first_host: host.Host | None, *, moved: bool) -> Seen:
+        return Seen(
+            facts=ground.facts,
             limits={},
             first={},
             second={},
             window_s=self._stages["window"] + self._stages["second sample"] / 2,
             waits=seen_waits,
-            server=self._look_at_server() if moving and ground.server else ground.server,
+            server=self._look_at_server() if moved and ground.server else ground.server,
             server_before=ground.server,
-            host=host.look() if facts.local else None,
+            host=self._look_at_host(ground.facts),
             host_before=first_host,
-            pooler=own_pooler,
+            pooler=ground.pooler,
             deep=self._ask.deep,
         )
-        results = []
-        for check in self._ask.checks:
-            gone = missing[check.id] or (moved if check.delta else None)
-            answers = (first, second) if check.delta else (static, static)
-            results.append(_skipped(check, gone) if gone else self._judge(check, base, *answers))
-        return self._finish(tuple(results), base)
 
     def _finish(self, results: tuple[Result, ...], seen: Seen) -> Report:
         longest = max((seen.waits.share(wait) for wait in seen.waits.by_wait if wait != "CPU"), default=0.0)
@@ -97,39 +113,21 @@ class _Run:
             results=results,
             verdict=verdict_of(results),
             together_pct=together(results),
-            busy=saturated(longest if seen.waits.busy >= 1 else 0.0, _cpu_share(seen), None),
+            busy=saturated(longest if seen.waits.busy >= 1 else 0.0, _cpu_share(seen), _pool_share(seen)),
             window_s=round(self._stages["window"], 3),
             stages=self._stages,
             about=_about(seen),
             statements=self._inspector.statements,
+            busy_s=round(self._inspector.busy_s - self._sampled_s, 3),
+            facts=seen.facts,
         )
 
-    def _judge(self, check: Check, base: Seen, first: Mapping[str, _Answer], second: Mapping[str, _Answer]) -> Result:
-        rows_first: dict[str, list[Row]] = {}
-        rows_second: dict[str, list[Row]] = {}
-        for name, query in check.queries.items():
-            text = query.text_for(base.facts.version)
-            for answers, rows in ((first, rows_first), (second, rows_second)):
-                answer = answers[text]
-                if isinstance(answer, CannotLook):
-                    return _refused(check, answer)
-                rows[name] = answer
-        limits = {name: self._limit(check, name) for name in check.thresholds}
-        seen = replace(base, limits=limits, first=rows_first, second=rows_second)
-        try:
-            findings = tuple(check.evaluate(seen))
-        except CannotLook as error:
-            return _refused(check, error)
-        except Exception as error:  # a bug in one check must not hide what the others found
-            return Result(check.id, check.group, check.title, "error", reason=f"{type(error).__name__}: {error}")
-        return _result(check, findings)
+    def _limits(self, check: Check) -> dict[str, Threshold]:
+        return {name: self._ask.thresholds.get(f"{check.id}.{name}", own) for name, own in check.thresholds.items()}
 
-    def _limit(self, check: Check, name: str) -> Threshold:
-        return self._ask.thresholds.get(f"{check.id}.{name}", check.thresholds[name])
-
-    def _sample(self, checks: Iterable[Check], facts: Facts) -> dict[str, _Answer]:
+    def _sample(self, checks: Iterable[Check], facts: Facts) -> dict[str, Answer]:
         """The rows of every different text of these checks, or why there are none."""
-        answers: dict[str, _Answer] = {}
+        answers: dict[str, Answer] = {}
         for check in checks:
             for query in check.queries.values():
                 text = query.text_for(facts.version)
@@ -137,26 +135,32 @@ class _Run:
                     answers[text] = self._answer(query, text, facts)
         return answers
 
-    def _answer(self, query: Query, text: str, facts: Facts) -> _Answer:
+    def _answer(self, query: Query, text: str, facts: Facts) -> Answer:
         if facts.version < query.min_version:
             return CannotLook(f"needs PostgreSQL {query.min_version // 10_000}", kind="missing")
-        if self._inspector.busy_s > BUDGET_S + self._ask.window_s:
+        if self._inspector.busy_s - self._sampled_s > BUDGET_S:
             return CannotLook(f"the run's time of {BUDGET_S:.0f} s was used up", kind="timeout")
         try:
             return self._inspector.rows(text)
         except CannotLook as error:
-            return error
+            return [] if query.optional else error
 
     def _wait(self, needed: bool) -> waits.Waits:
         if not needed:
             return waits.Waits()
+        before = self._inspector.busy_s
         try:
             return waits.sample(self._inspector, self._ask.window_s)
         except CannotLook:
             return waits.Waits()
+        finally:
+            self._sampled_s += self._inspector.busy_s - before
 
     def _look_at_server(self) -> server.ServerSample | None:
         return server.look(self._ask.url) if self._ask.url else None
+
+    def _look_at_host(self, facts: Facts) -> host.Host | None:
+        return host.look(facts, self._ask.url) if facts.local else None
 
     def _stage(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
@@ -165,10 +169,6 @@ class _Run:
             return work()
         finally:
             self._stages[name] = time.monotonic() - began
-
-
-def _missing(check: Check, ground: Ground) -> Missing | None:
-    return next((found for need in check.needs if (found := need(ground)) is not None), None)
 
 
 def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
@@ -184,27 +184,24 @@ def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
     return None
 
 
-def _skipped(check: Check, missing: Missing) -> Result:
-    return Result(check.id, check.group, check.title, "skipped", reason=missing.reason, enable=missing.enable)
-
-
-def _refused(check: Check, error: CannotLook) -> Result:
-    enable = "GRANT pg_monitor TO the role" if error.kind == "privilege" else error.hint
-    return Result(check.id, check.group, check.title, "skipped", reason=error.message, enable=enable)
-
-
-def _result(check: Check, findings: tuple[Finding, ...]) -> Result:
-    if not findings:
-        return Result(check.id, check.group, check.title, "ok")
-    worst = max(findings, key=lambda finding: SEVERITIES[finding.status])
-    return Result(check.id, check.group, check.title, worst.status, findings)
-
-
 def _cpu_share(seen: Seen) -> float | None:
-    """How busy this machine was in the window, 0 to 1; None when PostgreSQL is elsewhere."""
-    if seen.host is None or seen.host_before is None or seen.host.at <= seen.host_before.at:
+    """How busy this machine was in the window, 0 to 1; None when PostgreSQL is elsewhere, or for a moment too short."""
+    if seen.host is None or seen.host_before is None:
         return None
-    return (seen.host.busy_s - seen.host_before.busy_s) / (seen.host.at - seen.host_before.at) / (os.cpu_count() or 1)
+    passed = seen.host.at - seen.host_before.at
+    if passed < _CPU_WINDOW_MIN_S:
+        return None
+    return (seen.host.busy_s - seen.host_before.busy_s) / passed / (os.cpu_count() or 1)
+
+
+def _pool_share(seen: Seen) -> float | None:
+    """How busy the pool of the Queen server was, the mean of the two looks, 0 to 1; None without a server."""
+    shares = [
+        share
+        for sample in (seen.server_before, seen.server)
+        if sample is not None and (share := sample.pool_share) is not None
+    ]
+    return sum(shares) / len(shares) if shares else None
 
 
 def _about(seen: Seen) -> dict[str, object]:

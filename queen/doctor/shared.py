@@ -20,6 +20,52 @@ SELECT format('%I.%I', s.schemaname, c.relname) AS name, c.relname, s.relid, s.n
  ORDER BY c.relname
 """)
 
+# The write-ahead log of the whole server. A position cannot be asked on a standby.
+WAL: Final = Query("""
+SELECT 'wal' AS what, wal_records, wal_fpi, wal_bytes::float8 AS wal_bytes, wal_buffers_full,
+       wal_bytes::float8 AS total_bytes, wal_fpi AS total_images,
+       EXTRACT(epoch FROM clock_timestamp() - stats_reset)::float8 AS age_s,
+       CASE WHEN NOT pg_is_in_recovery() THEN pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8 END
+         AS position
+  FROM pg_stat_wal
+""")
+
+# What new sessions of our role begin with, in this database or in all: rows of "name=value" lists.
+ROLE_SETTINGS: Final = Query("""
+SELECT s.setconfig, s.setdatabase <> 0 AS in_database, s.setrole <> 0 AS of_role
+  FROM pg_db_role_setting s
+ WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+   AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+""")
+
+# Client sessions of this database that are in a transaction, the oldest first.
+TRANSACTIONS: Final = Query("""
+SELECT pid, usename::text AS role, application_name, client_addr::text AS client, state,
+       EXTRACT(epoch FROM clock_timestamp() - xact_start)::float8 AS transaction_s,
+       EXTRACT(epoch FROM clock_timestamp() - state_change)::float8 AS state_s,
+       backend_xid IS NOT NULL AS has_written, left(query, 80) AS query
+  FROM pg_stat_activity
+ WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+   AND datname = current_database()
+ ORDER BY xact_start
+""")
+
+# The workers of autovacuum with the tables they are at, the longest first. Names of other databases' tables are not
+# known here; `task` has the words of PostgreSQL.
+WORKERS: Final = Query("""
+SELECT a.pid, a.datname::text AS database, a.datname = current_database() AS ours,
+       CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END AS name, c.relname, c.reloptions,
+       v.relid::bigint AS relid, left(a.query, 100) AS task, v.phase,
+       EXTRACT(epoch FROM clock_timestamp() - a.xact_start)::float8 AS running_s,
+       a.wait_event_type || ':' || a.wait_event AS wait
+  FROM pg_stat_activity a
+  LEFT JOIN pg_stat_progress_vacuum v ON v.pid = a.pid
+  LEFT JOIN pg_class c ON c.oid = v.relid AND a.datname = current_database()
+  LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.backend_type = 'autovacuum worker'
+ ORDER BY a.xact_start
+""")
+
 # All indexes of the schema as the catalog has them; no lock is taken and no file is looked at. An element of `keys` is
 # column number, operator class, collation and order; `columns` are those of expressions and of the condition too.
 INDEXES: Final = Query("""

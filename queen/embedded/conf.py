@@ -47,6 +47,9 @@ effective_io_concurrency = 200         # solid-state disk: many reads at once
 # Planner
 jit = off                              # compiling costs more than these short statements take
 
+# Transactions
+idle_in_transaction_session_timeout = 60s   # one that is forgotten keeps dead rows in every table
+
 # Time and language of the server: the same everywhere
 timezone = 'UTC'
 log_timezone = 'UTC'

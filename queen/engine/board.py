@@ -9,6 +9,9 @@ middle of a write leaves its last numbers readable. A checksum catches a half th
 A process that takes over the slot of one that ended is its next *life*. The supervisor adds what an ended life had
 counted to its own slot, in one write together with the number of the life; readers leave out lives that are named
 there. So no total is ever lost, or counted twice.
+
+Beside its numbers a process has room for its story, what went wrong lately. That is written when it has changed only,
+and a life that ended leaves it to the supervisor in the same way.
 """
 
 from __future__ import annotations
@@ -24,11 +27,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
+from queen.engine.story import Story, of_plain, shortened
 from queen.measure.buckets import Buckets, of_cells
 
-_HALF_BYTES: Final = 32 << 10
 _HEAD_BYTES: Final = 8
-_SLOT_BYTES: Final = 64 + 2 * _HALF_BYTES
 _READS_MAX: Final = 16
 _RESTARTS_MAX: Final = 50
 _HIGHEST: Final = frozenset({"loop_lag_ms"})
@@ -57,6 +59,51 @@ class Numbers:
         for name, buckets in other.buckets.items():
             known = self.buckets.get(name)
             self.buckets[name] = buckets if known is None else known.plus(buckets)
+
+
+class _Area(NamedTuple):
+    """A part of a slot with two halves of `half_bytes`; the byte at `offset` says which of them is shown."""
+
+    offset: int
+    half_bytes: int
+
+    @property
+    def end(self) -> int:
+        return self.offset + 64 + 2 * self.half_bytes
+
+    def fits(self, body: bytes) -> bool:
+        return len(body) <= self.half_bytes - _HEAD_BYTES
+
+    def write(self, memory: mmap.mmap, slot: int, body: bytes) -> None:
+        base = slot * _SLOT_BYTES + self.offset
+        half = 1 - (memory[base] & 1)
+        start = base + 64 + half * self.half_bytes
+        memory[start + _HEAD_BYTES : start + _HEAD_BYTES + len(body)] = body
+        head = len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little")
+        memory[start : start + _HEAD_BYTES] = head
+        memory[base] = half
+
+    def row(self, memory: mmap.mmap, slot: int) -> dict[str, Any] | None:
+        """What was written last; None when nobody wrote it, or it changes faster than it can be read."""
+        for _ in range(_READS_MAX):
+            body = self._body(memory, slot)
+            if body is not None:
+                return dict(json.loads(body)) if body else None
+        return None
+
+    def _body(self, memory: mmap.mmap, slot: int) -> bytes | None:
+        """The bytes that are shown; None when they changed meanwhile."""
+        base = slot * _SLOT_BYTES + self.offset
+        start = base + 64 + (memory[base] & 1) * self.half_bytes
+        head = memory[start : start + _HEAD_BYTES]
+        length = min(int.from_bytes(head[:4], "little"), self.half_bytes - _HEAD_BYTES)
+        body = memory[start + _HEAD_BYTES : start + _HEAD_BYTES + length]
+        return body if zlib.crc32(body) == int.from_bytes(head[4:], "little") else None
+
+
+_NUMBERS: Final = _Area(0, 32 << 10)
+_STORY: Final = _Area(_NUMBERS.end, 128 << 10)
+_SLOT_BYTES: Final = _STORY.end
 
 
 class Restart(NamedTuple):
@@ -109,24 +156,52 @@ class Board:
                 "restarts": list(restarts),
             }
         ).encode()
-        if len(body) > _HALF_BYTES - _HEAD_BYTES:
+        if not _NUMBERS.fits(body):
             raise ValueError(f"{len(body)} bytes of numbers do not fit into a slot")
-        base, memory = slot * _SLOT_BYTES, self._memory
-        half = 1 - (memory[base] & 1)
-        start = base + 64 + half * _HALF_BYTES
-        memory[start + _HEAD_BYTES : start + _HEAD_BYTES + len(body)] = body
-        head = len(body).to_bytes(4, "little") + zlib.crc32(body).to_bytes(4, "little")
-        memory[start : start + _HEAD_BYTES] = head
-        memory[base] = half
+        _NUMBERS.write(self._memory, slot, body)
+
+    def tell(self, slot: int, life: int, story: Story, ended: Mapping[int, int] | None = None) -> None:
+        """Show the story of a process in its slot; of one that has no room the later events. `ended`: as in `write`."""
+        while True:
+            lives = {str(number): last for number, last in (ended or {}).items()}
+            text = json.dumps({"life": life, "story": story.plain(), "ended": lives}, ensure_ascii=False)
+            body = text.encode("utf-8", "replace")
+            if _STORY.fits(body):
+                _STORY.write(self._memory, slot, body)
+                return
+            if not any(story.events.values()):
+                return
+            story = shortened(story)
+
+    def story(self, slot: int) -> tuple[Story, int, dict[int, int]] | None:
+        """(story, life, ended) of a slot; None when nobody told one."""
+        row = _STORY.row(self._memory, slot)
+        if row is None:
+            return None
+        return of_plain(row["story"]), row["life"], {int(place): life for place, life in row["ended"].items()}
+
+    def stories(self) -> Story:
+        """What went wrong in all processes, and in those that ended."""
+        found = Story()
+        supervisor = self.story(0)
+        ended: dict[int, int] = {}
+        if supervisor is not None:
+            found.add(supervisor[0])
+            ended = supervisor[2]
+        for slot in range(1, self.workers + 1):
+            row = self.story(slot)
+            if row is not None and row[1] > ended.get(slot, 0):
+                found.add(row[0])
+        return found
 
     def read(self, slot: int) -> tuple[Numbers, int, dict[int, int]] | None:
         """(numbers, life, ended) of a slot; None when nobody wrote it, or it changes faster than it can be read."""
-        row = self._row(slot)
+        row = _NUMBERS.row(self._memory, slot)
         return _decode(row) if row is not None else None
 
     def restarts(self) -> list[Restart]:
         """The latest workers that ended and were replaced, oldest first."""
-        row = self._row(0)
+        row = _NUMBERS.row(self._memory, 0)
         return [Restart(*one) for one in row["restarts"]] if row is not None else []
 
     def total(self) -> Numbers:
@@ -147,22 +222,6 @@ class Board:
         """Let go of the memory."""
         self._memory.close()
 
-    def _row(self, slot: int) -> dict[str, Any] | None:
-        for _ in range(_READS_MAX):
-            body = self._body(slot)
-            if body is not None:
-                return dict(json.loads(body)) if body else None
-        return None
-
-    def _body(self, slot: int) -> bytes | None:
-        """The bytes that are shown; None when they changed meanwhile."""
-        base, memory = slot * _SLOT_BYTES, self._memory
-        start = base + 64 + (memory[base] & 1) * _HALF_BYTES
-        head = memory[start : start + _HEAD_BYTES]
-        length = min(int.from_bytes(head[:4], "little"), _HALF_BYTES - _HEAD_BYTES)
-        body = memory[start + _HEAD_BYTES : start + _HEAD_BYTES + length]
-        return body if zlib.crc32(body) == int.from_bytes(head[4:], "little") else None
-
 
 @dataclass(slots=True)
 class Seat:
@@ -176,6 +235,10 @@ class Seat:
         """Show these numbers to the others."""
         self.board.write(self.slot, self.life, numbers)
 
+    def tell(self, story: Story) -> None:
+        """Show the others what went wrong lately."""
+        self.board.tell(self.slot, self.life, story)
+
 
 class Ledger:
     """The supervisor's slot: what ended lives had counted, and how often a process was replaced."""
@@ -184,6 +247,7 @@ class Ledger:
         self._board = board
         self._numbers = Numbers({"worker_restarts": 0}, {"workers": board.workers})
         self._ended: dict[int, int] = {}
+        self._story = Story()
         self._restarts: deque[Restart] = deque(maxlen=_RESTARTS_MAX)
         self._write()
 
@@ -196,6 +260,10 @@ class Ledger:
             self._numbers.add_totals(row[0])
         self._numbers.totals["worker_restarts"] += replaced
         self._ended[slot] = life
+        told = self._board.story(slot)
+        if told is not None and told[1] == life:
+            self._story.add(told[0])
+        self._board.tell(0, 0, self._story, self._ended)
         self._write()
 
     @property

@@ -25,6 +25,8 @@ from queen.engine.guard import Guard
 from queen.engine.hearing import Hearing
 from queen.engine.leases import Leases
 from queen.engine.limits import Limits
+from queen.engine.maintenance.costs import INTERVAL_S as COSTS_S
+from queen.engine.maintenance.costs import StatementCosts
 from queen.engine.maintenance.enqueued import Enqueued
 from queen.engine.maintenance.housekeeping import Housekeeping
 from queen.engine.maintenance.loop import Loop
@@ -55,6 +57,7 @@ from queen.store.activity import ActivityStore
 from queen.store.base import EpochUpkeep, QueueRow, Store
 from queen.store.enqueued import EnqueuedCalls
 from queen.store.kept import KeptNumbers
+from queen.store.past import Costs
 
 log = logging.getLogger(__name__)
 
@@ -99,12 +102,13 @@ class Engine:
         kept: KeptNumbers | None = None,
         enqueued: EnqueuedCalls | None = None,
         activity: ActivityStore | None = None,
+        costs: Costs | None = None,
     ) -> None:
         """`waits_max`: most calls that may wait for a lock of somebody else at a time; each holds a connection.
 
         `epochs`: what rotation and retention work on; without it they do not run. `kept`: likewise the numbers of
         queues and groups. `enqueued`: likewise the messages of callers' own transactions. `activity`: where what was
-        done is written down by the minute; without it, nowhere.
+        done is written down by the minute; without it, nowhere. `costs`: likewise what calls cost, by the hour.
         """
         self.memory = Memory(settings)
         settings = self.memory.fitted(settings)
@@ -209,6 +213,9 @@ class Engine:
                 leading=lambda: self.presence.leading,
             )
             self._loops.append(Loop("roll up activity", rolling.tick, _ROLL_UP_EVERY_S))
+        if costs is not None:
+            pricing = StatementCosts(costs, lambda: self.presence.leading)
+            self._loops.append(Loop("statement costs", pricing.tick, COSTS_S))
         if self.memory.watched:
             self._loops.append(Loop("memory", partial(self.memory.sample, store.renew), SAMPLE_S))
         self.draining = False
@@ -467,6 +474,9 @@ class Engine:
             "memory_max": self.memory.limit,
             "memory_used": self.memory.used,
             "memory_refused": self.memory.refused,
+            "memory_peak": self.memory.peak,
+            "memory_closed": int(self.memory.closed),
+            "memory_closings": self.memory.closings,
             "peers": self.presence.peers,
             "leading": int(self.presence.leading),
             "listening": int(self.hearing.listening),
@@ -494,6 +504,7 @@ class Engine:
             "pop_flush_entries": pop.weights,
             "ack_flush_entries": ack.weights,
             "pool_wait_us": self.store.waits,
+            "pool_held_us": self.store.holds,
         }
 
 

@@ -1,7 +1,8 @@
 """What went wrong lately, in short rings with times: for whoever asks later what it was. In memory, of one process.
 
 Equal events that follow each other within a second are one event with a count, so that a storm of one kind does not
-push everything else out. Totals by kind are kept without end; kinds are words of ours, so there are few.
+push everything else out. Totals by kind are kept without end, and by the minute for an hour; kinds are words of ours,
+so there are few.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
+
+from queen.measure.minutes import ByMinute, Minutes
 
 EVENTS_MAX: Final = 100
 _MERGED_S: Final = 1.0
@@ -39,10 +42,12 @@ class Ring:
         self._clock = clock
         self._events: deque[Event] = deque(maxlen=most)
         self._last_at = 0.0
+        self._minutes = Minutes(clock)
 
     def note(self, verb: str, kind: str, text: str = "", *, ms: int = 0, entries: int = 0) -> None:
         """One event: which verb it was about, a word for what it is, and what it says."""
         self.totals[kind] += 1
+        self._minutes.count(kind)
         now = self._clock()
         recent, self._last_at = now - self._last_at < _MERGED_S, now
         last = self._events[-1] if self._events else None
@@ -55,3 +60,7 @@ class Ring:
     def events(self) -> list[Event]:
         """The events, oldest first."""
         return list(self._events)
+
+    def by_minute(self) -> ByMinute:
+        """How often each kind happened, by the minute of the last hour."""
+        return self._minutes.shown()

@@ -62,7 +62,10 @@ class Memory:
         self.requests = 0
         self.answers = 0
         self.refused = 0
+        self.peak = 0
+        """The most that was counted at an admission, or when `note_peak` was called."""
         self.closed = False
+        self.closings = 0
         self._requests_max = self.usable // 2
         self._answers_max = self.usable // 4
         self._answer = settings.pop_bytes_max // 4 if self.watched else 0
@@ -103,6 +106,12 @@ class Memory:
                 hint="send slower, or raise engine.memory_bytes_max (--max-memory)",
             )
         self.requests += size
+        if self.used > self.peak:
+            self.peak = self.used
+
+    def note_peak(self) -> None:
+        """Look at what is counted just now; what comes and goes between two looks is not seen."""
+        self.peak = max(self.peak, self.used)
 
     def release(self, size: int) -> None:
         """A request needs its bytes no longer."""
@@ -153,6 +162,7 @@ class Memory:
                 await renew()
         if now > self.limit * _HIGH and not self.closed:
             self.closed = True
+            self.closings += 1
             log.warning("memory is nearly used up rss=%d limit=%d counted=%d", now, self.limit, self.used)
         elif now < self.limit * _LOW:
             self.closed = False

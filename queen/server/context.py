@@ -15,7 +15,8 @@ from starlette.requests import ClientDisconnect
 from queen import errors, wire
 from queen.engine.board import Numbers, Seat
 from queen.engine.engine import Engine
-from queen.server import numbers
+from queen.engine.story import Story
+from queen.server import numbers, story
 from queen.server.body import Bodies
 from queen.server.hot import Hot
 from queen.settings import Settings
@@ -52,6 +53,10 @@ class Context:
     def numbers(self) -> Numbers:
         """The numbers of the whole instance."""
         return numbers.of_instance(self.engine, self.settings.database.pool_size, self.seat)
+
+    def story(self) -> Story:
+        """What went wrong lately in the whole instance."""
+        return story.of_instance(self.engine, self.pool, self.seat)
 
 
 def context(request: Request) -> Context:

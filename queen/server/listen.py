@@ -21,7 +21,7 @@ from queen.engine.board import Numbers, Seat
 from queen.engine.maintenance.loop import Loop
 from queen.engine.mode import Mode
 from queen.runtime import Runtime
-from queen.server import collector, numbers, sockets
+from queen.server import collector, numbers, sockets, story
 from queen.server.app import create_app
 from queen.server.body import Bodies
 from queen.server.context import Context
@@ -86,8 +86,10 @@ async def listen(
     finally:
         for loop in loops:
             await loop.stop()
+        await story.say_the_end(runtime.engine, runtime.admin.past)
         if instance.seat is not None:
             instance.seat.publish(numbers.measure(runtime.engine, settings.database.pool_size))
+            instance.seat.tell(story.of_process(runtime.engine, runtime.pool, instance.seat.slot))
     log.info("stopped")
 
 
@@ -103,10 +105,12 @@ def _watchman(server: uvicorn.Server, context: Context) -> Loop:
 
 
 def _loops(context: Context, high_perf: bool) -> list[Loop]:
+    teller = story.Teller(context.engine, context.pool, context.admin.past, context.seat)
+    telling = Loop("tell", teller.tick, story.TICK_S, at_once=True)
     if context.seat is not None:
         publisher = numbers.Publisher(context.engine, context.settings.database.pool_size, context.seat)
-        return [Loop("publish", publisher.tick, numbers.PUBLISH_S)]
-    return lines(context.settings, context.numbers, high_perf)
+        return [telling, Loop("publish", publisher.tick, numbers.PUBLISH_S)]
+    return [telling, *lines(context.settings, context.numbers, high_perf)]
 
 
 def lines(settings: Settings, count: Callable[[], Numbers], high_perf: bool) -> list[Loop]:

@@ -97,7 +97,7 @@ _HISTOGRAMS = (
      "{}_flush_entries", 1),
 )  # fmt: skip
 _TOTAL_SIZES = ("refused", "memory_refused", "push_flushes", "pop_flushes", "ack_flushes")
-_HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "workers", "loop_lag_ms")
+_HIDDEN_GAUGES = ("message_rate", "request_rate", "rss_bytes", "rss_peak_bytes", "workers", "loop_lag_ms")
 
 
 def wants_text(accept: str) -> bool:
@@ -207,6 +207,8 @@ class _Collector:
         yield _plain_histogram("queen_insert_seconds", text, _coarse(numbers.buckets["insert_us"]))
         text = "Time that calls waited for a connection."
         yield _plain_histogram("queen_pool_wait_seconds", text, numbers.buckets["pool_wait_us"])
+        text = "Time that calls held a connection."
+        yield _plain_histogram("queen_pool_held_seconds", text, numbers.buckets["pool_held_us"])
         yield GaugeMetricFamily("queen_memory_rss_bytes", "Resident memory.", numbers.gauges["rss_bytes"])
         yield GaugeMetricFamily("queen_start_time_seconds", "When the instance started.", self._here.started_at)
         text = "How late the event loop was at most within a second; of several workers the latest."

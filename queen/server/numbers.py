@@ -21,8 +21,12 @@ log = logging.getLogger(__name__)
 PUBLISH_S: Final = 0.25
 """How old the numbers of another process of the instance may be."""
 
-_COUNTED_SIZES: Final = ("refused", "memory_refused", "push_flushes", "pop_flushes", "ack_flushes")
-_POOL_GAUGES: Final = ("size", "idle", "waiting", "away")
+_COUNTED_SIZES: Final = ("refused", "memory_refused", "memory_closings", "push_flushes", "pop_flushes", "ack_flushes")
+_POOL_GAUGES: Final = ("size", "idle", "waiting", "away", "peak")
+REFUSED: Final = "refused:"
+"""With the code of an error behind it: how many requests were refused with that."""
+SLOW: Final = "slow_flush:"
+"""With a word behind it: how many flushes were slow and ended so."""
 VERBS: Final = ("push", "pop", "ack")
 
 
@@ -34,10 +38,13 @@ def measure(engine: Engine, pool_size: int) -> Numbers:
     totals = engine.stats.snapshot() | {name: sizes.pop(name) for name in _COUNTED_SIZES}
     totals |= {"cpu_user_us": int(usage.ru_utime * 1_000_000), "cpu_system_us": int(usage.ru_stime * 1_000_000)}
     totals |= {f"pool_{name}": value for name, value in pool.items() if name not in _POOL_GAUGES}
+    totals |= {f"{REFUSED}{code}": number for code, number in engine.stats.refusals.totals.items()}
+    totals |= {f"{SLOW}{kind}": number for kind, number in engine.slow_flushes.totals.items()}
     gauges: dict[str, float] = {**sizes, **{f"pool_{name}": pool[name] for name in _POOL_GAUGES}}
     gauges |= {
         "pool_size_max": pool_size,
         "rss_bytes": rss_bytes(),
+        "rss_peak_bytes": usage.ru_maxrss * 1024,
         "message_rate": message_rate,
         "request_rate": request_rate,
         "loop_lag_ms": engine.pulse.lag_ms,

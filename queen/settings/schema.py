@@ -344,7 +344,7 @@ class EngineSettings:
         25, "Longest wait of the upkeep for a lock; pushes may stand behind it.", unit="ms", low=1, high=1_000
     )
     slow_flush_ms: int = setting(
-        500,
+        100,
         "A flush to the database that takes this long is shown under /api/v1/status.",
         unit="ms",
         low=1,

@@ -357,5 +357,9 @@ class Store(ClusterStore, Protocol):
     def waits(self) -> Buckets:
         """Times that calls waited for a connection, in µs."""
 
+    @property
+    def holds(self) -> Buckets:
+        """Times that calls held a connection, in µs."""
+
     def stats(self) -> dict[str, int]:
         """Numbers of the pool: size, idle, waiting, …"""

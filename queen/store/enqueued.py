@@ -70,7 +70,7 @@ class EnqueuedStore:
     ) -> Moved:
         queues, partitions = [queue for queue, _ in skip], [name for _, name in skip]
         parameters = (limit, bytes_max, seen.before, list(seen.running), *after, queues, partitions)
-        async with self._pool.connection() as connection:
+        async with self._pool.connection("place_enqueued") as connection:
             cursor = connection.cursor(row_factory=namedtuple_row)
             row: Any = await (await cursor.execute(self._statement, parameters)).fetchone()
         return Moved(

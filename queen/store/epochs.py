@@ -61,5 +61,5 @@ class EpochStore:
         statement = sql.SQL("select * from {}({})").format(
             sql.Identifier(self._schema, function), sql.SQL(", ").join([sql.Placeholder()] * len(arguments))
         )
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(function) as connection:
             return await (await connection.execute(statement, arguments)).fetchall()

@@ -1,15 +1,18 @@
 """What went wrong lately with the connections: a bounded ring of events, and totals by kind.
 
 An event that repeats the last one within a second is counted there, so that one outage does not push everything else
-out of the ring. Knows nothing of connections; `queen.store.pool` tells it what happened.
+out of the ring. Counts by the minute are kept for an hour. Knows nothing of connections; `queen.store.pool` tells it
+what happened.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from queen.measure.minutes import ByMinute, Minutes
 
 TIMEOUT = "timeout"
 REFUSED = "refused"
@@ -40,6 +43,8 @@ class Event:
     waiting: int
     text: str
     count: int = 1
+    work: dict[str, int] = field(default_factory=dict)
+    """Which calls it happened to, and how often; calls that nobody named are left out."""
 
 
 class History:
@@ -49,10 +54,13 @@ class History:
         self.totals: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         self._events: deque[Event] = deque(maxlen=events_max)
         self._last_at = 0.0
+        self._minutes = Minutes()
 
-    def note(self, kind: str, duration_s: float, pool: dict[str, int], text: str = "") -> None:
-        """One event: its kind, how long it took or lasted, and the size, idle and waiting of the pool just then."""
+    def note(self, kind: str, duration_s: float, pool: dict[str, int], text: str = "", work: str = "") -> None:
+        """One event: its kind, how long it took or lasted, the size, idle and waiting of the pool just then, and the
+        call that it happened to."""
         self.totals[kind] += 1
+        self._minutes.count(kind)
         now = time.time()
         recent, self._last_at = now - self._last_at < _MERGED_S, now
         last = self._events[-1] if self._events else None
@@ -61,8 +69,17 @@ class History:
             last.count += 1
             last.duration_ms = max(last.duration_ms, duration_ms)
             last.waiting = max(last.waiting, pool["waiting"])
+            if work:
+                last.work[work] = last.work.get(work, 0) + 1
             return
-        self._events.append(Event(kind, now, duration_ms, pool["size"], pool["idle"], pool["waiting"], text))
+        named = {work: 1} if work else {}
+        self._events.append(
+            Event(kind, now, duration_ms, pool["size"], pool["idle"], pool["waiting"], text, work=named)
+        )
+
+    def by_minute(self) -> ByMinute:
+        """How often each kind happened, by the minute of the last hour."""
+        return self._minutes.shown()
 
     def events(self) -> list[dict[str, Any]]:
         """The events as plain objects, oldest first."""

@@ -68,6 +68,11 @@ class Inspector:
         return self.connection.info.host
 
     @property
+    def parameters(self) -> dict[str, str]:
+        """What the DSN and the environment asked of libpq beyond its defaults; no password is among it."""
+        return self.connection.info.get_parameters()
+
+    @property
     def protocol_pid(self) -> int:
         """The backend as the protocol names it; behind a pooler not the one that works."""
         return self.connection.info.backend_pid
@@ -107,7 +112,7 @@ class Inspector:
     def _dial(self) -> Connection[DictRow]:
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-            f" -c lock_timeout={LOCK_TIMEOUT_MS} -c idle_in_transaction_session_timeout=5000 -c jit=off"
+            f" -c lock_timeout={LOCK_TIMEOUT_MS}"
         )
         try:
             return self._connect(options=options)

@@ -21,6 +21,12 @@ from queen.store.translate import translate
 LOCK_TIMEOUT_MS: Final = 2000
 ATTEMPTS: Final = 5
 _CONNECT_S: Final = 3
+_GONE: Final = (
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.InvalidSchemaName,
+)
 _LOCK_CLASS: Final = 0x51454E  # "QEN": keeps the advisory lock apart from those of other programs
 
 
@@ -71,7 +77,7 @@ class Operator:
         except psycopg.Error as error:
             if self.connection.closed:
                 raise translate(error) or QueenError(str(error)) from error
-            raise CannotChange(_line(error)) from error
+            raise CannotChange(_line(error), gone=isinstance(error, _GONE)) from error
 
     def run(self, text: str) -> list[Row]:
         """The same for one statement of a plan: a lock that is not free is tried for again, `ATTEMPTS` times in all."""

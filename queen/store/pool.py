@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from queen import errors
 from queen.measure.buckets import Buckets
+from queen.measure.minutes import ByMinute, Minutes
 from queen.settings import DatabaseSettings
 from queen.store import arrays, history
 from queen.store.budget import Budget, remedy
@@ -44,6 +46,11 @@ _SLOW_S = 1.0
 _PROBE_S = 2
 _GRACE_S = 0.5
 """PostgreSQL may end a statement by its own clock first; then the connection lives on."""
+_NAME = "queen"
+_CALLED = re.compile(r"\.\"?(\w+)\"?\(")
+
+Work = str | bytes
+"""What a connection is wanted for: a word, or the call of a function, of which the name is read when it is needed."""
 
 # In the words of http-api.md §2.1: a commit may come back before it is on disk (async), or after a standby has it too.
 # The second line of the deadline is set only where the session is ours: behind a transaction pooler the process id of
@@ -69,6 +76,12 @@ class Pool:
         self.durability = COMMITTED
         self.pooled = False
         self.waits = Buckets()
+        self.holds = Buckets()
+        """Microseconds that connections were held, one number a call."""
+        self.peak = 0
+        """Most connections in use at once since the start."""
+        self._peak_lately = 0
+        self._peaks = Minutes()
         self._history = History()
         self._line = Line(settings.pool_size, settings.pool_waiting_max)
         self._timeout_s = settings.connection_timeout_ms / 1000
@@ -91,7 +104,7 @@ class Pool:
             open=False,
             configure=self._configure,
             kwargs={"autocommit": True, "prepare_threshold": 0, "application_name": "queen", "connect_timeout": 5},
-            name="queen",
+            name=_NAME,
         )
 
     async def open(self) -> None:
@@ -109,29 +122,29 @@ class Pool:
         await self._stopper.close()
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """One connection for one call, with a deadline around each wait for the server.
+    async def connection(self, work: Work = "") -> AsyncIterator[Connection]:
+        """One connection for one call, with a deadline around each wait for the server. `work`: what it is for.
 
         Raises PoolTimeout when none gets free in time, Overloaded when too many wait, StoreUnavailable at once while
         the database is away, and for what goes wrong inside the Queen error that `translate` names.
         """
-        link = await self._take()
+        link = await self._take(work)
         try:
             yield link
         except (psycopg.Error, OSError) as error:
-            raise self._failure(link, error) from error
+            raise self._failure(link, error, work) from error
         finally:
-            await self._give_back(link)
+            await self._give_back(link, work)
 
-    async def _take(self) -> Link:
+    async def _take(self, work: Work) -> Link:
         if self._outage.away:
             raise self._outage.refusal()
         loop = asyncio.get_running_loop()
         began_at = loop.time()
         if not self._line.enter():
-            await self._stand_in_line()
+            await self._stand_in_line(work)
         try:
-            link = await self._obtain(began_at)
+            link = await self._obtain(began_at, work)
         except BaseException:
             self._line.leave()
             raise
@@ -139,15 +152,19 @@ class Pool:
         link.taken_at = loop.time()
         waited_s = link.taken_at - began_at
         self.waits.record(int(waited_s * 1_000_000))
+        in_use = self._settings.pool_size - self._line.free
+        if in_use > self._peak_lately:
+            self._peak_lately = in_use
+            self.peak = max(self.peak, in_use)
         if waited_s > _LONG_WAIT_S:
-            self._note(history.LONG_WAIT, waited_s)
+            self._note(history.LONG_WAIT, waited_s, work=work)
         return link
 
-    async def _stand_in_line(self) -> None:
+    async def _stand_in_line(self, work: Work) -> None:
         try:
             await self._line.wait(self._timeout_s)
         except Full:
-            self._note(history.REFUSED, 0.0)
+            self._note(history.REFUSED, 0.0, work=work)
             raise errors.Overloaded(
                 f"{self._line.waiting} requests are waiting for a database connection already",
                 hint=remedy(self.budget, self._settings.pool_size, self._settings.connection_timeout_ms, 1 << 30)
@@ -156,9 +173,9 @@ class Pool:
         except Dismissed:
             raise self._dismissal() from None
         except Expired:
-            raise self._timed_out(self._timeout_s) from None
+            raise self._timed_out(self._timeout_s, work) from None
 
-    async def _obtain(self, began_at: float) -> Link:
+    async def _obtain(self, began_at: float, work: Work) -> Link:
         """A connection for whoever has a place: an idle one, or one that is being made."""
         left_s = self._timeout_s - (asyncio.get_running_loop().time() - began_at)
         try:
@@ -171,7 +188,7 @@ class Pool:
                 finally:
                     self._obtaining.discard(scope)
         except psycopg_pool.PoolTimeout:
-            raise self._timed_out(asyncio.get_running_loop().time() - began_at) from None
+            raise self._timed_out(asyncio.get_running_loop().time() - began_at, work) from None
         except (TimeoutError, psycopg_pool.PoolClosed):
             raise self._dismissal() from None
 
@@ -186,35 +203,36 @@ class Pool:
             if not link.ended():
                 return link
 
-    async def _give_back(self, link: Link) -> None:
+    async def _give_back(self, link: Link, work: Work) -> None:
         held_s = asyncio.get_running_loop().time() - link.taken_at
+        self.holds.record(int(held_s * 1_000_000))
         link.deadline_s = IDLE_DEADLINE_S
         try:
             await self._pool.putconn(link)
         finally:
             self._line.leave()
         if held_s > _SLOW_S:
-            self._note(history.SLOW, held_s)
+            self._note(history.SLOW, held_s, work=work)
 
     def _dismissal(self) -> errors.QueenError:
         if self._outage.away:
             return self._outage.refusal()
         return errors.ShuttingDown("the server is stopping", hint="send the request to another instance")
 
-    def _timed_out(self, waited_s: float) -> errors.PoolTimeout:
-        self._note(history.TIMEOUT, waited_s)
+    def _timed_out(self, waited_s: float, work: Work) -> errors.PoolTimeout:
+        self._note(history.TIMEOUT, waited_s, work=work)
         size, timeout_ms = self._settings.pool_size, self._settings.connection_timeout_ms
         waiting = self._line.waiting
         return errors.PoolTimeout(
-            f"timeout exceeded when trying to connect: none of the {size} connections of the pool was free for"
-            f" {waited_s:.2f} s ({waiting} more requests wait)",
+            f"timeout exceeded when trying to connect: none of the {size} connections of the pool {_NAME!r} was free"
+            f" for {waited_s:.2f} s ({waiting} more requests wait)",
             hint=remedy(self.budget, size, timeout_ms, waiting + 1),
         )
 
-    def _failure(self, link: Link, error: Exception) -> errors.QueenError:
+    def _failure(self, link: Link, error: Exception, work: Work) -> errors.QueenError:
         """The error of a call that was sent. A connection that broke makes the others suspect."""
         if link.overran:
-            self._note(history.OVERRUN, self._deadline_s)
+            self._note(history.OVERRUN, self._deadline_s, work=work)
             self._check()
             return errors.StoreUnavailable(
                 f"PostgreSQL did not answer within {self._deadline_s:.1f} s; the connection was closed",
@@ -222,7 +240,7 @@ class Pool:
                 unknown=True,
             )
         if link.closed:
-            self._note(history.LOST, asyncio.get_running_loop().time() - link.taken_at)
+            self._note(history.LOST, asyncio.get_running_loop().time() - link.taken_at, work=work)
             self._check()
         return translate(error) or errors.QueenError(str(error))
 
@@ -284,16 +302,35 @@ class Pool:
         if pooled and not self.pooled:
             log.warning("a transaction pooler is in between: no statement_timeout, LISTEN needs database.direct_url")
         self.pooled = pooled
-        wanted = self._settings.prepare_statements
-        if not (wanted if wanted is not None else not pooled):
+        if not self.prepares:
             link.prepare_threshold = None
 
-    def _note(self, kind: str, duration_s: float, text: str = "") -> None:
-        self._history.note(kind, duration_s, self.stats(), text)
+    def _note(self, kind: str, duration_s: float, text: str = "", work: Work = "") -> None:
+        self._history.note(kind, duration_s, self.stats(), text, name_of(work))
 
     def history(self) -> list[dict[str, Any]]:
         """What went wrong lately, oldest first; see `queen.store.history`."""
         return self._history.events()
+
+    @property
+    def prepares(self) -> bool:
+        """Are statements prepared on PostgreSQL's side? Not through a pooler, unless the settings say so."""
+        wanted = self._settings.prepare_statements
+        return wanted if wanted is not None else not self.pooled
+
+    def by_minute(self) -> ByMinute:
+        """How often each kind of trouble happened, by the minute of the last hour."""
+        return self._history.by_minute()
+
+    def sample_peak(self) -> None:
+        """Write down the most connections in use since the last call, for `peaks`."""
+        if self._peak_lately:
+            self._peaks.highest("in_use", self._peak_lately)
+        self._peak_lately = self._settings.pool_size - self._line.free
+
+    def peaks(self) -> ByMinute:
+        """Most connections in use at once, by the minute of the last hour; a minute in which none was is not there."""
+        return self._peaks.shown()
 
     def totals(self) -> dict[str, int]:
         """How often each kind of trouble happened."""
@@ -305,13 +342,23 @@ class Pool:
         return self._settings.pool_size
 
     def stats(self) -> dict[str, int]:
-        """size, idle, waiting (requests in the line), away (1: the database is); then totals: `totals()`, and more."""
+        """size, idle, waiting (requests in the line), away (1: the database is), peak; then totals: `totals()`, and
+        more."""
         raw = self._pool.get_stats()
         return {
             "size": raw.get("pool_size", 0),
             "idle": raw.get("pool_available", 0),
             "waiting": self._line.waiting,
             "away": int(self._outage.away),
+            "peak": self.peak,
             "connection_errors": raw.get("connections_errors", 0),
             **self._history.totals,
         }
+
+
+def name_of(work: Work) -> str:
+    """The word for a work: of a call the name of its function, without the number of an epoch."""
+    if isinstance(work, str):
+        return work
+    called = _CALLED.search(work.decode("utf-8", "replace"))
+    return called[1].rstrip("0123456789").rstrip("_") if called is not None else ""

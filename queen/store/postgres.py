@@ -85,7 +85,7 @@ class PostgresStore(PostgresCluster):
         return f"{verb} {name}({marks}{tail})".encode()
 
     async def _fetch(self, statement: bytes, parameters: Sequence[object]) -> list[Row]:
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(statement) as connection:
             return await _fetch(connection, statement, parameters)
 
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
@@ -103,7 +103,8 @@ class PostgresStore(PostgresCluster):
 
     async def push_together(self, batches: list[PushBatch]) -> list[list[Stored]]:
         results = []
-        async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+        work = self._push_deduplicating
+        async with self._pool.connection(work) as connection, connection.pipeline(), connection.transaction():
             cursors: list[AsyncRawCursor[Row]] = []
             for batch in batches:
                 cursor: AsyncRawCursor[Row] = AsyncRawCursor(connection)
@@ -259,6 +260,10 @@ class PostgresStore(PostgresCluster):
     @property
     def waits(self) -> Buckets:
         return self._pool.waits
+
+    @property
+    def holds(self) -> Buckets:
+        return self._pool.holds
 
     def stats(self) -> dict[str, int]:
         return self._pool.stats()

@@ -211,6 +211,25 @@ def test_the_overview_has_the_rates_of_the_last_minutes(api: Api, queue: str) ->
     assert throughput["processedPerSecond"] > 0
 
 
+def test_the_history_tells_of_connections_memory_and_refusals(api: Api, queue: str) -> None:
+    work(api, queue)
+    found = api.get("/api/v1/status")
+    connections = found["history"]["connections"]
+    assert connections["sizeMax"] == found["pool"]["sizeMax"] == 16
+    assert 1 <= connections["peakLastHour"] <= connections["peak"] <= 16
+    for times in (connections["waits"], connections["holds"]):
+        assert times["count"] == sum(times["counts"]) > 0
+        assert times["p50Us"] <= times["p99Us"]
+        assert len(times["boundsUs"]) == len(times["counts"])
+    assert connections["holds"]["sumUs"] > 0
+    assert found["history"]["outages"] == []
+    assert found["history"]["statements"] == [], "no earlier hour has enough calls"
+    memory = found["memory"]
+    assert 0 < memory["rss"] <= memory["rssPeak"] < memory["machine"]
+    assert memory["used"] <= memory["usedPeak"] <= memory["budget"]
+    assert (memory["budgetSet"], memory["refused"], memory["closed"], memory["closings"]) == (False, 0, 0, 0)
+
+
 def test_refused_requests_are_kept_with_their_code(api: Api) -> None:
     before = api.get("/api/v1/status")["refusedRequests"]["byCode"].get("bad_request", 0)
     assert api.http.post("/api/v1/push", content=b"{").status_code == 400
@@ -303,6 +322,7 @@ def test_numbers_are_still_there_after_a_restart(make_server: MakeServer, queue:
     server.restart()
     with Api(server.url) as api:
         assert sums(ops(api, queue), "pushMessages", "ackSuccess") == {"pushMessages": 5, "ackSuccess": 6}
+        wait_until(lambda: _starts(api) == ["running", "ended"], "both starts to be known")
         found = api.get("/api/v1/analytics/system-metrics")
         assert [len(replica["timeSeries"]) for replica in found["replicas"]] != []
         assert httpx.get(f"{server.url}/api/v1/analytics/queue-parked-replicas").json()["replicas"] != []
@@ -313,8 +333,38 @@ def test_a_worker_that_was_replaced_is_told_of_with_its_cause(make_server: MakeS
     server = make_server("--workers", "2")
     server.start()
     (victim,) = re.findall(r"worker started worker=1 pid=(\d+)", server.output())
+    for _ in range(20):
+        httpx.post(f"{server.url}/api/v1/push", content=b"{")
+    wait_until(lambda: _refused(server) == (20, 20, 20, {1, 2}), "both workers to tell of what they refused")
     os.kill(int(victim), signal.SIGKILL)
     with Api(server.url) as api:
         wait_until(lambda: api.get("/api/v1/status")["workerRestarts"]["total"] == 1, "the worker to be replaced")
         (event,) = api.get("/api/v1/status")["workerRestarts"]["events"]
-    assert (event["worker"], event["how"]) == (1, "signal=SIGKILL")
+        assert (event["worker"], event["how"]) == (1, "signal=SIGKILL")
+        wait_until(lambda: len(_starts(api)) == 3, "the new worker to say that it serves")
+        wait_until(lambda: "killed" in _starts(api), "the killed one to be given up")
+        assert sorted(_starts(api)) == ["killed", "running", "running"]
+    assert _refused(server) == (20, 20, 20, {1, 2}), "what the killed one refused is not forgotten"
+    httpx.post(f"{server.url}/api/v1/push", content=b"{")
+    wait_until(lambda: _refused(server)[:2] == (21, 21), "the new one to tell of what it refused")
+
+
+def _refused(server: EmbeddedServer) -> tuple[int, int, int, set[int]]:
+    """Bad requests that the instance tells of, in total, by the minute and by events; and the workers that had them.
+    Asked on a new connection, which any worker may answer."""
+    told = httpx.get(f"{server.url}/api/v1/status").raise_for_status().json()["history"]["refusals"]
+    events = told["events"]
+    return (
+        told["totals"].get("bad_request", 0),
+        sum(minute["counts"]["bad_request"] for minute in told["minutes"]),
+        sum(event["count"] for event in events),
+        {event["worker"] for event in events},
+    )
+
+
+def _starts(api: Api) -> list[str]:
+    """What became of each start of a process."""
+    return [
+        "running" if start["running"] else "ended" if start["endedAt"] else "killed"
+        for start in api.get("/api/v1/status")["history"]["starts"]
+    ]

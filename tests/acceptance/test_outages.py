@@ -77,6 +77,12 @@ def pool_of(server: Server) -> dict[str, Any]:
         return dict(api.get("/api/v1/status")["pool"])
 
 
+def history_of(server: Server) -> dict[str, Any]:
+    """What the server tells of the past."""
+    with Api(server.url) as api:
+        return dict(api.get("/api/v1/status")["history"])
+
+
 @pytest.mark.spec("R10")
 @pytest.mark.spec("R11")
 @pytest.mark.parametrize("away_s", [3, pytest.param(30, marks=pytest.mark.slow)])
@@ -98,6 +104,8 @@ def test_after_an_outage_the_full_rate_is_back_and_nothing_is_lost(
                 assert refused.status_code == 503
                 assert refused.json()["code"] == "store_unavailable"
                 assert time.monotonic() - asked_at < 2, "refused at once, not after the time-out"
+            (open_one,) = history_of(server)["outages"]
+            assert (open_one["ms"], open_one["processes"]) == (None, 1)
             time.sleep(max(0.0, away_s - (time.monotonic() - stopped_at)))
         finally:
             cluster.start()
@@ -113,6 +121,9 @@ def test_after_an_outage_the_full_rate_is_back_and_nothing_is_lost(
 
         wait_until(lambda: recovered_s() is not None or load.problems(), "the rate to be back")
         load.wait_for_more()
+    (outage,) = history_of(server)["outages"]
+    assert outage["ms"] > 1000
+    assert outage["reason"]
     found = recovered_s()
     print(f"away {away_s} s: {before:.0f} pushes/s before, back at 70 % of it after {found:.1f} s; {load.results()}")
     record_property("recovered_s", found)
@@ -286,6 +297,17 @@ def test_a_time_out_names_the_pool_and_the_remedy(cluster: ScramCluster, make: S
     assert found["error"].startswith("timeout exceeded when trying to connect: none of the 1 connections of the pool")
     assert "DB_POOL_SIZE=2 DB_CONNECTION_TIMEOUT=10000 queen serve" in found["hint"]
     assert pool_of(server)["totals"]["timeout"] >= 1
+    told = history_of(server)
+    assert told["pool"]["totals"]["timeout"] == sum(m["counts"].get("timeout", 0) for m in told["pool"]["minutes"]) >= 1
+    (event, *_) = [event for event in told["pool"]["events"] if event["kind"] == "timeout"]
+    assert (event["size"], event["idle"], event["work"]) == (1, 0, {"list_queues": 1})
+    assert event["ms"] >= 300
+    assert told["refusals"]["totals"]["pool_timeout"] >= 1
+    assert (told["connections"]["sizeMax"], told["connections"]["peak"], told["connections"]["timeoutMs"]) == (
+        1,
+        1,
+        300,
+    )
 
 
 def test_a_pool_that_cannot_fit_is_refused_at_the_start(cluster: ScramCluster, tmp_path: Path) -> None:

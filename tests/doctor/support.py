@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from queen.doctor.catalogue import find
 from queen.doctor.finding import Finding, Fix, Result, Threshold
@@ -25,18 +27,31 @@ def look(
     url: str | None = None,
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
+    pooler_admin: str | None = None,
+    meanwhile: Callable[[], object] | None = None,
     during: Callable[[], object] | None = None,
 ) -> Result:
-    """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
-    begins."""
+    """What this check says of the database. `thresholds` by name within the check. `meanwhile`, or `during`, is done
+    after the first sample, when the window begins."""
+    work = meanwhile or during
 
     def on_stage(name: str, _seconds: float) -> None:
-        if name == "window" and during is not None:
-            during()
+        if name == "window" and work is not None:
+            work()
 
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
-    ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named)
+    ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
     return run(ask, on_stage).results[0]
+
+
+def look_as(role: str, dsn: str, check: str) -> Result:
+    """What it says when every session of the database begins as this role."""
+    database = f'alter database "{conninfo_to_dict(dsn)["dbname"]}"'
+    execute(dsn, f"{database} set role = {role}")
+    try:
+        return look(dsn, check)
+    finally:
+        execute(dsn, "set role none", f"{database} reset role")
 
 
 def only(result: Result) -> Finding:
@@ -96,8 +111,30 @@ def wait_for(dsn: str, question: str) -> None:
     raise AssertionError(f"not within 10 s: {question}")
 
 
+@contextmanager
+def meanwhile(step: Callable[[], object]) -> Iterator[None]:
+    """A thread calls `step` again and again; it has ended once when this begins."""
+    stopping, begun = threading.Event(), threading.Event()
+
+    def go_on() -> None:
+        while not stopping.is_set():
+            step()
+            begun.set()
+
+    thread = threading.Thread(target=go_on, daemon=True)
+    thread.start()
+    try:
+        assert begun.wait(20), "the first step did not end"
+        yield
+    finally:
+        stopping.set()
+        thread.join(20)
+
+
 def execute(dsn: str, *statements: str) -> None:
-    """Statements of a test, each a transaction of its own."""
+    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+            if connection.info.server_version >= 150000:
+                connection.execute("select pg_stat_force_next_flush()")

@@ -8,6 +8,7 @@ from queen.doctor.needs import Ground
 from queen.doctor.run import Ask, run
 from queen.errors import CannotLook
 from queen.store.inspect import Inspector
+from tests.doctor.support import execute
 from tests.support.fix_versions import VersionServer
 
 
@@ -15,6 +16,7 @@ def test_every_statement_of_the_catalogue_runs(postgres_versions: VersionServer)
     url = postgres_versions.create()
     bad = []
     try:
+        execute(url, "create extension pg_stat_statements")
         with Inspector(url) as inspector:
             ground = Ground(gather(inspector), server=None, pooler=None, deep=True)
             for check in catalogue():

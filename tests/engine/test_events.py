@@ -89,3 +89,13 @@ async def test_a_flush_that_fails_late_is_noted_with_its_error() -> None:
     batcher.submit(_Entry())
     await batcher.drain()
     assert [(one.verb, one.kind, one.entries) for one in ring.events()] == [("ack", "store_unavailable", 7)]
+
+
+def test_events_are_counted_by_the_minute_too() -> None:
+    clock = _Clock()
+    clock.now = 120.0
+    ring = Ring(2, clock)
+    for _ in range(5):
+        ring.note("push", "overloaded")
+        clock.now += 30
+    assert ring.by_minute() == {120: {"overloaded": 2}, 180: {"overloaded": 2}, 240: {"overloaded": 1}}

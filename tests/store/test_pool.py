@@ -147,6 +147,9 @@ def test_the_line_is_bounded_in_length_and_time(database_dsn: str) -> None:
             assert await value(pool, "select 7") == 7
             assert pool.totals()["timeout"] == 3
             assert pool.totals()["refused"] == 1
+            assert (pool.peak, pool.holds.count) == (2, 3)
+            pool.sample_peak()
+            assert list(pool.peaks().values()) == [{"in_use": 2}]
             events = {event["kind"]: event for event in pool.history()}
             assert events["timeout"]["size"] == 2
             assert events["timeout"]["duration_ms"] >= 400

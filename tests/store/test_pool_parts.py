@@ -14,6 +14,7 @@ from queen.store.budget import Budget, read_budget, remedy
 from queen.store.history import History
 from queen.store.line import Dismissed, Expired, Full, Line
 from queen.store.outage import Outage
+from queen.store.pool import Work, name_of
 from tests.support.fake_clock import in_virtual_time, settle
 
 POOL = {"size": 2, "idle": 0, "waiting": 5}
@@ -191,3 +192,25 @@ def test_buckets_double() -> None:
     middle = buckets.percentile(50)
     assert middle is not None
     assert 1 < middle <= 3
+
+
+def test_the_history_names_the_calls_that_trouble_happened_to() -> None:
+    past = History()
+    for work in ("push", "pop", "push", ""):
+        past.note("timeout", 0.4, POOL, work=work)
+    (event,) = past.events()
+    assert (event["count"], event["work"]) == (4, {"push": 2, "pop": 1})
+    assert sum(words["timeout"] for words in past.by_minute().values()) == 4
+
+
+@pytest.mark.parametrize(
+    ("work", "name"),
+    [
+        (b'select * from "queen"."pop_17"($1, $2)', "pop"),
+        (b'select place, extract(epoch from x) from "with ""quotes"""."extend"($1)', "extend"),
+        (b"select 1", ""),
+        ("list_queues", "list_queues"),
+    ],
+)
+def test_a_call_is_named_by_its_function(work: Work, name: str) -> None:
+    assert name_of(work) == name

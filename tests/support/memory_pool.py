@@ -19,8 +19,12 @@ class NoPool:
     def waits(self) -> Buckets:
         return Buckets()
 
+    @property
+    def holds(self) -> Buckets:
+        return Buckets()
+
     def stats(self) -> dict[str, int]:
-        return {"size": 1, "idle": 1, "waiting": 0, "away": 0}
+        return {"size": 1, "idle": 1, "waiting": 0, "away": 0, "peak": 0}
 
     async def forget_traces(self, older_than_ms: int, limit: int) -> int:
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import psycopg
 
 from queen.embedded.account import choose_account
 from queen.store.connect import ping
+from tests.support.ports import free_port
 from tests.support.server import PATIENCE_S, wait_until
 
 PASSWORD = "right horse"
@@ -34,19 +34,20 @@ class ScramCluster:
             shutil.chown(password, self._account.uid, self._account.gid)
         self._run("initdb", "-D", str(self._data), "-U", "owner", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8",
                   "--locale=C", f"--pwfile={password}")  # fmt: skip
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def _data(self) -> Path:
         return self._folder / "data"
 
-    def url(self, password: str = PASSWORD) -> str:
+    def url(self, password: str = PASSWORD, database: str = "postgres") -> str:
         """The database as a URL."""
-        return f"postgresql://owner:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://owner:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    def start(self, **settings: str | int) -> None:
+        """Start it and wait until it answers. `settings` are the server's, for this run."""
+        fixed = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **settings}
+        options = [word for name, value in fixed.items() for word in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
             [self._bin_dir / "postgres", "-D", self._data, "-p", str(self.port), *options],
             stdin=subprocess.DEVNULL,
@@ -55,6 +56,11 @@ class ScramCluster:
             **self._as_account(),
         )
         wait_until(lambda: ping(self.url(), 5) is None, "PostgreSQL to answer")
+
+    def allow(self, address: str) -> None:
+        """Let clients in that come from this address, from the next start on."""
+        with (self._data / "pg_hba.conf").open("a", encoding="utf-8") as file:
+            file.write(f"host all all {address} scram-sha-256\n")
 
     def stop(self) -> None:
         """Stop it; harmless when it is stopped."""
@@ -82,9 +88,3 @@ class ScramCluster:
     def _as_account(self) -> dict[str, Any]:
         account = {"user": self._account.uid, "group": self._account.gid, "extra_groups": []}
         return {"cwd": "/", **(account if self._account.switch else {})}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -1,50 +1,135 @@
-"""`queen doctor`: resolves settings, runs the checks, prints what they found."""
+"""`queen doctor`: resolves settings, runs the checks, prints what they found, and repairs it when asked to."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from queen.cli import console
+from queen.cli.doctor import options as o
+from queen.cli.doctor.options import Wish
+from queen.cli.doctor.screen import Color, screen
 from queen.cli.options import ConfigOption, DatabaseUrlOption, DataDirOption, flags
-from queen.settings import database_configured, direct_dsn, resolve
+from queen.errors import QueenError
+from queen.settings import Settings, resolve
 
-OnlyOption = Annotated[str | None, typer.Option("--only", metavar="ID,…", help="Checks, letters or groups to run.")]
-WindowOption = Annotated[float, typer.Option("--window", metavar="SECONDS", help="Between the two samples.")]
+if TYPE_CHECKING:
+    from queen.cli.doctor.aim import Aim
+    from queen.doctor.report import Report
 
 
 def doctor(
-    only: OnlyOption = None,
-    window: WindowOption = 10.0,
-    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="A running Queen server.")] = None,
+    ids: o.IdsArgument = None,
+    only: o.OnlyOption = None,
+    skip: o.SkipOption = None,
+    window: o.WindowOption = "10s",
+    deep: o.DeepOption = False,
+    url: o.UrlOption = None,
+    pooler_admin: o.PoolerOption = None,
+    timeout: o.TimeoutOption = None,
+    threshold: o.ThresholdOption = None,
+    fail_on: o.FailOnOption = o.FailOn.warn,
+    baseline: o.BaselineOption = None,
+    save_baseline: o.SaveBaselineOption = None,
+    as_json: o.JsonOption = False,
+    nagios: o.NagiosOption = False,
+    verbose: o.VerboseOption = False,
+    quiet: o.QuietOption = False,
+    color: o.ColorOption = Color.auto,
+    watch: o.WatchOption = None,
+    list_: o.ListOption = False,
+    explain: o.ExplainOption = None,
+    fix: o.FixOption = False,
+    allow: o.AllowOption = None,
+    yes: o.YesOption = False,
+    dry_run: o.DryRunOption = False,
+    undo: o.UndoOption = None,
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
     database_url: DatabaseUrlOption = None,
 ) -> None:
-    """Say what is wrong with the database and the servers, what it costs and what to do.
+    """Say what is wrong with the database and the servers, what it costs and what to do; with --fix, do it.
 
-    Examples: queen doctor; queen doctor --only V,C1 --window 30
+    Examples: queen doctor; queen doctor V C1 --window 30s; queen doctor --fix --dry-run; queen doctor --explain V4
     """
-    from queen.doctor.catalogue import choose
-    from queen.doctor.run import Ask, run
-    from queen.embedded.cluster import socket_url
-    from queen.embedded.look import look
+    if list_ or explain is not None:
+        _tell(explain, color, as_json=as_json)
+        return
+    try:
+        window_s = o.window(window)
+        wish = Wish(
+            only=o.split(only),
+            skip=o.split(skip),
+            window_s=window_s,
+            timeout_s=o.timeout(timeout, window_s),
+            deep=deep,
+            url=url,
+            pooler_admin=pooler_admin,
+            thresholds=tuple(threshold or ()),
+            fail_on=fail_on,
+            baseline=baseline,
+            save_baseline=save_baseline,
+            as_json=as_json,
+            nagios=nagios,
+            verbose=verbose,
+            quiet=quiet,
+            color=color,
+            watch_s=None if watch is None else o.seconds("--watch", watch, 1.0, 86_400.0),
+            ids=tuple(part for word in ids or () for part in o.split(word)),
+            fix=fix,
+            allow=tuple(allow or ()),
+            yes=yes,
+            dry_run=dry_run,
+            undo=undo,
+        )
+        o.refuse_together(wish)
+        settings = resolve(flags(data_dir=data_dir, database_url=database_url), config_path=config).settings
+        code = _do(wish, settings)
+    except QueenError as error:
+        if not nagios:
+            raise
+        from queen.cli.doctor.nagios import UNKNOWN, head
 
-    settings = resolve(flags(data_dir=data_dir, database_url=database_url), config_path=config).settings
-    if database_configured(settings):
-        dsn = direct_dsn(settings)
+        console.put(head(UNKNOWN, error.message))
+        raise typer.Exit(UNKNOWN) from error
+    if code:
+        raise typer.Exit(code)
+
+
+def _tell(name: str | None, color: Color, *, as_json: bool) -> None:
+    from queen.cli.doctor.catalogue import explain, list_checks
+
+    if name is None:
+        list_checks(screen(color), as_json=as_json)
     else:
-        sight = look(settings.embedded)
-        if sight is None or sight.socket_dir is None or not sight.answers:
-            console.fail("the private PostgreSQL is not running", console.UNREACHABLE, hint="queen serve")
-        dsn = socket_url(sight.socket_dir)
-    checks = choose(only.split(",") if only else ())
-    report = run(Ask(dsn, checks, settings.database.schema, url, window))
-    for result in report.results:
-        console.put(f"{result.status:8}{result.id:4}{result.title}{': ' + result.reason if result.reason else ''}")
-        for finding in result.findings:
-            console.put(f"            {finding.summary}")
-    console.put(report.verdict)
-    if report.worst() >= 2:
-        raise typer.Exit(console.FOUND)
+        explain(screen(color), name, as_json=as_json)
+
+
+def _do(wish: Wish, settings: Settings) -> int:
+    """The exit code."""
+    from queen.cli.doctor.aim import take_aim
+    from queen.cli.doctor.repair import repair, take_back
+    from queen.cli.doctor.watch import watch
+
+    aim = take_aim(wish, settings)
+    if wish.undo is not None:
+        return take_back(wish, aim, wish.undo)
+    if wish.fix:
+        return repair(wish, aim)
+    if wish.watch_s is not None:
+        return watch(wish, aim, wish.watch_s)
+    return _once(wish, aim)
+
+
+def _once(wish: Wish, aim: Aim) -> int:
+    from queen.cli.doctor.once import examine, show
+    from queen.cli.doctor.outcome import code_of, keep_traces
+
+    report: Report = examine(wish, aim)
+    code = show(wish, report)
+    keep_traces(report)
+    return code if code is not None else code_of(report, wish.fail_on)
+
+
+__all__ = ["doctor"]

@@ -1,23 +1,157 @@
-"""The machine that PostgreSQL runs on, when it is this one."""
+"""The machine that PostgreSQL runs on, when it is this one: processor, limits, and the disk below the data."""
 
 from __future__ import annotations
 
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
-from queen.measure.processes import look_at_machine
+from queen.doctor.facts import Facts
+from queen.doctor.probes import memory
+from queen.doctor.probes.disk import Disk as Volume
+from queen.doctor.probes.disk import look as look_at_volume
+from queen.measure.processes import PROC, cpu_s, find_listener, look_at_machine, read_processes, tree
+
+CGROUPS: Final = Path("/sys/fs/cgroup")
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """Periods of a processor quota since the control group began, and those in which its processes had to stop."""
+
+    periods: int
+    throttled: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system below a folder, in bytes."""
+
+    path: str
+    size: int
+    used: int
+    free: int
+    """What PostgreSQL's user may still take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Running totals at `at` (monotonic seconds)."""
+    """Running totals at `at` (monotonic seconds). `postgres_s`: processor time of PostgreSQL's processes; None when it
+    cannot be read. `nofile`: most open files of Queen's server, None when it does not run here. `throttles`: by part,
+    "PostgreSQL" and "queen serve", of those that have a quota. `disks`: by "data" and, where it is another one, "wal".
+    The disks and volumes are not there where our user may not look, or the role may not know the data directory.
+    """
 
     at: float
     busy_s: float
     steal_s: float
+    cpus: int = 1
+    postgres_s: float | None = None
+    nofile: int | None = None
+    throttles: Mapping[str, Throttle] = field(default_factory=dict)
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    memory: memory.MachineMemory | None = None
+    data_disk: Volume | None = None
+    wal_disk: Volume | None = None
 
 
-def look() -> Host | None:
-    """This machine; None where it cannot be read."""
+def look(facts: Facts, url: str | None = None) -> Host | None:
+    """This machine, with the server at `url` when that is here; None where it cannot be read."""
     machine = look_at_machine()
-    return None if machine is None else Host(time.monotonic(), machine.busy_s, machine.steal_s)
+    if machine is None:
+        return None
+    server = _server(url)
+    folder = facts.settings.text("data_directory")
+    return Host(
+        time.monotonic(),
+        machine.busy_s,
+        machine.steal_s,
+        cpus=os.cpu_count() or 1,
+        postgres_s=_postgres_s(facts.postmaster_pid),
+        nofile=nofile(server) if server is not None else None,
+        throttles=_throttles({"PostgreSQL": facts.postmaster_pid, "queen serve": server}),
+        disks=_disks(folder),
+        memory=memory.look(facts.postmaster_pid) if facts.postmaster_pid else None,
+        data_disk=look_at_volume(folder) if folder else None,
+        wal_disk=look_at_volume(f"{folder}/pg_wal") if folder else None,
+    )
+
+
+def nofile(pid: int, proc: Path = PROC) -> int | None:
+    """The soft limit of open files of a process; None when it cannot be read or there is none."""
+    try:
+        lines = (proc / str(pid) / "limits").read_text().splitlines()
+        soft = next(line.split()[3] for line in lines if line.startswith("Max open files"))
+    except (OSError, StopIteration, IndexError):
+        return None
+    return int(soft) if soft.isdigit() else None
+
+
+def throttle(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> Throttle | None:
+    """What a quota did to the control group of a process, of version 2 or 1; None without a quota."""
+    try:
+        lines = (proc / str(pid) / "cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        folder = cgroups if not controllers else cgroups / "cpu"
+        # Inside a container the path is that of the outside; what is mounted is the container's own.
+        for place in (folder / path.lstrip("/"), folder):
+            found = _cpu_stat(place / "cpu.stat")
+            if found is not None and found.periods:
+                return found
+    return None
+
+
+def disk(path: str) -> Disk | None:
+    """The file system of a path; None when it cannot be looked at."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    unit = found.f_frsize
+    return Disk(path, found.f_blocks * unit, (found.f_blocks - found.f_bfree) * unit, found.f_bavail * unit)
+
+
+def _cpu_stat(path: Path) -> Throttle | None:
+    try:
+        figures = dict(line.split() for line in path.read_text().splitlines() if len(line.split()) == 2)
+        return Throttle(int(figures["nr_periods"]), int(figures["nr_throttled"]))
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _server(url: str | None) -> int | None:
+    parts = urlsplit(url or "")
+    if parts.hostname not in _LOCAL or parts.port is None:
+        return None
+    return find_listener(parts.port)
+
+
+def _postgres_s(postmaster_pid: int | None) -> float | None:
+    found = tree(read_processes(), postmaster_pid) if postmaster_pid is not None else []
+    return cpu_s(found) if found else None
+
+
+def _throttles(pids: Mapping[str, int | None]) -> dict[str, Throttle]:
+    found = {part: throttle(pid) for part, pid in pids.items() if pid is not None}
+    return {part: one for part, one in found.items() if one is not None}
+
+
+def _disks(data: str) -> dict[str, Disk]:
+    """The data's file system, and that of the log when it is another. Without pg_monitor the folder is not known."""
+    if not data:
+        return {}
+    found = {name: disk(path) for name, path in (("data", data), ("wal", f"{data}/pg_wal"))}
+    seen = {name: one for name, one in found.items() if one is not None}
+    if len(seen) == 2 and os.stat(data).st_dev == os.stat(f"{data}/pg_wal").st_dev:
+        del seen["wal"]
+    return seen

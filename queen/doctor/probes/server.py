@@ -30,6 +30,17 @@ class ServerSample:
         found = self.status.get("history")
         return found if isinstance(found, Mapping) else {}
 
+    @property
+    def pool_share(self) -> float | None:
+        """Connections in use by those that the pool may have, 0 to 1; None when the server does not say."""
+        pool = self.metrics.get("database")
+        if not isinstance(pool, Mapping):
+            return None
+        size, open_, idle = (pool.get(name) for name in ("poolSize", "openConnections", "idleConnections"))
+        if not (isinstance(size, int) and isinstance(open_, int) and isinstance(idle, int)) or size <= 0:
+            return None
+        return (open_ - idle) / size
+
 
 def look(url: str) -> ServerSample | None:
     """The server at a base URL such as http://127.0.0.1:6632; None when none answers as one. Takes seconds at most."""

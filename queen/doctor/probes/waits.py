@@ -10,23 +10,28 @@ from typing import Final
 from queen.store.inspect import Inspector
 
 PERIOD_S: Final = 0.1
-# What does the queue's work: client sessions of this database that are active now, ours and the bench's aside.
+# What does the queue's work: client sessions of this database that are active now, ours and the bench's aside. And the
+# workers of autovacuum, in whichever database: they share one cost limit.
 _ACTIVE = """
-SELECT coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, count(*) AS sessions
+SELECT coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, backend_type = 'autovacuum worker' AS vacuum,
+       count(*) AS sessions
   FROM pg_stat_activity
- WHERE state = 'active' AND backend_type = 'client backend' AND datname = current_database()
-   AND pid <> pg_backend_pid() AND application_name NOT IN ('queen-doctor', 'queen-bench')
- GROUP BY 1
+ WHERE backend_type = 'autovacuum worker'
+    OR state = 'active' AND backend_type = 'client backend' AND datname = current_database()
+       AND pid <> pg_backend_pid() AND application_name NOT IN ('queen-doctor', 'queen-bench')
+ GROUP BY 1, 2
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """`samples` looks found `active` sessions in all, so many in each wait (`CPU`: in none)."""
+    """`samples` looks found `active` sessions in all, so many in each wait (`CPU`: in none). `vacuum` is the same for
+    the workers of autovacuum, which are not among the others."""
 
     samples: int = 0
     active: int = 0
     by_wait: dict[str, int] = field(default_factory=dict)
+    vacuum: dict[str, int] = field(default_factory=dict)
 
     def share(self, *waits: str) -> float:
         """The share of active samples in these waits, 0 to 1; a name without event, such as "Lock", takes all of its
@@ -46,11 +51,12 @@ def sample(inspector: Inspector, window_s: float) -> Waits:
     """Look for `window_s` seconds. Raises CannotLook, StoreUnavailable."""
     end = time.monotonic() + window_s
     counts: Counter[str] = Counter()
+    vacuum: Counter[str] = Counter()
     samples = 0
     while (left := end - time.monotonic()) > 0:
         began = time.monotonic()
         for row in inspector.rows(_ACTIVE):
-            counts[row["wait"]] += row["sessions"]
+            (vacuum if row["vacuum"] else counts)[row["wait"]] += row["sessions"]
         samples += 1
         time.sleep(max(0.0, min(left, PERIOD_S - (time.monotonic() - began))))
-    return Waits(samples, counts.total(), dict(counts))
+    return Waits(samples, counts.total(), dict(counts), dict(vacuum))

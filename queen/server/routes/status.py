@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from queen import errors, wire
 from queen.engine.board import Restart
 from queen.engine.events import Event
+from queen.server import past
 from queen.server.activity import From, Matched, Range, To, by_bucket, match, read_range, remembered, series
 from queen.server.context import Context, Filter, context
 from queen.server.describe import refusals
@@ -52,27 +53,29 @@ async def status(
         known = await _ask_if_possible(here, matched, asked)
     if matched.more:
         response.headers["Queen-More"] = "true"
-    counted, points = known.totals, by_bucket(known.rows)
+    counted, points, counts = known.totals, by_bucket(known.rows), here.numbers()
     return shapes.Status(
         timeRange=time_range(asked),
         bucketMinutes=asked.minutes,
         pointCount=len(points),
-        throughput=[_point(asked, bucket, counts) for bucket, counts in points],
+        throughput=[_point(asked, bucket, done) for bucket, done in points],
         queues=counted.queues,
         messages=_messages(counted),
-        leases=shapes.Leases(active=int(here.numbers().gauges["leases"]) if matched.everything else None),
+        leases=shapes.Leases(active=int(counts.gauges["leases"]) if matched.everything else None),
         deadLetterQueue=shapes.DeadLetterTotals(totalMessages=counted.dead_letters),
         workers=known.workers,
         errors=shapes.Troubles(
-            acksFailed=sum(counts.ack_failed for _, counts in points),
-            acksRejected=sum(counts.ack_rejected for _, counts in points),
-            deadLetters=sum(counts.dead_letters for _, counts in points),
+            acksFailed=sum(done.ack_failed for _, done in points),
+            acksRejected=sum(done.ack_rejected for _, done in points),
+            deadLetters=sum(done.dead_letters for _, done in points),
         ),
         statsAge=counted.age_s,
         pool=_pool(here),
         slowFlushes=_slow_flushes(here),
         workerRestarts=_restarts(here),
         refusedRequests=_refusals(here),
+        memory=past.memory(here, counts),
+        history=past.history(here, counts, known.written),
     )
 
 
@@ -121,20 +124,26 @@ class _Known(NamedTuple):
     rows: list[SeriesRow]
     totals: Totals
     workers: list[shapes.Worker]
+    written: past.Written | None
 
 
 async def _ask(here: Context, matched: Matched, asked: Range) -> _Known:
-    return _Known(await series(here, matched.names, asked), await totals(here, matched.names), await _workers(here))
+    return _Known(
+        await series(here, matched.names, asked),
+        await totals(here, matched.names),
+        await _workers(here),
+        await past.read(here),
+    )
 
 
 async def _ask_if_possible(here: Context, matched: Matched, asked: Range) -> _Known:
     """The same, or what is in memory: whoever looks because all connections are taken must not wait for one."""
     pool = here.pool.stats()
     if not pool["away"] and not pool["waiting"] and (pool["idle"] or pool["size"] < here.pool.size_max):
-        with contextlib.suppress(errors.StoreUnavailable, errors.Overloaded, TimeoutError):
+        with contextlib.suppress(errors.QueenError, TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
                 return await _ask(here, matched, asked)
-    return _Known(remembered(here, matched.names, asked), Totals(), [])
+    return _Known(remembered(here, matched.names, asked), Totals(), [], None)
 
 
 def _point(asked: Range, bucket: datetime, counts: Counts) -> shapes.ThroughputPoint:
@@ -189,6 +198,7 @@ def _pool(here: Context) -> shapes.Pool:
         away=now["away"],
         sizeMax=here.settings.database.pool_size,
         pooler=pool.pooled,
+        prepares=pool.prepares,
         budget=pool.budget.describe() if pool.budget is not None else None,
         waitUs=shapes.PoolWaits(
             p50=pool.waits.percentile(50), p95=pool.waits.percentile(95), p99=pool.waits.percentile(99)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from queen.server.describe import Shape
+from queen.server.shapes.history import History, Memory
 from queen.server.shapes.series import TIME, TimeRange
 
 
@@ -83,6 +84,7 @@ class PoolEvent(Shape):
     waiting: int = Field(examples=[7])
     text: str = Field(examples=[""])
     count: int = Field(examples=[1])
+    work: dict[str, int] = Field(description="The calls that it happened to.", examples=[{"push": 1}])
 
 
 class Pool(Shape):
@@ -94,6 +96,7 @@ class Pool(Shape):
     away: int = Field(description="1: the database is away.", examples=[0])
     sizeMax: int = Field(examples=[16])
     pooler: bool = Field(description="A transaction pooler is in between.", examples=[False])
+    prepares: bool = Field(description="Statements are prepared on PostgreSQL's side.", examples=[True])
     budget: str | None = Field(description="Connections against what PostgreSQL grants.")
     waitUs: PoolWaits
     totals: dict[str, int] = Field(description="How often each kind of trouble happened.", examples=[{"timeout": 0}])
@@ -169,6 +172,8 @@ class Status(Shape):
     slowFlushes: SlowFlushes
     workerRestarts: WorkerRestarts
     refusedRequests: Refusals
+    memory: Memory
+    history: History
 
 
 class DataPoint(Shape):

@@ -7,6 +7,7 @@ from queen.store.admin.dead_letters import DeadLetters
 from queen.store.admin.groups import Groups
 from queen.store.admin.messages import Messages
 from queen.store.admin.offsets import Offsets
+from queen.store.admin.past import Past
 from queen.store.admin.queues import Queues
 from queen.store.admin.server import DatabaseServer
 from queen.store.admin.statistics import Statistics
@@ -28,4 +29,5 @@ class Admin:
         self.traces = Traces(pool, schema)
         self.server = DatabaseServer(pool, schema)
         self.statistics = Statistics(pool, schema)
+        self.past = Past(pool, schema)
         self.switches = Switches(pool, schema)

@@ -23,7 +23,7 @@ class Calls:
         statement = sql.SQL("select * from {}({})").format(
             sql.Identifier(self._schema, function), sql.SQL(", ").join([sql.Placeholder()] * len(arguments))
         )
-        async with self._pool.connection() as connection:
+        async with self._pool.connection(function) as connection:
             cursor = connection.cursor(row_factory=namedtuple_row)
             await cursor.execute(statement, arguments)
             return await cursor.fetchall()

@@ -113,7 +113,7 @@ class Offsets(Calls):
 
     async def _records(self, reads: Sequence[Read], bytes_total: int) -> list[Records]:
         found = [Records(None, None, []) for _ in reads]
-        async with self._pool.connection() as connection:
+        async with self._pool.connection("read_records") as connection:
             cursor = connection.cursor(binary=True)
             cursor.adapters.register_loader("text", _Bytes)
             cursor.adapters.register_loader("timestamptz", _Micros)
@@ -131,7 +131,7 @@ class Offsets(Calls):
         """One page of each list; see `changed_partitions.sql`."""
         found: list[list[Listed] | None] = [None] * len(lists)
         columns = [list(column) for column in zip(*lists, strict=True)] or [[], [], [], [], []]
-        async with self._pool.connection() as connection:
+        async with self._pool.connection("changed_partitions") as connection:
             cursor = await connection.execute(self._changed, columns)
             rows: list[Any] = await cursor.fetchall()
         _, _, _, degraded, _, safe_time = rows.pop(0)

@@ -10,5 +10,5 @@ class DatabaseServer(Calls):
 
     async def ping(self) -> None:
         """One round trip."""
-        async with self._pool.connection() as connection:
+        async with self._pool.connection("ping") as connection:
             await connection.execute("select 1")

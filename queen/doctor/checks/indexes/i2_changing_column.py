@@ -27,7 +27,7 @@ CHANGING: Final[Mapping[str, frozenset[str]]] = {
 }
 """The columns that Queen's functions update while messages flow, by table."""
 
-_SUMMARY_SINCE: Final = 160000  # from here on a BRIN index leaves updates HOT
+SUMMARY_SINCE: Final = 160000  # from here on a BRIN index leaves updates HOT
 _KEY_BYTES: Final = 8.0
 
 
@@ -35,7 +35,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each index that an update of the queue has to follow."""
     for row in seen.rows("indexes"):
         found = sorted(CHANGING.get(row["table_name"], frozenset()) & set(row["columns"]))
-        if found and not (row["method"] == "brin" and seen.facts.version >= _SUMMARY_SINCE):
+        if found and not (row["method"] == "brin" and seen.facts.version >= SUMMARY_SINCE):
             yield _finding(seen, row, found)
 
 

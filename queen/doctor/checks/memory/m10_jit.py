@@ -1,0 +1,50 @@
+"""M10: statements of a millisecond that may be compiled first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from queen.doctor.check import Check, Query, Seen
+from queen.doctor.finding import Finding
+from queen.doctor.role import role_settings
+from queen.doctor.shared import ROLE_SETTINGS
+from queen.doctor.system import set_role
+
+# Whether it is on in our session, and PostgreSQL was built with it.
+_JIT = "SELECT pg_jit_available() AS available"
+
+
+def evaluate(seen: Seen) -> Iterable[Finding]:
+    """One finding when sessions of our role begin with jit on."""
+    settings = seen.facts.settings
+    if not seen.row("jit")["available"] or settings.number("jit_above_cost", 100_000) < 0:
+        return
+    yield Finding(
+        "warn",
+        "jit is on: a statement that is estimated dear is compiled before it runs",
+        {
+            "jit": "on",
+            "source": settings["jit"].source,
+            "jit_above_cost": settings.number("jit_above_cost", 100_000),
+        },
+        "Turn it off for the role; sessions take that when they connect anew.",
+        object="jit",
+        fix=set_role(seen.facts, {"jit": "off"}, role_settings(seen.rows("role"))),
+    )
+
+
+CHECK = Check(
+    id="M10",
+    group="memory",
+    title="Compilation of short statements",
+    why="Compiling takes 10 to 200 ms, a pop takes one: a wrong estimate turns every pop into a stall.",
+    false_positive="Reports that run as the same role and gain by it.",
+    explain="""\
+jit is on by default. It compiles a statement whose estimated cost is above jit_above_cost, which pays for reports over
+many rows. Queen's statements touch few rows; but when statistics are old or a table has just grown, an estimate can
+pass that bound, and then each call compiles anew.
+
+The fix turns it off for our role in this database; reports by other roles keep it.""",
+    evaluate=evaluate,
+    queries={"jit": Query(_JIT), "role": ROLE_SETTINGS},
+)

@@ -1,0 +1,73 @@
+"""From what was seen to one result a check: skipped with its reason, failed with its trace, or judged.
+
+Asks nothing of anybody; `run` has gathered it all.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from queen.doctor.check import Check, Seen
+from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
+from queen.doctor.needs import Ground, Missing
+from queen.errors import CannotLook
+from queen.store.inspect import Row
+
+Answer = list[Row] | CannotLook
+"""The rows of a query, or why there are none."""
+
+_ENABLE_PRIVILEGE: Final = "GRANT pg_monitor TO the role"
+
+
+def missing(check: Check, ground: Ground) -> Missing | None:
+    """The first need of the check that is not met."""
+    return next((found for need in check.needs if (found := need(ground)) is not None), None)
+
+
+def skipped(check: Check, why: Missing) -> Result:
+    """The result of a check that could not be made."""
+    return Result(check.id, check.group, check.title, "skipped", reason=why.reason, enable=why.enable)
+
+
+def judge(
+    check: Check,
+    base: Seen,
+    limits: Mapping[str, Threshold],
+    first: Mapping[str, Answer],
+    second: Mapping[str, Answer],
+) -> Result:
+    """The result of a check whose needs were met. `first`, `second`: the answers by text of the query."""
+    rows: tuple[dict[str, list[Row]], dict[str, list[Row]]] = ({}, {})
+    for name, query in check.queries.items():
+        text = query.text_for(base.facts.version)
+        for answers, into in zip((first, second), rows, strict=True):
+            answer = answers[text]
+            if isinstance(answer, CannotLook):
+                return _refused(check, answer)
+            into[name] = answer
+    return _evaluate(check, replace(base, limits=limits, first=rows[0], second=rows[1]))
+
+
+def _refused(check: Check, error: CannotLook) -> Result:
+    return skipped(check, Missing(error.message, _ENABLE_PRIVILEGE if error.kind == "privilege" else error.hint))
+
+
+def _evaluate(check: Check, seen: Seen) -> Result:
+    try:
+        findings = tuple(check.evaluate(seen))
+    except CannotLook as error:
+        return _refused(check, error)
+    except Exception as error:  # a bug in one check must not hide what the others found
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        trace = traceback.format_exc()
+        return Result(check.id, check.group, check.title, "error", reason=reason, trace=trace)
+    return with_findings(Result(check.id, check.group, check.title, "ok"), findings)
+
+
+def with_findings(result: Result, findings: tuple[Finding, ...]) -> Result:
+    """The result with these findings, and the status of the worst of them."""
+    worst = max(findings, key=lambda finding: SEVERITIES[finding.status], default=None)
+    return replace(result, findings=findings, status=worst.status if worst else "ok")
