@@ -25,7 +25,7 @@ from queen.embedded.cluster import Cluster
 from queen.settings import EmbeddedSettings
 from queen.store.migrate import migrate
 from tests.support.fix_server import open_folder
-from tests.tune.flow.support import one
+from tests.tune.flow.support import one, run_sql
 
 pytestmark = pytest.mark.pg
 
@@ -119,7 +119,7 @@ def test_verify_asks_the_doctor_too(cluster: Cluster, tune: Tune, monkeypatch: p
 
     monkeypatch.setattr(acts, "TOUCHED", {"V1"})
     monkeypatch.setattr(doctor, "run", look)
-    tune("--apply", *MACHINE, "--only", "table")
+    tune("--apply", *MACHINE, "--only", "role")
     verified = _document(tune("--verify", "--json"))
     assert (verified["clean"], verified["doctor"]) == (True, [])
     assert asked == ["V1"]
@@ -130,11 +130,14 @@ def test_verify_asks_the_doctor_too(cluster: Cluster, tune: Tune, monkeypatch: p
 
 def test_only_table_and_role(cluster: Cluster, tune: Tune) -> None:
     before = (cluster.data_dir / "queen.conf").read_bytes()
+    run_sql(cluster.dsn, "alter table queen.cursors reset (fillfactor)")
     done = _document(tune("--apply", *MACHINE, "--only", "table,role", "--json"))
     assert {change["kind"] for change in done["changes"]} == {"table", "role"}
     assert (cluster.data_dir / "queen.conf").read_bytes() == before
     [undone] = _document(tune("--rollback", "--json"))["undone"]
     assert undone["state"] == "undone"
+    assert "fillfactor" not in str(one(cluster.dsn, "select reloptions from pg_class where relname = 'cursors'"))
+    run_sql(cluster.dsn, "alter table queen.cursors set (fillfactor = 50)")
 
 
 def test_a_time_to_confirm(cluster: Cluster, tune: Tune) -> None:

@@ -1,8 +1,8 @@
 """What was changed, how, and what was before: one folder for each apply, written before the change it tells of.
 
-    FOLDER/20261130T033900-1f2e/journal.json    state, wishes, changes with their old values, files
-    FOLDER/20261130T033900-1f2e/0.before        byte copies of the files that are about to change
-    FOLDER/20261130T033900-1f2e/0.after         and of what they become
+    FOLDER/000001-20261130T033900/journal.json    state, wishes, changes with their old values, files
+    FOLDER/000001-20261130T033900/0.before        byte copies of the files that are about to change
+    FOLDER/000001-20261130T033900/0.after         and of what they become
 
 States: acting → applied | waiting (for confirmation) → applied; any of them → undoing → undone. A journal that is
 `acting` or `undoing` while nobody holds the lock was interrupted: the next run puts everything back. Every write is
@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -149,11 +148,14 @@ class Shelf:
 
     def new_folder(self) -> Path:
         """An empty folder for one more."""
-        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
         with told_plainly(self.folder):
             make_private(self.folder)
-            for old in sorted(path for path in self.folder.iterdir() if path.is_dir())[:-_KEPT_MAX]:
+            there = sorted(path for path in self.folder.iterdir() if path.name[:6].isdecimal())
+            for old in there[:-_KEPT_MAX]:
                 shutil.rmtree(old)
+            # Counted, for two may be made in one second, and a clock may be set back.
+            number = int(there[-1].name.partition("-")[0]) + 1 if there else 1
+            name = f"{number:06d}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
             (self.folder / name).mkdir(mode=0o700)
             sync_folder(self.folder)
         return self.folder / name

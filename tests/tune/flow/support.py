@@ -33,7 +33,10 @@ PLAN = plan_of(
     ("checkpoint_timeout", "11min", "reload"),
     ("random_page_cost", "1.25", "reload"),
     ("shared_buffers", "96MB", "restart"),
-    tables=[TableLine("cursors", "fillfactor", "60", "room"), TableLine("leader", "vacuum_truncate", "off", "no lock")],
+    tables=[
+        TableLine("cursors", "fillfactor", "60", "room"),
+        TableLine("leader", "autovacuum_vacuum_threshold", "1234", "few"),
+    ],
     roles=[RoleLine("lock_timeout", "3s", "no queue behind a lock"), RoleLine("jit", "off", "short statements")],
 )
 
@@ -62,9 +65,7 @@ class Ground(NamedTuple):
 
     def run(self, *statements: str) -> None:
         """Statements of an administrator, each a transaction."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
+        run_sql(self.dsn, *statements)
 
     @property
     def files(self) -> dict[str, tuple[bytes, int, int, int]]:
@@ -88,6 +89,13 @@ def one(dsn: str, statement: str) -> Any:
     with psycopg.connect(dsn, autocommit=True) as connection:
         row = connection.execute(statement.encode()).fetchone()
         return None if row is None else row[0]
+
+
+def run_sql(dsn: str, *statements: str) -> None:
+    """Statements, each a transaction."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def test_apply_verify_and_roll_back_leave_every_file_as_it_was(ground: Ground) -
     assert ground.value("show random_page_cost") == "1.25"
     assert ground.value("select pending_restart from pg_settings where name = 'shared_buffers'") is True
     assert "fillfactor=60" in _table(ground, "cursors")
-    assert "vacuum_truncate=off" in _table(ground, "leader")
+    assert "autovacuum_vacuum_threshold=1234" in _table(ground, "leader")
     assert _role(ground) == ["lock_timeout=3s", "jit=off"]
     with Inspector(ground.dsn, SCHEMA) as inspector:
         drift = check(inspector, ground.shelf)

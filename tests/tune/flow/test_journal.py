@@ -79,12 +79,9 @@ def test_a_damaged_one_is_refused_with_its_name(tmp_path: Path, text: str) -> No
 def test_the_oldest_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_KEPT_MAX", 3)
     shelf = Shelf(tmp_path / "shelf")
-    for number in range(6):
-        (shelf.folder / f"{number}").mkdir(parents=True, exist_ok=True)
-    shelf.new_folder()
-    names = {path.name for path in shelf.folder.iterdir()}
-    assert {name for name in names if len(name) == 1} == {"3", "4", "5"}
-    assert len(names) == 4
+    made = [shelf.new_folder() for _ in range(8)]
+    assert sorted(made) == made, "in their order, also within a second"
+    assert sorted(shelf.folder.iterdir()) == made[4:]
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
