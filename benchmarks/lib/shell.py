@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import psycopg
@@ -50,6 +50,16 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
         return {**shown, "server_started_by_us": self.url is None}
 
 
+class Kept(Protocol):
+    """What the frame of a command asks of its options."""
+
+    @property
+    def output(self) -> Path | None: ...
+    @property
+    def save(self) -> bool: ...
+    def parameters(self) -> dict[str, Any]: ...
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a command hands back: its record, the lines for the terminal, and whether messages went wrong."""
 
@@ -79,7 +89,7 @@ class Head(msgspec.Struct, frozen=True):
         }
 
 
-def begin(benchmark: str, options: Common) -> Head:
+def begin(benchmark: str, options: Kept) -> Head:
     started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Head(benchmark, options.parameters(), facts.collect(), started_at, time.monotonic())
 
@@ -120,7 +130,7 @@ def server(options: Common) -> Iterator[Target]:
             yield target
 
 
-def run(name: str, options: Common, work: Callable[[], Outcome]) -> int:
+def run(name: str, options: Kept, work: Callable[[], Outcome]) -> int:
     """Measures, prints, saves; returns the exit code."""
     try:
         outcome = work()

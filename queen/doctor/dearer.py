@@ -9,7 +9,7 @@ from typing import Final
 from queen.doctor.check import Query, Seen
 from queen.doctor.checks.statements.s1_baseline import CHECK as S1
 from queen.doctor.finding import NO_STAKE, Stake
-from queen.doctor.needs import NotSeen
+from queen.errors import CannotLook
 
 CALLS: Final[Mapping[str, Query]] = S1.queries
 """For checks of type delta that want to know. All are optional: without them nothing is known to be at stake."""
@@ -20,7 +20,7 @@ def by_reading_more(seen: Seen) -> Stake:
     in what all findings cost together."""
     try:
         found = list(S1.evaluate(replace(seen, limits=S1.thresholds)))
-    except NotSeen:
+    except CannotLook:  # no baseline, or too few calls
         return NO_STAKE
     # S1 offers a vacuum for calls that read more than before; the others wait for something else.
     stakes = [finding.at_stake for finding in found if finding.fix is not None]

@@ -299,9 +299,10 @@ def test_a_time_out_names_the_pool_and_the_remedy(cluster: ScramCluster, make: S
     assert pool_of(server)["totals"]["timeout"] >= 1
     told = history_of(server)
     assert told["pool"]["totals"]["timeout"] == sum(m["counts"].get("timeout", 0) for m in told["pool"]["minutes"]) >= 1
-    (event, *_) = [event for event in told["pool"]["events"] if event["kind"] == "timeout"]
-    assert (event["size"], event["idle"], event["work"]) == (1, 0, {"list_queues": 1})
-    assert event["ms"] >= 300
+    # Background work of the server, such as its statistics, times out as well.
+    events = [event for event in told["pool"]["events"] if event["kind"] == "timeout"]
+    assert [event["work"]["list_queues"] for event in events if "list_queues" in event["work"]] == [1]
+    assert {(event["size"], event["idle"], event["ms"] >= 300) for event in events} == {(1, 0, True)}
     assert told["refusals"]["totals"]["pool_timeout"] >= 1
     assert (told["connections"]["sizeMax"], told["connections"]["peak"], told["connections"]["timeoutMs"]) == (
         1,

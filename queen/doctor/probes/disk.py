@@ -20,6 +20,8 @@ class Disk:
     free: int
     total: int
     rotational: bool | None = None
+    device: int | None = None
+    """Tells whether two folders lie on the same file system."""
 
 
 def look(folder: str, sys: Path | None = None) -> Disk | None:
@@ -27,7 +29,8 @@ def look(folder: str, sys: Path | None = None) -> Disk | None:
     with suppress(OSError):
         room = os.statvfs(folder)
         number = os.stat(folder).st_dev
-        return Disk(folder, room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, _turns(number, sys or SYS))
+        free, total = (blocks * room.f_frsize for blocks in (room.f_bavail, room.f_blocks))
+        return Disk(folder, free, total, _turns(number, sys or SYS), number)
     return None
 
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from queen.doctor.facts import Facts
 from queen.doctor.probes import memory
-from queen.doctor.probes.disk import Disk as Volume
-from queen.doctor.probes.disk import look as look_at_volume
+from queen.doctor.probes.disk import Disk
+from queen.doctor.probes.disk import look as look_at_disk
 from queen.measure.processes import PROC, cpu_s, find_listener, look_at_machine, read_processes, tree
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -29,22 +29,11 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
-    """The file system below a folder, in bytes."""
-
-    path: str
-    size: int
-    used: int
-    free: int
-    """What PostgreSQL's user may still take."""
-
-
-@dataclass(frozen=True, slots=True)
 class Host:
     """Running totals at `at` (monotonic seconds). `postgres_s`: processor time of PostgreSQL's processes; None when it
     cannot be read. `nofile`: most open files of Queen's server, None when it does not run here. `throttles`: by part,
-    "PostgreSQL" and "queen serve", of those that have a quota. `disks`: by "data" and, where it is another one, "wal".
-    The disks and volumes are not there where our user may not look, or the role may not know the data directory.
+    "PostgreSQL" and "queen serve", of those that have a quota. The disks are not there where our user may not look, or
+    the role may not know the data directory.
     """
 
     at: float
@@ -54,10 +43,9 @@ class Host:
     postgres_s: float | None = None
     nofile: int | None = None
     throttles: Mapping[str, Throttle] = field(default_factory=dict)
-    disks: Mapping[str, Disk] = field(default_factory=dict)
     memory: memory.MachineMemory | None = None
-    data_disk: Volume | None = None
-    wal_disk: Volume | None = None
+    data_disk: Disk | None = None
+    wal_disk: Disk | None = None
 
 
 def look(facts: Facts, url: str | None = None) -> Host | None:
@@ -75,10 +63,9 @@ def look(facts: Facts, url: str | None = None) -> Host | None:
         postgres_s=_postgres_s(facts.postmaster_pid),
         nofile=nofile(server) if server is not None else None,
         throttles=_throttles({"PostgreSQL": facts.postmaster_pid, "queen serve": server}),
-        disks=_disks(folder),
         memory=memory.look(facts.postmaster_pid) if facts.postmaster_pid else None,
-        data_disk=look_at_volume(folder) if folder else None,
-        wal_disk=look_at_volume(f"{folder}/pg_wal") if folder else None,
+        data_disk=look_at_disk(folder) if folder else None,
+        wal_disk=look_at_disk(f"{folder}/pg_wal") if folder else None,
     )
 
 
@@ -111,16 +98,6 @@ def throttle(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> Throttle |
     return None
 
 
-def disk(path: str) -> Disk | None:
-    """The file system of a path; None when it cannot be looked at."""
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return None
-    unit = found.f_frsize
-    return Disk(path, found.f_blocks * unit, (found.f_blocks - found.f_bfree) * unit, found.f_bavail * unit)
-
-
 def _cpu_stat(path: Path) -> Throttle | None:
     try:
         figures = dict(line.split() for line in path.read_text().splitlines() if len(line.split()) == 2)
@@ -144,14 +121,3 @@ def _postgres_s(postmaster_pid: int | None) -> float | None:
 def _throttles(pids: Mapping[str, int | None]) -> dict[str, Throttle]:
     found = {part: throttle(pid) for part, pid in pids.items() if pid is not None}
     return {part: one for part, one in found.items() if one is not None}
-
-
-def _disks(data: str) -> dict[str, Disk]:
-    """The data's file system, and that of the log when it is another. Without pg_monitor the folder is not known."""
-    if not data:
-        return {}
-    found = {name: disk(path) for name, path in (("data", data), ("wal", f"{data}/pg_wal"))}
-    seen = {name: one for name, one in found.items() if one is not None}
-    if len(seen) == 2 and os.stat(data).st_dev == os.stat(f"{data}/pg_wal").st_dev:
-        del seen["wal"]
-    return seen

@@ -7,7 +7,8 @@ from dataclasses import replace
 from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.finding import Threshold
-from queen.doctor.probes.host import Disk, Host
+from queen.doctor.probes.disk import Disk
+from queen.doctor.probes.host import Host
 from tests.doctor.queues.support import write_minute
 from tests.doctor.support import look, only
 from tests.sql.client import Session
@@ -37,7 +38,7 @@ def test_an_idle_schema_on_a_roomy_disk_is_well(database_dsn: str) -> None:
 
 def test_little_room_and_growth_of_the_disk_itself_are_found(plain_seen: Seen) -> None:
     def host(free: int) -> Host:
-        return Host(0.0, 0.0, 0.0, disks={"data": Disk("/data", 1000 << 30, (1000 << 30) - free, free)})
+        return Host(0.0, 0.0, 0.0, data_disk=Disk("/data", free, 1000 << 30, None, 7))
 
     def judged(before: int, now: int, window_s: float) -> list[tuple[str, float | None]]:
         seen = replace(
@@ -54,3 +55,14 @@ def test_little_room_and_growth_of_the_disk_itself_are_found(plain_seen: Seen) -
     assert judged(500 << 30, 499 << 30, 60) == [("warn", 8.3)]
     assert judged(500 << 30, 499 << 30, 10) == [], "a checkpoint in ten seconds is no growth"
     assert judged(20 << 30, 20 << 30, 10) == [("crit", None)]
+
+
+def test_the_disk_of_the_log_counts_where_it_is_another(plain_seen: Seen) -> None:
+    def judged(device: int) -> list[str | None]:
+        disks = Disk("/data", 900 << 30, 1000 << 30, None, 7), Disk("/log", 1 << 30, 100 << 30, None, device)
+        host = Host(0.0, 0.0, 0.0, data_disk=disks[0], wal_disk=disks[1])
+        seen = replace(plain_seen, limits=find("S2").thresholds, second={"store": []}, host_before=host, host=host)
+        return [one.object for one in find("S2").evaluate(seen)]
+
+    assert judged(8) == ["/log"]
+    assert judged(7) == []

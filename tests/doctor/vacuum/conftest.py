@@ -1,36 +1,36 @@
-"""One more PostgreSQL for the tests of this folder that change settings of the whole server."""
+"""Databases in the PostgreSQL that tests may make ill, for tests of this folder that change settings of the server."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.doctor.vacuum.workshop import Workshop
 from tests.support.fix_postgres import PostgresServer
+from tests.support.own_cluster import OwnCluster
 
 
 @pytest.fixture(scope="session")
-def workshop(postgres_server: PostgresServer) -> Iterator[Workshop]:
-    """One for all the tests that need it: it starts in seconds. Skips where only a server of the user's is known."""
-    if postgres_server.bin_dir is None:
-        pytest.skip("needs PostgreSQL's own programs")
-    folder = Path(tempfile.mkdtemp(prefix="queen-test-"))
-    folder.chmod(0o755)  # PostgreSQL may run as another user, who must be able to reach its folder
-    try:
-        made = Workshop(folder)
-        yield made
-        made.close()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def own_databases(own_cluster: OwnCluster) -> Iterator[PostgresServer]:
+    """Makes databases there."""
+    made = PostgresServer(own_cluster.dsn, own_cluster.bin_dir)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def workshop_dsn(workshop: Workshop) -> Iterator[str]:
-    """A fresh migrated database in it."""
-    url = workshop.server.create()
+def own_dsn(own_databases: PostgresServer) -> Iterator[str]:
+    """A fresh migrated database there."""
+    url = own_databases.create()
     yield url
-    workshop.server.drop(url)
+    own_databases.drop(url)
+
+
+@pytest.fixture
+def eager_autovacuum(own_cluster: OwnCluster) -> Iterator[None]:
+    """Autovacuum looks every second, with one worker."""
+    own_cluster.execute("alter system set autovacuum_naptime = 1", "alter system set autovacuum_max_workers = 1")
+    own_cluster.restart()
+    yield
+    own_cluster.execute("alter system reset autovacuum_naptime", "alter system reset autovacuum_max_workers")
+    own_cluster.restart()

@@ -7,7 +7,7 @@ import pytest
 from queen.doctor.tables import VACUUM_AT, is_off
 from queen.tune.tables import table_lines
 from tests.doctor.support import about, apply, execute, look, session, undo
-from tests.doctor.vacuum.workshop import Workshop
+from tests.support.own_cluster import OwnCluster
 
 
 def test_options_that_were_taken_away_come_back_and_can_be_undone(database_dsn: str) -> None:
@@ -60,18 +60,18 @@ def test_a_table_without_autovacuum_is_critical(database_dsn: str) -> None:
     assert look(database_dsn, "V3").status == "ok"
 
 
-def test_a_server_without_autovacuum_is_critical(workshop: Workshop, workshop_dsn: str) -> None:
-    execute(workshop_dsn, "alter system set autovacuum = off", "select pg_reload_conf()")
-    workshop.await_setting("autovacuum", "off")
-    finding = about(look(workshop_dsn, "V3"), "autovacuum")
+def test_a_server_without_autovacuum_is_critical(own_cluster: OwnCluster, own_dsn: str) -> None:
+    own_cluster.execute("alter system set autovacuum = off")
+    own_cluster.reload("autovacuum", "off")
+    finding = about(look(own_dsn, "V3"), "autovacuum")
     assert (finding.status, finding.fix and finding.fix.kind) == ("crit", "B")
-    apply(workshop_dsn, finding.fix)
-    workshop.await_setting("autovacuum", "on")
-    assert look(workshop_dsn, "V3").status == "ok"
-    undo(workshop_dsn, finding.fix)
-    workshop.await_setting("autovacuum", "off")
-    execute(workshop_dsn, "alter system reset autovacuum", "select pg_reload_conf()")
-    workshop.await_setting("autovacuum", "on")
+    apply(own_dsn, finding.fix)
+    own_cluster.reload("autovacuum", "on")
+    assert look(own_dsn, "V3").status == "ok"
+    undo(own_dsn, finding.fix)
+    own_cluster.reload("autovacuum", "off")
+    own_cluster.execute("alter system reset autovacuum")
+    own_cluster.reload("autovacuum", "on")
 
 
 def test_a_fresh_schema_is_well_and_has_all_that_tune_pg_would_set(module_dsn: str) -> None:

@@ -69,23 +69,24 @@ def test_age_in_transactions_counts_by_itself(database_dsn: str) -> None:
     assert finding.evidence["xids"] >= 30
 
 
-def test_a_prepared_transaction_is_rolled_back(workshop_dsn: str) -> None:
-    execute(workshop_dsn, "begin; insert into queen.counters values ('x', 1); prepare transaction 'it''s mine'")
-    finding = only(look(workshop_dsn, "V4", thresholds=SOON))
+def test_a_prepared_transaction_is_rolled_back(own_dsn: str) -> None:
+    execute(own_dsn, "begin; insert into queen.counters values ('x', 1); prepare transaction 'it''s mine'")
+    finding = only(look(own_dsn, "V4", thresholds=SOON))
     assert (finding.evidence["kind"], finding.evidence["who"]) == ("prepared", "it's mine")
     assert finding.evidence["role"] == "queen"
-    apply(workshop_dsn, finding.fix)
-    assert look(workshop_dsn, "V4", thresholds=SOON).status == "ok"
+    apply(own_dsn, finding.fix)
+    assert look(own_dsn, "V4", thresholds=SOON).status == "ok"
 
 
-def test_a_forgotten_logical_slot_holds_the_catalogs_and_is_dropped(workshop_dsn: str) -> None:
-    execute(workshop_dsn, "select pg_create_logical_replication_slot('forgotten', 'pgoutput')")
+def test_a_forgotten_logical_slot_holds_the_catalogs_and_is_dropped(own_dsn: str) -> None:
+    with session(own_dsn, autocommit=True) as maker:  # it waits for transactions that run, not for ever
+        maker.execute("select pg_create_logical_replication_slot('forgotten', 'pgoutput')")
     severe = {"xids": Threshold(0, 0, "transactions")}
-    finding = about(look(workshop_dsn, "V4", thresholds=severe), "slot forgotten")
+    finding = about(look(own_dsn, "V4", thresholds=severe), "slot forgotten")
     assert (finding.status, finding.evidence["holds"]) == ("warn", "catalogs")
     assert finding.evidence["state"] == "inactive"
-    apply(workshop_dsn, finding.fix)
-    assert look(workshop_dsn, "V4", thresholds=severe).status == "ok"
+    apply(own_dsn, finding.fix)
+    assert look(own_dsn, "V4", thresholds=severe).status == "ok"
 
 
 def test_what_is_at_stake_is_what_reads_more_than_before() -> None:

@@ -11,7 +11,7 @@ from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import apply, execute, look, only, undo
 from tests.doctor.vacuum.slow import wait_until
 from tests.doctor.vacuum.stuck import keep_a_worker_busy
-from tests.doctor.vacuum.workshop import Workshop
+from tests.support.own_cluster import OwnCluster
 
 SOON = {"limit": Threshold(0, 600, "s")}
 ONE = facts(
@@ -59,28 +59,29 @@ def test_a_fresh_schema_is_well(module_dsn: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_starving_table_is_served_when_there_are_more_workers(workshop: Workshop, workshop_dsn: str) -> None:
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_a_starving_table_is_served_when_there_are_more_workers(own_cluster: OwnCluster, own_dsn: str) -> None:
     options = "autovacuum_vacuum_threshold = 100, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
-    keep_a_worker_busy(workshop_dsn, options)
+    keep_a_worker_busy(own_dsn, options)
     execute(
-        workshop_dsn,
+        own_dsn,
         "insert into queen.partitions (partition_id, queue_id, epoch, name)"
         " select n, 1, 1, n::text from generate_series(1, 20000) n",
         "delete from queen.partitions",
     )
-    finding = only(look(workshop_dsn, "V7", thresholds=SOON))
+    finding = only(look(own_dsn, "V7", thresholds=SOON))
     assert finding.evidence["waiting"] == {"queen.partitions": 4.0}
     assert list(finding.evidence["busy_with"]) == ["queen.big"]
-    assert look(workshop_dsn, "V7").status == "ok", "not for long enough"
+    assert look(own_dsn, "V7").status == "ok", "not for long enough"
     assert finding.fix is not None
     assert finding.fix.kind == "C"
-    apply(workshop_dsn, finding.fix)
-    workshop.restart()
-    wait_until(lambda: look(workshop_dsn, "V7", thresholds=SOON, window_s=0.1).status == "ok")
-    wait_until(lambda: [found.object for found in look(workshop_dsn, "V1", window_s=0.1).findings] == ["queen.big"])
-    undo(workshop_dsn, finding.fix)
-    workshop.restart()
-    workshop.await_setting("autovacuum_max_workers", "1")
+    apply(own_dsn, finding.fix)
+    own_cluster.restart()
+    wait_until(lambda: look(own_dsn, "V7", thresholds=SOON, window_s=0.1).status == "ok")
+    wait_until(lambda: [found.object for found in look(own_dsn, "V1", window_s=0.1).findings] == ["queen.big"])
+    undo(own_dsn, finding.fix)
+    own_cluster.restart()
+    own_cluster.reload("autovacuum_max_workers", "1")
 
 
 def _others() -> list[Row]:

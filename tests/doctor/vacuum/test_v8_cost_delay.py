@@ -13,7 +13,7 @@ from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import apply, execute, look, only, undo
 from tests.doctor.vacuum.slow import wait_until
 from tests.doctor.vacuum.stuck import end_workers, keep_a_worker_busy
-from tests.doctor.vacuum.workshop import Workshop
+from tests.support.own_cluster import OwnCluster
 
 SOON = {"running": Threshold(0, None)}
 SLEEP = "Timeout:VacuumDelay"
@@ -57,31 +57,32 @@ def test_a_changing_table_is_not_to_pause() -> None:
 
 
 @pytest.mark.slow
-def test_a_sleeping_worker_works_when_the_limit_is_raised(workshop: Workshop, workshop_dsn: str) -> None:
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_a_sleeping_worker_works_when_the_limit_is_raised(own_cluster: OwnCluster, own_dsn: str) -> None:
     execute(
-        workshop_dsn,
+        own_dsn,
         "alter system set autovacuum_vacuum_cost_delay = '100ms'",
         "alter system set autovacuum_vacuum_cost_limit = 1",
         "select pg_reload_conf()",
     )
-    workshop.await_setting("autovacuum_vacuum_cost_limit", "1")
+    own_cluster.reload("autovacuum_vacuum_cost_limit", "1")
     try:
-        keep_a_worker_busy(workshop_dsn, "autovacuum_vacuum_threshold = 100")
-        finding = only(look(workshop_dsn, "V8", thresholds=SOON, window_s=0.8))
+        keep_a_worker_busy(own_dsn, "autovacuum_vacuum_threshold = 100")
+        finding = only(look(own_dsn, "V8", thresholds=SOON, window_s=0.8))
         assert finding.evidence["asleep_pct"] > 50
         assert list(finding.evidence["running_s"]) == ["queen.big"]
         assert (finding.evidence["cost_limit"], finding.evidence["cost_delay_ms"]) == (1, 100)
-        assert look(workshop_dsn, "V8").status == "ok", "not for long enough"
-        apply(workshop_dsn, finding.fix)
-        workshop.await_setting("autovacuum_vacuum_cost_limit", "2000")
-        end_workers(workshop_dsn)
-        wait_until(lambda: look(workshop_dsn, "V8", thresholds=SOON).status == "ok")
-        wait_until(lambda: look(workshop_dsn, "V1", window_s=0.1).status == "ok")
-        undo(workshop_dsn, finding.fix)
-        workshop.await_setting("autovacuum_vacuum_cost_limit", "1")
+        assert look(own_dsn, "V8").status == "ok", "not for long enough"
+        apply(own_dsn, finding.fix)
+        own_cluster.reload("autovacuum_vacuum_cost_limit", "2000")
+        end_workers(own_dsn)
+        wait_until(lambda: look(own_dsn, "V8", thresholds=SOON).status == "ok")
+        wait_until(lambda: look(own_dsn, "V1", window_s=0.1).status == "ok")
+        undo(own_dsn, finding.fix)
+        own_cluster.reload("autovacuum_vacuum_cost_limit", "1")
     finally:
         execute(
-            workshop_dsn,
+            own_dsn,
             "alter system reset autovacuum_vacuum_cost_delay",
             "alter system reset autovacuum_vacuum_cost_limit",
             "select pg_reload_conf()",
@@ -89,15 +90,16 @@ def test_a_sleeping_worker_works_when_the_limit_is_raised(workshop: Workshop, wo
 
 
 @pytest.mark.slow
-def test_a_table_that_holds_its_own_vacuum_back_is_put_right(workshop_dsn: str) -> None:
+@pytest.mark.usefixtures("eager_autovacuum")
+def test_a_table_that_holds_its_own_vacuum_back_is_put_right(own_dsn: str) -> None:
     options = "autovacuum_vacuum_threshold = 100, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
-    keep_a_worker_busy(workshop_dsn, options)
-    finding = only(look(workshop_dsn, "V8", thresholds=SOON, window_s=0.8))
+    keep_a_worker_busy(own_dsn, options)
+    finding = only(look(own_dsn, "V8", thresholds=SOON, window_s=0.8))
     own = {"autovacuum_vacuum_cost_delay": "100", "autovacuum_vacuum_cost_limit": "1"}
     assert finding.evidence["own_cost_options"] == {"queen.big": own}
     assert finding.fix is not None
     assert finding.fix.kind == "A"
-    apply(workshop_dsn, finding.fix)  # PostgreSQL gives up the vacuum that is in the way, and begins anew
-    wait_until(lambda: look(workshop_dsn, "V8", thresholds=SOON).status == "ok")
-    wait_until(lambda: look(workshop_dsn, "V1", window_s=0.1).status == "ok")
-    undo(workshop_dsn, finding.fix)
+    apply(own_dsn, finding.fix)  # PostgreSQL gives up the vacuum that is in the way, and begins anew
+    wait_until(lambda: look(own_dsn, "V8", thresholds=SOON).status == "ok")
+    wait_until(lambda: look(own_dsn, "V1", window_s=0.1).status == "ok")
+    undo(own_dsn, finding.fix)

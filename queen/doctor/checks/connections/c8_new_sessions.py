@@ -7,6 +7,7 @@ from typing import Final
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Threshold
+from queen.store.inspect import Row
 
 SESSIONS_MIN: Final = 10
 """In the window: a deployment opens a few at once, which is no rate."""
@@ -38,13 +39,22 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
                 "sessions": row["sessions"],
                 "window_s": round(seen.window_s, 1),
                 **{name: row[name] for name in counters[1:]},
-                "young_now": [one for one in seen.rows("young") if one["database"] == row["database"]],
+                "young": _young(seen, row["database"]),
             },
             "Let that client keep its connections: a pool in the program, or PgBouncer in between. Each new session"
             " costs PostgreSQL a process, some milliseconds of processor time, and the caches of the old one.",
             object=row["database"],
             threshold=seen.limits["limit"],
         )
+
+
+def _young(seen: Seen, database: str) -> list[Row]:
+    """Sessions that were young at either look; those that came and went between the two nobody saw."""
+    found: dict[tuple[str, str], Row] = {}
+    for row in (*seen.first["young"], *seen.second["young"]):
+        if row["database"] == database:
+            found[row["role"], row["application"]] = row
+    return list(found.values())
 
 
 CHECK = Check(

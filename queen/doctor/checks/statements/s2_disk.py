@@ -8,7 +8,8 @@ from typing import Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Severity, Threshold
-from queen.doctor.probes.host import Disk
+from queen.doctor.probes.disk import Disk
+from queen.doctor.probes.host import Host
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -37,14 +38,22 @@ SELECT extract(epoch FROM clock_timestamp() - min(e.opened_at) FILTER (WHERE e.n
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each file system that is nearly full, or will be within the threshold."""
-    if seen.host is None or "data" not in seen.host.disks:
+    disks = _disks(seen.host)
+    if "data" not in disks:
         raise CannotLook("the folder of the data is not known or cannot be reached", hint=_enable(seen))
-    for name, disk in seen.host.disks.items():
+    for name, disk in disks.items():
         growth, source = _growth(seen, name, disk)
         hours = disk.free / growth / 3600 if growth > 0 else None
         severity = _severity(seen, disk, hours)
         if severity is not None:
             yield _finding(seen, name, disk, severity, (growth, source, hours))
+
+
+def _disks(host: Host | None) -> dict[str, Disk]:
+    """The file system of the data, and that of the log where it is another."""
+    data, wal = (host.data_disk, host.wal_disk) if host is not None else (None, None)
+    found = {"data": data, "wal": wal if data is None or wal is None or wal.device != data.device else None}
+    return {name: disk for name, disk in found.items() if disk is not None}
 
 
 def _enable(seen: Seen) -> str:
@@ -58,9 +67,9 @@ def _growth(seen: Seen, name: str, disk: Disk) -> tuple[float, str]:
     found = [(0.0, "no growth seen")]
     if name == "data":
         found.append((_store_growth(seen.row("store")), "child tables of the last epochs"))
-    before = seen.host_before.disks.get(name) if seen.host_before else None
+    before = _disks(seen.host_before).get(name)
     if before is not None and seen.window_s >= WINDOW_MIN_S:
-        found.append(((disk.used - before.used) / seen.window_s, "the disk inside the window"))
+        found.append(((before.free - disk.free) / seen.window_s, "the disk inside the window"))
     return max(found)
 
 
@@ -75,7 +84,7 @@ def _store_growth(row: Row) -> float:
 
 def _severity(seen: Seen, disk: Disk, hours: float | None) -> Severity | None:
     by_time = seen.limits["limit"].judge_low(hours) if hours is not None else None
-    by_room = seen.limits["free"].judge_low(100 * disk.free / max(disk.size, 1)) if disk.free < ROOMY_BYTES else None
+    by_room = seen.limits["free"].judge_low(100 * disk.free / max(disk.total, 1)) if disk.free < ROOMY_BYTES else None
     return "crit" if "crit" in (by_time, by_room) else by_time or by_room
 
 
@@ -87,9 +96,9 @@ def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tupl
         severity,
         f"the disk of {name} {when}: {disk.free / 2**30:.1f} GiB free",
         {
-            "path": disk.path,
+            "folder": disk.folder,
             "free_bytes": disk.free,
-            "size_bytes": disk.size,
+            "total_bytes": disk.total,
             "growth_bytes_per_s": round(rate),
             "growth_from": source,
             "full_in_h": round(hours, 1) if hours is not None else None,
@@ -99,7 +108,7 @@ def _finding(seen: Seen, name: str, disk: Disk, severity: Severity, growth: tupl
         },
         "Give the queues a retention (retentionEnabled, retentionSeconds, completedRetentionSeconds), find groups that "
         "hold it back (Q2) and slots that hold the log back (W6), or enlarge the disk.",
-        object=disk.path,
+        object=disk.folder,
         threshold=seen.limits["limit" if hours is not None and seen.limits["limit"].judge_low(hours) else "free"],
     )
 

@@ -1,0 +1,142 @@
+"""Is PostgreSQL with tune-pg's settings better than PostgreSQL as it comes? `queen bench --ab` on this machine.
+
+Side A has the settings that PostgreSQL comes with, side B those of `queen tune-pg` for this machine and this load;
+each run has a private PostgreSQL and a server of its own. Durability is the same on both sides. The result keeps the
+settings of B, the figures of each run and the comparison with its intervals, without the seconds of every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from benchmarks.lib import shell
+from benchmarks.lib.facts import REPOSITORY
+from benchmarks.lib.options import whole
+from benchmarks.lib.record import Record
+from benchmarks.lib.text import verdict_line
+
+# The conclusion of a comparison is data, whichever way it goes: done, missed objectives, inconclusive.
+_CONCLUDED: Final = (0, 1, 5)
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    target: int
+    payload: int
+    pairs: int
+    seconds: int
+    warmup: int
+    memory: str
+    cpus: int
+    storage: str
+    output: Path | None
+    save: bool
+
+    def parameters(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("output", "save")}
+
+
+class TunedRecord(Record, frozen=True, kw_only=True):
+    """`settings` are those of side B; `runs` come as A, B, A, B, …; `comparison` is that of the bench."""
+
+    settings: list[str]
+    runs: list[dict[str, Any]]
+    comparison: dict[str, Any] | None
+    verdict: dict[str, Any]
+
+
+def parse(arguments: Sequence[str] | None) -> Options:
+    """Exits with 2 on wrong usage."""
+    parser = argparse.ArgumentParser(prog="tuned", description="PostgreSQL as it comes against tune-pg's settings.")
+    add = parser.add_argument
+    add("--target", type=whole(1, 1_000_000), default=10_000, metavar="N", help="messages a second (10000)")
+    add("--payload", type=whole(64, 1 << 20), default=250, metavar="N", help="bytes (250)")
+    add("--pairs", type=whole(5, 50), default=5, metavar="N", help="of runs (5)")
+    add("--seconds", type=whole(30, 3600), default=30, metavar="S", help="of a run (30)")
+    add("--warmup", type=whole(1, 600), default=8, metavar="S", help="before each (8)")
+    add("--memory", required=True, metavar="SIZE", help="of this machine, for tune-pg")
+    add("--cpus", type=whole(1, 1024), required=True, metavar="N", help="of this machine")
+    add("--storage", default="ssd", metavar="KIND", help="of this machine (ssd)")
+    add("--output", type=Path, metavar="FILE", help="where the result goes")
+    add("--no-save", dest="save", action="store_false", help="keep no result file")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    options = parse(arguments)
+    return shell.run("tuned", options, lambda: _compare(options))
+
+
+def _compare(options: Options) -> shell.Outcome:
+    head = shell.begin("tuned", options)
+    settings = _settings(options)
+    with tempfile.TemporaryDirectory(prefix="queen-tuned-") as name:
+        folder = Path(name)
+        sides = {"a.yaml": ["defaults"], "b.yaml": ["defaults", *settings]}
+        for file, lines in sides.items():
+            (folder / file).write_text(json.dumps({"postgres": lines}), "utf-8")  # JSON is YAML too
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "queen", "bench", "--ab", str(folder / "a.yaml"), str(folder / "b.yaml")),
+                *("--pairs", str(options.pairs), "--target", str(options.target), "--payload", str(options.payload)),
+                *("--duration", f"{options.seconds}s", "--warmup", f"{options.warmup}s"),
+                *("--output", str(folder / "out")),
+            ],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        found = folder / "out" / "result.json"
+        result = json.loads(found.read_text("utf-8")) if found.exists() else {}
+    problems = [] if done.returncode in _CONCLUDED else [f"queen bench --ab ended with {done.returncode}"]
+    if not result.get("comparison"):
+        problems.append("there is no comparison")
+    record = TunedRecord(
+        **head.fields(problems, None),
+        settings=settings,
+        runs=[_figures(run) for run in result.get("runs", [])],
+        comparison=result.get("comparison"),
+        verdict=result.get("verdict", {}),
+    )
+    return shell.Outcome(record=record, text=verdict_line(record.valid))
+
+
+def _settings(options: Options) -> list[str]:
+    """The lines of `queen tune-pg` for this machine and load, as `name = 'value'`."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "queen", "tune-pg", "--json", "--memory", options.memory),
+            *("--cpus", str(options.cpus), "--storage", options.storage, "--target", str(options.target)),
+            *("--payload", str(options.payload)),
+        ],
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    lines = json.loads(done.stdout)["settings"]
+    return [f"{line['name']} = '{line['value']}'" for line in lines]
+
+
+def _figures(run: dict[str, Any]) -> dict[str, Any]:
+    """What a reader compares, of one run."""
+    latency = {
+        name: {part: found[part] for part in ("p50", "p99", "max") if part in found}
+        for name, found in run["latency"].items()
+    }
+    kept = ("started_at", "offered_per_s", "delivered_per_s", "costs")
+    return {**{name: run[name] for name in kept if name in run}, "latency": latency, "verdict": run["verdict"]["word"]}
+
+
+if __name__ == "__main__":
+    shell.obey_terminate()
+    sys.exit(main())
