@@ -1,8 +1,8 @@
 """The texts that configure a private PostgreSQL: baseline, who may connect, and what no file may change.
 
-`queen.conf` in the data directory holds the tunable part. It is written once and then left alone, so that it can be
-edited, or replaced by `queen tune-pg`. What Queen's promises rest on (durability, no TCP port) goes on the command
-line, which outranks every file. Pure functions, no I/O.
+`queen.conf` in the data directory holds the tunable part. It is written once (tuned.py puts in what fits the machine)
+and then left alone, so that it can be edited, or changed by `queen tune-pg --apply`. What Queen's promises rest on
+(durability, no TCP port) goes on the command line, which outranks every file. Pure functions, no I/O.
 """
 
 from __future__ import annotations

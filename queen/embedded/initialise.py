@@ -18,6 +18,7 @@ from queen.embedded.find import Binaries
 from queen.embedded.folders import Home, told_plainly, write_file
 from queen.embedded.plan import Plan
 from queen.embedded.postmaster import run_program
+from queen.embedded.tuned import first_configuration
 from queen.embedded.wal_reserve import reserve_wal
 from queen.errors import EmbeddedError
 
@@ -33,7 +34,7 @@ def prepare_data(plan: Plan, timeout_s: float) -> None:
         if not plan.home.has_data:
             _make_data(plan, timeout_s)
         _check_version(plan.home)
-        _write_configuration(plan.home.data, plan.account)
+        _write_configuration(plan.home.data, plan)
 
 
 def _make_data(plan: Plan, timeout_s: float) -> None:
@@ -46,7 +47,7 @@ def _make_data(plan: Plan, timeout_s: float) -> None:
         with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(conf.INCLUDE_LINE)
             os.fsync(file.fileno())
-        _write_configuration(draft, account)
+        _write_configuration(draft, plan)
         reserve_wal(draft, account, plan.wal_reserve_bytes)
         draft.rename(home.data)
         _sync_folder(home.path)
@@ -90,11 +91,13 @@ def _check_version(home: Home) -> None:
         )
 
 
-def _write_configuration(data: Path, account: Account) -> None:
+def _write_configuration(data: Path, plan: Plan) -> None:
+    account = plan.account
     write_file(data / "pg_hba.conf", conf.access_rules(), account)
     write_file(data / "pg_ident.conf", conf.ident_map(_users(account)), account)
     if not (data / conf.BASELINE_NAME).exists():
-        write_file(data / conf.BASELINE_NAME, conf.baseline(), account)
+        text = first_configuration(data, plan.home.major) if plan.tuned else conf.baseline()
+        write_file(data / conf.BASELINE_NAME, text, account)
 
 
 def _users(account: Account) -> list[str]:

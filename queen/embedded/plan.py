@@ -35,6 +35,8 @@ class Plan:
     account: Account
     home: Home
     wal_reserve_bytes: int = 0
+    tuned: bool = True
+    """Whether the first configuration is made for this machine, or is the baseline."""
 
 
 def make_plan(settings: EmbeddedSettings) -> Plan:
@@ -44,7 +46,8 @@ def make_plan(settings: EmbeddedSettings) -> Plan:
     home = home_of(base, binaries.major)
     account = choose_account(settings.user, owner_of(home))
     make_home(home, account)
-    return Plan(reachable(binaries, base, account), account, home, settings.wal_reserve_bytes)
+    programs = reachable(binaries, base, account)
+    return Plan(programs, account, home, settings.wal_reserve_bytes, tuned=settings.tune == "auto")
 
 
 def choose_binaries(found: list[Binaries], homes: list[Home], base: Path) -> Binaries:

@@ -166,6 +166,12 @@ class EmbeddedSettings:
         low=0,
         high=16 * _GIB,
     )
+    tune: str = setting(
+        "auto",
+        "Its first settings: auto fits them to this machine, within what 4GiB of memory allow; baseline is the same "
+        "everywhere.",
+        choices=("auto", "baseline"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ and tried again after a pause, so that nothing queues behind it. It runs what it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import psycopg
@@ -63,7 +63,7 @@ class Operator:
         taken = self.rows("select pg_try_advisory_lock(%s, %s) as taken", [_LOCK_CLASS, number])
         return bool(taken[0]["taken"])
 
-    def rows(self, text: str, parameters: Sequence[Any] | None = None) -> list[Row]:
+    def rows(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a statement that may change something. Raises CannotChange, StoreUnavailable."""
         try:
             cursor = self.connection.execute(text, parameters)

@@ -86,7 +86,7 @@ def test_durability_is_on_whatever_the_files_say(settings: EmbeddedSettings) -> 
 
 
 @pytest.mark.spec("R20")
-def test_baseline_configuration_is_in_force(settings: EmbeddedSettings) -> None:
+def test_baseline_configuration_is_in_force(place: Path) -> None:
     expected = {
         "max_connections": "200",
         "superuser_reserved_connections": "3",
@@ -101,7 +101,8 @@ def test_baseline_configuration_is_in_force(settings: EmbeddedSettings) -> None:
         "random_page_cost": "1.1",
         "effective_io_concurrency": "200",
     }
-    with Cluster.open(settings) as cluster:
+    wanted = EmbeddedSettings(data_dir=str(place / "new"), wal_reserve_bytes=0, tune="baseline")
+    with Cluster.open(wanted) as cluster:
         assert {name: show(cluster, name) for name in expected} == expected
         assert show(cluster, "cluster_name") == "queen-embedded"
         assert show(cluster, "log_parameter_max_length") == "0", "payloads must not reach the log"

@@ -96,7 +96,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     # PostgreSQL may run as another user, who must be able to reach its folder.
     folder.chmod(0o755)
     try:
-        with Cluster.open(EmbeddedSettings(data_dir=str(folder / "d"), wal_reserve_bytes=0), holder="tests") as cluster:
+        # The baseline, so that the tests see the same server on every machine.
+        settings = EmbeddedSettings(data_dir=str(folder / "d"), wal_reserve_bytes=0, tune="baseline")
+        with Cluster.open(settings, holder="tests") as cluster:
             yield PostgresServer(cluster.dsn, cluster.bin_dir)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,19 +34,25 @@ class VersionServer(PostgresServer):
 class _Servers:
     """Starts what is asked for, and remembers it."""
 
-    def __init__(self, folder: Path, ending: ExitStack) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ending = ending
         self._running: dict[int, VersionServer] = {}
 
     def __call__(self, major: int) -> VersionServer:
         if major not in self._running:
             programs = _programs(major)
             folder = self._folder / str(major)  # data of another version would forbid the programs of this one
-            settings = EmbeddedSettings(data_dir=str(folder), bin_dir=str(programs), wal_reserve_bytes=0)
-            cluster = self._ending.enter_context(Cluster.open(settings, holder="tests"))
-            self._running[major] = VersionServer(cluster, major)
+            settings = EmbeddedSettings(
+                data_dir=str(folder), bin_dir=str(programs), wal_reserve_bytes=0, tune="baseline"
+            )
+            self._running[major] = VersionServer(Cluster.open(settings, holder="tests"), major)
         return self._running[major]
+
+    def close(self) -> None:
+        """Ends them all at once: each writes and waits for its disk."""
+        clusters = [server.cluster for server in self._running.values()]
+        with ThreadPoolExecutor(max_workers=len(MAJORS)) as pool:
+            list(pool.map(Cluster.close, clusters))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +61,11 @@ def postgres_version() -> Iterator[Callable[[int], VersionServer]]:
     folder = Path(tempfile.mkdtemp(prefix="queen-versions-"))
     # PostgreSQL may run as another user, who must be able to reach its folder.
     folder.chmod(0o755)
+    servers = _Servers(folder)
     try:
-        with ExitStack() as ending:
-            yield _Servers(folder, ending)
+        yield servers
     finally:
+        servers.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 

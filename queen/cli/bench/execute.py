@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from queen.bench import modes, report, store_file, summary, target
+from queen.bench.ask import Ask
 from queen.bench.live import Live
 from queen.bench.result import Campaign, Result
 from queen.bench.workload import Workload
@@ -45,11 +46,20 @@ def _tell(result: Result | Campaign, chosen: Chosen, page: Path) -> None:
 
 
 async def _run(chosen: Chosen) -> tuple[Result | Campaign | None, int]:
+    options = chosen.options
+    return await run_shown(chosen.ask, _systems(chosen), quiet=options.quiet, every_s=options.progress_s)
+
+
+async def run_shown(
+    ask: Ask, systems: modes.OpenSystem, *, quiet: bool = False, every_s: float | None = None
+) -> tuple[Result | Campaign | None, int]:
+    """The record, and the exit code of an interruption or 0. A first Ctrl-C ends the run with what it has; a second one
+    at once, and then there may be no record. Raises QueenError."""
     live, stop, codes = Live(), asyncio.Event(), [0]
     with _signals(stop, codes):
-        showing = asyncio.create_task(show(live, quiet=chosen.options.quiet, every_s=chosen.options.progress_s))
+        showing = asyncio.create_task(show(live, quiet=quiet, every_s=every_s))
         try:
-            return await modes.run(chosen.ask, _systems(chosen), live, stop), codes[0]
+            return await modes.run(ask, systems, live, stop), codes[0]
         except asyncio.CancelledError:
             if codes[0]:
                 return None, codes[0]

@@ -1,0 +1,1 @@
+"""What happens with a plan on a server: diff, apply, verify, confirm, roll back, watch for drift."""
