@@ -125,7 +125,7 @@ def test_what_a_file_would_not_change_is_told(changed: dict[str, Any], words: st
 
 def test_what_tables_and_role_have_already_is_left_out() -> None:
     plan = make_plan(Inputs(memory_bytes=8 * GIB, cpus=4))
-    tables = {"cursors": {"fillfactor": "50", "vacuum_truncate": "false", "autovacuum_vacuum_threshold": "1"}}
+    tables = {"cursors": {"fillfactor": "10", "vacuum_truncate": "false", "autovacuum_vacuum_threshold": "1"}}
     left = served.open_part(plan, tables, {"statement_timeout": "30000", "lock_timeout": "1s"})
     open_of_cursors = {line.parameter for line in left.tables if line.table == "cursors"}
     assert not {"fillfactor", "vacuum_truncate"} & open_of_cursors

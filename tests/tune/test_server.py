@@ -36,7 +36,7 @@ def test_an_administrator_sees_all(module_dsn: str) -> None:
     assert sight.has_module
     assert not sight.in_recovery
     assert sight.role == conninfo_to_dict(module_dsn).get("user")
-    assert sight.tables["cursors"]["fillfactor"] == "50"
+    assert sight.tables["cursors"]["fillfactor"] == "10"
     assert "lz4" in sight.enumvals["default_toast_compression"]
 
 
