@@ -122,7 +122,8 @@ class SchemaMismatch(QueenError):
 
 
 class CannotLook(QueenError):
-    """PostgreSQL did not answer a question of the doctor. `kind`: privilege, missing, timeout, lock or refused."""
+    """PostgreSQL did not answer a question of the doctor. `kind`: privilege, missing, timeout,
+    lock, refused, or faulty: the question itself is wrong, whatever the server."""
 
     code = "cannot_look"
 

@@ -52,6 +52,9 @@ def judge(
 
 
 def _refused(check: Check, error: CannotLook) -> Result:
+    """Skipped, unless the question itself was wrong: that is a fault of the check, which must not look like a need."""
+    if error.kind == "faulty":
+        return Result(check.id, check.group, check.title, "error", reason=error.message, trace=error.message)
     return skipped(check, Missing(error.message, _ENABLE_PRIVILEGE if error.kind == "privilege" else error.hint))
 
 

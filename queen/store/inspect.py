@@ -135,6 +135,8 @@ class Inspector:
 
 
 def _kind(error: psycopg.Error) -> str:
+    if isinstance(error, psycopg.DataError | psycopg.errors.SyntaxError):
+        return "faulty"
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return "privilege"
     if isinstance(error, psycopg.errors.QueryCanceled):

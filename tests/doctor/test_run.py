@@ -233,3 +233,9 @@ def test_without_the_schema_the_checks_of_the_server_still_run(empty_database_ds
     assert report.verdict != "unknown"
     assert report.about["schema"] is None
     assert not any(result.status == "error" for result in report.results)
+
+
+def test_a_question_that_is_wrong_on_any_server_is_an_error_and_no_need(database_dsn: str) -> None:
+    wrong = replace(find("V1"), queries={"q": Query("SELECT 1 / (SELECT 0)")}, needs=(), delta=False)
+    broken = replace(wrong, queries={"q": Query("SELEKT 1")})
+    assert [run(Ask(database_dsn, [check])).results[0].status for check in (wrong, broken)] == ["error", "error"]
