@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -41,6 +42,8 @@ ILLNESSES: Final = (
 )
 COLUMNS: Final = 80
 WINDOW: Final = "15s"
+_PLACE: Final = re.compile(r"/\S*queen-hotpath-\w+/")
+"""Where this run's data lies, which says nothing to a reader."""
 
 
 class Options(shell.Common, frozen=True, kw_only=True):
@@ -162,7 +165,7 @@ def _doctor(target: Target, *arguments: str) -> Act:
         timeout=300,
         check=False,
     )
-    return Act(command=" ".join(["queen doctor", *arguments]), code=done.returncode, text=done.stdout)
+    return Act(command=" ".join(["queen doctor", *arguments]), code=done.returncode, text=_PLACE.sub("…/", done.stdout))
 
 
 def page(record: StoryRecord) -> str:
