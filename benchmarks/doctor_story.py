@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,8 +102,8 @@ def _tell(options: Options) -> shell.Outcome:
         windows["ill"] = _measure(options, target, problems)
         with _load(options, target):
             acts.append(_doctor(target, "--window", WINDOW))
-        acts.append(_doctor(target, "--fix", "--allow", "reload", "--window", "3s"))
-        acts.append(_doctor(target, "--fix", "I2", "--yes", "--window", "3s"))
+            acts.append(_doctor(target, "--fix", "--allow", "reload"))
+            acts.append(_doctor(target, "--fix", "I2", "--yes"))
         windows["repaired"] = _measure(options, target, problems)
         with _load(options, target):
             acts.append(_doctor(target, "--window", WINDOW))
@@ -155,16 +156,17 @@ def _plan(options: Options, target: Target, windows: int, seconds: float) -> Pla
 def _doctor(target: Target, *arguments: str) -> Act:
     assert target.dsn is not None
     place = ["--database-url", target.dsn, "--url", f"http://{target.host}:{target.port}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "queen", "doctor", *arguments, *place],
-        cwd=REPOSITORY,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-        timeout=300,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="queen-hotpath-") as folder:  # for the undo files
+        done = subprocess.run(
+            [sys.executable, "-m", "queen", "doctor", *arguments, *place, "--data-dir", folder],
+            cwd=REPOSITORY,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+            timeout=300,
+            check=False,
+        )
     return Act(command=" ".join(["queen doctor", *arguments]), code=done.returncode, text=_PLACE.sub("…/", done.stdout))
 
 
