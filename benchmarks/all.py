@@ -23,6 +23,9 @@ COMMANDS: dict[str, list[str]] = {
     "retained": ["--seconds", "8", "--repeat", "3", *_FAST],
     "generator": [],
     "lists": _FAST,
+    "doctor": [],
+    "doctor_story": [],
+    "tuned": [],
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -62,12 +63,16 @@ def parse(arguments: Sequence[str] | None) -> Options:
     add("--pairs", type=whole(5, 50), default=5, metavar="N", help="of runs (5)")
     add("--seconds", type=whole(30, 3600), default=30, metavar="S", help="of a run (30)")
     add("--warmup", type=whole(1, 600), default=8, metavar="S", help="before each (8)")
-    add("--memory", required=True, metavar="SIZE", help="of this machine, for tune-pg")
-    add("--cpus", type=whole(1, 1024), required=True, metavar="N", help="of this machine")
+    add("--memory", default=_memory(), metavar="SIZE", help="of this machine, for tune-pg (all of it)")
+    add("--cpus", type=whole(1, 1024), default=os.cpu_count() or 1, metavar="N", help="of this machine (all)")
     add("--storage", default="ssd", metavar="KIND", help="of this machine (ssd)")
     add("--output", type=Path, metavar="FILE", help="where the result goes")
     add("--no-save", dest="save", action="store_false", help="keep no result file")
     return Options(**vars(parser.parse_args(arguments)))
+
+
+def _memory() -> str:
+    return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 20}MiB"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
