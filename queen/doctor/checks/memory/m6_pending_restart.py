@@ -37,7 +37,8 @@ CHECK = Check(
     group="memory",
     title="Settings that wait for a restart",
     why="What was planned is not what runs; and the next restart, perhaps after a crash, changes more than expected.",
-    false_positive="A restart that is planned already.",
+    false_positive="A restart that is planned already; a change taken back where there was only the default before:"
+    " PostgreSQL keeps its mark until the next start.",
     explain="""\
 Some settings take force only when PostgreSQL starts. After a reload of a changed file pg_settings marks them as
 pending_restart. The value in force is shown; what the file says instead M8 shows to a superuser.""",
