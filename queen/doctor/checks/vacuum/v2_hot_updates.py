@@ -106,8 +106,8 @@ CHECK = Check(
     false_positive="A window with few updates, or one in which somebody changed whole tables at once.",
     explain="""\
 PostgreSQL writes a new version of a row for each update. When no indexed column changed and the page has room, the new
-version stays in the page and no index is touched: a HOT update. Queen's changing tables are made for that, with half of
-each page free and no index on a column that changes.
+version stays in the page and no index is touched: a HOT update. Queen's changing tables are made for that, with room
+kept on each page and no index on a column that changes.
 
 The check takes the share of HOT updates of each such table within the window. It is low for one of three reasons: an
 index on a changing column, which is named in the evidence; a fillfactor that leaves no room; or versions that vacuum
