@@ -27,6 +27,8 @@ def test_its_options_are_known(name: str, capsys: pytest.CaptureFixture[str]) ->
         assert command.parse(every.COMMANDS[name]).calls == 200
     elif name == "generator":  # needs no server
         assert command.parse(every.COMMANDS[name]).seconds == 5
+    elif name in ("doctor_story", "tuned"):  # make servers of their own ill, or compare them
+        assert command.parse(every.COMMANDS[name]).save
     else:
         arguments = [argument for argument in every.COMMANDS[name] if not argument.startswith("--server-arg=")]
         assert command.main([*arguments, "--url", "http://127.0.0.1:1", "--no-save"]) == 3

@@ -102,12 +102,12 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_the_socket_folder_is_private_short_and_the_same_again(
-    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    home: Home, monkeypatch: pytest.MonkeyPatch, place: Path
 ) -> None:
-    monkeypatch.setattr(sockets, "_roots", lambda _: iter([tmp_path / ("deep" * 30), tmp_path]))
-    (tmp_path / ("deep" * 30)).mkdir()
+    monkeypatch.setattr(sockets, "_roots", lambda _: iter([place / ("deep" * 30), place]))
+    (place / ("deep" * 30)).mkdir()
     folder = sockets.make_socket_folder(home, ME, None)
-    assert folder.parent == tmp_path
+    assert folder.parent == place
     assert folder.stat().st_mode & 0o777 == 0o700
     (folder / ".s.PGSQL.5432.lock").write_text("stale")
     assert sockets.make_socket_folder(home, ME, None) == folder
