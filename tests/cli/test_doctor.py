@@ -46,6 +46,7 @@ def _clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("DATABASE_URL", "PG_HOST", "PG_PASSWORD", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)  # the tests run in this process, and go on
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PORT", str(one.getsockname()[1]))
@@ -53,6 +54,13 @@ def _clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 def doctor(dsn: str, *args: str) -> int:
     return cli.run(["doctor", "--database-url", dsn, "--window", "0.2", *args])
+
+
+def test_it_lets_others_of_its_machine_go_first(database_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(os, "setpriority", lambda *words: asked.append(words))
+    doctor(database_dsn, "--only", "V3")
+    assert asked == [(os.PRIO_PROCESS, 0, 10)]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -17,6 +18,9 @@ from queen.settings import Settings, resolve
 if TYPE_CHECKING:
     from queen.cli.doctor.aim import Aim
     from queen.doctor.report import Report
+
+
+_NICE: Final = 10
 
 
 def doctor(
@@ -112,6 +116,7 @@ def _do(wish: Wish, settings: Settings) -> int:
     from queen.cli.doctor.repair import repair, take_back
     from queen.cli.doctor.watch import watch
 
+    _step_back()
     aim = take_aim(wish, settings)
     if wish.undo is not None:
         return take_back(wish, aim, wish.undo)
@@ -120,6 +125,14 @@ def _do(wish: Wish, settings: Settings) -> int:
     if wish.watch_s is not None:
         return watch(wish, aim, wish.watch_s)
     return _once(wish, aim)
+
+
+def _step_back() -> None:
+    """Let others of this machine go first: beside the database that it looks at, the doctor must not be a load."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    except (AttributeError, OSError):  # not on every system, and never worth an error
+        pass
 
 
 def _once(wish: Wish, aim: Aim) -> int:
