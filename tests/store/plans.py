@@ -316,7 +316,7 @@ HOT = (
     Hot("list_queues 5", _list_queues, 60, frozenset({"queues_name_key"})),
     Hot("queue_numbers, too many", _too_many, 120, frozenset({"idx_partitions_queue"})),
     Hot("depth 20", _depth, 300, frozenset({"cursors_pkey", "idx_partitions_name"})),
-    Hot("seek 10", _seek, 1200, _KEYS),
+    Hot("seek 10", _seek, 2400, _KEYS),  # cursors move to pages with room, and each page holds seven
     Hot("seek_queue 20", _seek_page, 600, _COUNTED | {"idx_partitions_queue"}),
     Hot("list_groups 20", _list_groups, 200, frozenset({"idx_group_stats_group"})),
     Hot("group_partitions 20", _group_partitions, 1000, _KEYS - {"partitions_pkey"} | {"idx_partitions_queue"}),

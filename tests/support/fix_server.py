@@ -65,7 +65,7 @@ def open_folder() -> Path:
 def server_template(postgres_programs: Path) -> Iterator[Path]:
     """A data folder that was used and closed once; copies of it save the time of initdb."""
     folder = open_folder()
-    Cluster.open(EmbeddedSettings(data_dir=str(folder / "t"), wal_reserve_bytes=0)).close()
+    Cluster.open(EmbeddedSettings(data_dir=str(folder / "t"), wal_reserve_bytes=0, tune="baseline")).close()
     yield folder / "t"
     shutil.rmtree(folder, ignore_errors=True)
 

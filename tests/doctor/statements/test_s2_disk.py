@@ -18,6 +18,7 @@ EVER = {"limit": Threshold(1e15, 6, "h"), "free": Threshold(None, None)}
 
 def test_growth_is_told_from_the_epochs_and_ends_when_as_many_leave(database_dsn: str) -> None:
     with Session(database_dsn) as session:
+        session.rows("update {s}.epochs set opened_at = now()")  # the database is a copy of an older one
         session.push({session.partition(): [f"{n}" for n in range(100)]})
         assert look(database_dsn, "S2", thresholds=EVER).status == "ok", "not observed for long enough"
         session.rows("update {s}.epochs set opened_at = now() - interval '1 hour'")
