@@ -1,7 +1,7 @@
 """What a run of `queen doctor` costs a server that is busy: windows with it and without it, in pairs.
 
-One closed loop of the whole life of messages; in every second window a doctor with all its checks runs once, in the
-order A B B A, so that a drift of the machine meets both alike. The ratio is of messages a second, with its interval;
+One closed loop of the whole life of messages; in one window of each pair a doctor with all its checks runs once. Chance
+decides in which: with a fixed order, checkpoints that come about every four windows met one side alone. The ratio is of messages a second, with its interval;
 the processor time of the doctor's own process is told beside it, since it may run on another machine.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -140,6 +141,7 @@ class _Run:
         self._start: Reading | None = None
         self._end: Reading | None = None
         self._doctor: _Doctor | None = None
+        self._order = order(options.repeat, options.seed)
         self.windows: dict[bool, list[Window]] = {False: [], True: []}
         self.visits: list[Visit] = []
         self.problems: list[str] = []
@@ -150,17 +152,17 @@ class _Run:
             match event:
                 case Edge(step=step, side="start", counters=counters):
                     self._start = self._meters.read(counters)
-                    if visited(step.repeat):
+                    if self._order[step.repeat]:
                         self._doctor = _Doctor(self._target, self._options.doctor_window)
                 case Edge(counters=counters):
                     self._end = self._meters.read(counters)
                 case StepDone(step=step, latency=latency):
-                    self._done(visited(step.repeat), step.repeat)
+                    self._done(self._order[step.repeat], step.repeat)
                     assert self._start is not None
                     assert self._end is not None
                     window = make_window(step, self._start, self._end, latency, os.cpu_count() or 1)
-                    self.windows[visited(step.repeat)].append(window)
-                    who = "with" if visited(step.repeat) else "without"
+                    self.windows[self._order[step.repeat]].append(window)
+                    who = "with" if self._order[step.repeat] else "without"
                     print(f"doctor: {who} {window.msg_per_s:,.0f} msg/s", file=sys.stderr, flush=True)
                 case Failed():
                     self.problems.append(f"{event.kind}: {event.message}")
@@ -180,9 +182,10 @@ class _Run:
         self._doctor = None
 
 
-def visited(repeat: int) -> bool:
-    """Whether the doctor comes in this window: A B B A A B B A …"""
-    return repeat % 4 in (1, 2)
+def order(pairs: int, seed: int) -> tuple[bool, ...]:
+    """Whether the doctor comes, by window: once in each pair, before or after the other by chance."""
+    chance = random.Random(seed)
+    return tuple(comes for _ in range(pairs) for comes in chance.sample((False, True), 2))
 
 
 def _outcome(options: Options, head: shell.Head, run: _Run, facts: dict[str, object] | None) -> shell.Outcome:
