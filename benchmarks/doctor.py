@@ -1,8 +1,9 @@
 """What a run of `queen doctor` costs a server that is busy: windows with it and without it, in pairs.
 
 One closed loop of the whole life of messages; in one window of each pair a doctor with all its checks runs once. Chance
-decides in which: with a fixed order, checkpoints that come about every four windows met one side alone. The ratio is of messages a second, with its interval;
-the processor time of the doctor's own process is told beside it, since it may run on another machine.
+decides in which: with a fixed order, checkpoints that come about every four windows met one side alone. The ratio is of
+messages a second, with its interval; the processor time of the doctor's own process is told beside it, since it may run
+on another machine.
 """
 
 from __future__ import annotations
