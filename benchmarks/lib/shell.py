@@ -25,7 +25,7 @@ from benchmarks.lib.options import seconds, whole
 from benchmarks.lib.record import Record, default_path, save
 from benchmarks.lib.target import Target, TargetError, attach, started
 
-HIDDEN = frozenset({"url", "database_url", "output", "save"})
+HIDDEN = frozenset({"url", "database_url", "output", "save", "page"})
 
 
 class Common(msgspec.Struct, frozen=True, kw_only=True):
