@@ -10,22 +10,35 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 from benchmarks.lib import shell
 from benchmarks.lib.facts import REPOSITORY
 from benchmarks.lib.options import whole
 from benchmarks.lib.record import Record
-from benchmarks.lib.text import verdict_line
+from benchmarks.lib.text import align, verdict_line
+from queen.measure.compare import of_pairs
 
-# The conclusion of a comparison is data, whichever way it goes: done, missed objectives, inconclusive.
+FIGURES: Final[dict[str, Callable[[dict[str, Any]], float]]] = {
+    "delivered msg/s": lambda run: run["delivered_per_s"],
+    "insert p50 ms": lambda run: run["latency"]["insert"]["p50"],
+    "insert p99 ms": lambda run: run["latency"]["insert"]["p99"],
+    "e2e p50 ms": lambda run: run["latency"]["e2e"]["p50"],
+    "e2e p99 ms": lambda run: run["latency"]["e2e"]["p99"],
+    "server µs a message": lambda run: run["costs"]["server_cpu_us"],
+    "PostgreSQL µs a message": lambda run: run["costs"]["postgres_cpu_us"],
+    "WAL bytes a message": lambda run: run["costs"]["wal_bytes"],
+}
+# Missed objectives are data too; the bench itself compares only runs of one configuration of PostgreSQL (exit code 5).
 _CONCLUDED: Final = (0, 1, 5)
 
 
@@ -38,19 +51,31 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     memory: str
     cpus: int
     storage: str
+    again: Path | None
     output: Path | None
     save: bool
 
     def parameters(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("output", "save")}
+        return {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("output", "save", "again")}
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of both sides: values of the pairs, and B/A with the interval that holds it in 95 % of cases."""
+
+    figure: str
+    a: list[float]
+    b: list[float]
+    ratio: float
+    low: float
+    high: float
 
 
 class TunedRecord(Record, frozen=True, kw_only=True):
-    """`settings` are those of side B; `runs` come as A, B, A, B, …; `comparison` is that of the bench."""
+    """`settings` are those of side B; `runs` come as A, B, A, B, …."""
 
     settings: list[str]
     runs: list[dict[str, Any]]
-    comparison: dict[str, Any] | None
+    compared: list[Compared]
     verdict: dict[str, Any]
 
 
@@ -66,6 +91,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     add("--memory", default=_memory(), metavar="SIZE", help="of this machine, for tune-pg (all of it)")
     add("--cpus", type=whole(1, 1024), default=os.cpu_count() or 1, metavar="N", help="of this machine (all)")
     add("--storage", default="ssd", metavar="KIND", help="of this machine (ssd)")
+    add("--again", type=Path, metavar="FILE", help="compare the runs of a result file once more, without running any")
     add("--output", type=Path, metavar="FILE", help="where the result goes")
     add("--no-save", dest="save", action="store_false", help="keep no result file")
     return Options(**vars(parser.parse_args(arguments)))
@@ -78,7 +104,8 @@ def _memory() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     options = parse(arguments)
-    return shell.run("tuned", options, lambda: _compare(options))
+    again = options.again
+    return shell.run("tuned", options, lambda: _compare(options) if again is None else _again(options, again))
 
 
 def _compare(options: Options) -> shell.Outcome:
@@ -103,16 +130,54 @@ def _compare(options: Options) -> shell.Outcome:
         found = folder / "out" / "result.json"
         result = json.loads(found.read_text("utf-8")) if found.exists() else {}
     problems = [] if done.returncode in _CONCLUDED else [f"queen bench --ab ended with {done.returncode}"]
-    if not result.get("comparison"):
-        problems.append("there is no comparison")
+    runs = [_figures(run) for run in result.get("runs", [])]
+    compared = compare(runs, options.pairs)
+    if not compared:
+        problems.append("not all pairs were measured")
     record = TunedRecord(
         **head.fields(problems, None),
         settings=settings,
-        runs=[_figures(run) for run in result.get("runs", [])],
-        comparison=result.get("comparison"),
+        runs=runs,
+        compared=compared,
         verdict=result.get("verdict", {}),
     )
-    return shell.Outcome(record=record, text=verdict_line(record.valid))
+    return shell.Outcome(record=record, text=_table(record))
+
+
+def _again(options: Options, path: Path) -> shell.Outcome:
+    """The runs of a file, compared anew: facts, parameters and time are those of the file."""
+    kept = json.loads(path.read_text("utf-8"))
+    compared = compare(kept["runs"], kept["parameters"]["pairs"])
+    record = TunedRecord(
+        **{name: kept[name] for name in ("benchmark", "started_at", "duration_s", "parameters", "facts")},
+        valid=bool(compared),
+        problems=[] if compared else ["not all pairs were measured"],
+        settings=kept["settings"],
+        runs=kept["runs"],
+        compared=compared,
+        verdict=kept["verdict"],
+    )
+    return shell.Outcome(record=record, text=_table(record))
+
+
+def compare(runs: list[dict[str, Any]], pairs: int) -> list[Compared]:
+    """Each figure with its ratio B/A; empty when a pair is missing, or a run was not one (wrong, invalid, partial)."""
+    if len(runs) != 2 * pairs or any(run["verdict"] not in ("pass", "fail") for run in runs):
+        return []
+    found = []
+    for name, figure in FIGURES.items():
+        a, b = ([float(figure(run)) for run in runs[side::2]] for side in (0, 1))
+        ratio = of_pairs(np.array(a), np.array(b), seed=1)
+        found.append(Compared(figure=name, a=a, b=b, ratio=ratio.ratio, low=ratio.low, high=ratio.high))
+    return found
+
+
+def _table(record: TunedRecord) -> str:
+    rows = [["figure", "A (median)", "B (median)", "B/A", "from", "to"]]
+    for one in record.compared:
+        middle = [f"{statistics.median(side):,.2f}" for side in (one.a, one.b)]
+        rows.append([one.figure, *middle, *(f"{value:.3f}" for value in (one.ratio, one.low, one.high))])
+    return "\n".join([*align(rows), verdict_line(record.valid)])
 
 
 def _settings(options: Options) -> list[str]:
