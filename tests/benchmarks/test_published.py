@@ -52,14 +52,12 @@ def test_stored_history_costs_little() -> None:
     assert max(point["cost_ratio"] for point in points) < 1.1
 
 
-def test_every_list_but_one_answers_in_50_ms_on_a_large_system() -> None:
-    """The one is said in the documents."""
+def test_every_list_answers_in_50_ms_on_a_large_system() -> None:
     result = newest("lists")
     sizes = [result["parameters"][name] for name in ("queues", "partitions", "messages")]
     assert sizes == [10_000, 100_000, 10_000_000]
     slow = [route["path"] for route in result["routes"] if route["latency"] and route["latency"]["p99_ms"] > 50]
-    assert slow == ["/api/v1/consumer-groups/{group}"]
-    assert slow[0] in (REPOSITORY / "docs" / "performance.md").read_text("utf-8")
+    assert slow == []
 
 
 def test_waiting_polls_cost_next_to_nothing() -> None:
