@@ -29,7 +29,11 @@ def made(ask: Ask, word: Word) -> Result:
     return msgspec.structs.replace(
         result,
         request=request,
-        fingerprint={"machine": "m", "settings": {"serve": list(ask.workload.serve)}},
+        fingerprint={
+            "machine": "m",
+            "postgres": {"version": "15", "settings": list(ask.workload.postgres)},
+            "settings": {"serve": list(ask.workload.serve)},
+        },
         fingerprint_hash=str(ask.workload.serve),
         partial=word == "partial",
         series=msgspec.structs.replace(result.series, values=flat),
@@ -145,6 +149,16 @@ def test_a_comparison_runs_in_turns_with_one_proof_a_side(tmp_path: Path) -> Non
     assert (found.comparison["word"], found.verdict.exit_code) == ("same", 0)
     assert found.verdict.line == found.comparison["line"]
     assert len(found.runs) == 10
+
+
+def test_settings_of_postgresql_may_be_what_is_compared(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("postgres: [defaults]\n", "utf-8")
+    (tmp_path / "b.yaml").write_text("postgres: ['work_mem = 9MB']\n", "utf-8")
+    base = Workload(rate=1000)
+    plan = ab.plan(tmp_path / "a.yaml", tmp_path / "b.yaml", base, pairs=5, seed=1)
+    found = asyncio.run(paired(asked("ab", workload=base, sides=plan), Runs()))
+    assert found.comparison is not None
+    assert (found.comparison["pairs"], found.verdict.exit_code) == (5, 0)
 
 
 def test_a_comparison_that_is_cut_short_compares_nothing(tmp_path: Path) -> None:
