@@ -38,7 +38,7 @@ FIGURES: Final[dict[str, Callable[[dict[str, Any]], float]]] = {
     "PostgreSQL µs a message": lambda run: run["costs"]["postgres_cpu_us"],
     "WAL bytes a message": lambda run: run["costs"]["wal_bytes"],
 }
-# Missed objectives are data too; the bench itself compares only runs of one configuration of PostgreSQL (exit code 5).
+# The conclusion of a comparison is data, whichever way it goes: done, missed objectives, inconclusive.
 _CONCLUDED: Final = (0, 1, 5)
 
 
