@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.support.chosen_version",
     "tests.support.fix_browser",
     "tests.support.fix_postgres",
     "tests.support.fix_server",
