@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.support.fix_versions",
     "tests.support.fix_own_cluster",
     "tests.support.fix_pgbouncer",
+    "tests.support.fix_preload",
     "tests.support.tiers",
 ]

@@ -44,8 +44,8 @@ class OwnCluster:
         """Its database as a URL; the role is a superuser."""
         return f"postgresql:///queen?host={self.folder}&user=queen"
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    def start(self, **environment: str) -> None:
+        """Start it and wait until it answers. `environment`: variables for this run beside those that we have."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.bin_dir / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="],
@@ -53,6 +53,7 @@ class OwnCluster:
                 stdout=log,
                 stderr=log,
                 umask=0o077,
+                env={**os.environ, **environment},
                 **self.as_account(),
             )
         wait_until(self._answers, f"PostgreSQL to answer; see {self.folder / 'log'}")
@@ -64,10 +65,10 @@ class OwnCluster:
             self._process.wait(PATIENCE_S)
             self._process = None
 
-    def restart(self) -> None:
+    def restart(self, **environment: str) -> None:
         """Stop it and start it: what was pending comes into force."""
         self.stop()
-        self.start()
+        self.start(**environment)
 
     def standby(self, folder: Path, slot: str) -> OwnCluster:
         """A standby of it that follows it through a new slot, under the slot's name; not started.
