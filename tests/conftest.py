@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.fix_versions",
     "tests.support.fix_own_cluster",
     "tests.support.fix_pgbouncer",
+    "tests.support.fix_control_group",
     "tests.support.fix_preload",
     "tests.support.tiers",
 ]

@@ -44,6 +44,12 @@ class OwnCluster:
         """Its database as a URL; the role is a superuser."""
         return f"postgresql:///queen?host={self.folder}&user=queen"
 
+    @property
+    def pid(self) -> int:
+        """The process that starts its sessions."""
+        assert self._process is not None, "it is stopped"
+        return self._process.pid
+
     def start(self, **environment: str) -> None:
         """Start it and wait until it answers. `environment`: variables for this run beside those that we have."""
         with (self.folder / "log").open("ab") as log:
