@@ -102,7 +102,9 @@ def _write_start(draft: Path, place: Path) -> None:
         raise NotHere("the packages of a newer Debian lie otherwise than expected")
     loader, folder = (place / path[0].relative_to(draft) for path in (loaders, libraries))
     start = draft / "pgbouncer"
-    start.write_text(f'#!/bin/sh\nexec {loader} --library-path {folder} {place}/root/usr/sbin/pgbouncer "$@"\n', "utf-8")
+    start.write_text(
+        f'#!/bin/sh\nexec {loader} --library-path {folder} {place}/root/usr/sbin/pgbouncer "$@"\n', "utf-8"
+    )
     start.chmod(0o755)
 
 

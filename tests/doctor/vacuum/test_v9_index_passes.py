@@ -26,7 +26,7 @@ def test_a_vacuum_with_too_little_memory_is_found_and_needs_one_pass_with_more(d
     with slow_vacuum(database_dsn, "queen.big", **little) as pid, session(database_dsn, autocommit=True) as watcher:
         passes = "select max(index_vacuum_count) - 1 from pg_stat_progress_vacuum where pid = %s"
         await_that(watcher, passes, [pid])
-        finding = only(look(database_dsn, "V9"))
+        finding = only(look(database_dsn, "V9", at_once=True))
         assert finding.object == "queen.big"
         assert finding.evidence["passes"] >= 2
         assert finding.evidence["dead_rows"] == ROWS
@@ -37,7 +37,8 @@ def test_a_vacuum_with_too_little_memory_is_found_and_needs_one_pass_with_more(d
         worker.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
         worker.execute("set maintenance_work_mem = '16MB'")
         worker.execute("vacuum (verbose) queen.big")
-    assert [text for text in told if "index scans: 1\n" in text], told
+    scanned = [text for text in told if "index scans: 1\n" in text or text.startswith("scanned index")]
+    assert len(scanned) == 1, "15 and later sum it up, before there is a line for each pass"
 
 
 def _least(dsn: str) -> str:
