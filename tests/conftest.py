@@ -13,5 +13,6 @@ pytest_plugins = [
     "tests.support.fix_pgbouncer",
     "tests.support.fix_control_group",
     "tests.support.fix_preload",
+    "tests.support.fix_disk",
     "tests.support.tiers",
 ]
