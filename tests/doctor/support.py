@@ -20,8 +20,8 @@ WINDOW_S = 0.3
 
 LATE_S = 0.7
 LONG_WINDOW_S = 1.5
-"""Up to 14 the statistics come from a file, which may be half a second old, and a session tells what it did at most twice
-a second. From 15 on they can be made to come at once."""
+"""Up to 14 the statistics come from a file, which may be half a second old, and a session tells what it did at most
+twice a second. From 15 on they can be made to come at once."""
 
 
 def look(
@@ -140,8 +140,8 @@ def meanwhile(step: Callable[[], object]) -> Iterator[None]:
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns, or when
-    the next `look` begins."""
+    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns, or
+    when the next `look` begins."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
             if statement.startswith("vacuum") and _statistics_are_late(dsn):

@@ -1,4 +1,4 @@
-"""TEST_POSTGRES names the major version of PostgreSQL that all tests of a run use: TEST_POSTGRES=14 scripts/test tests/doctor.
+"""TEST_POSTGRES names the major version of PostgreSQL that all tests of a run use, such as 14.
 
 Its programs, from tests/support/versions.py, are put in front of the search path, where Queen looks first: so the
 fixtures of a run take them, and so does every `queen serve` that a test starts. Without it the system's are used.

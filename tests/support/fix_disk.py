@@ -1,5 +1,7 @@
-"""A disk of a test's own: a file that the kernel takes for a device, with a file system, of which it can be said whether
-it turns. Needs root on Linux."""
+"""A disk of a test's own: a file that the kernel takes for a device, with a file system. Whether it turns can be said.
+
+Needs root on Linux.
+"""
 
 from __future__ import annotations
 

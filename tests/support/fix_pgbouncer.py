@@ -22,8 +22,8 @@ MakePgBouncer = Callable[..., PgBouncer]
 
 @pytest.fixture(scope="session", params=["system", pytest.param("newer", marks=pytest.mark.slow)])
 def pgbouncer_program(request: pytest.FixtureRequest) -> str:
-    """The program: the system's, and in the slow tier a newer one, which keeps prepared statements. Skips where there is
-    none; in CI that is a failure."""
+    """The program: the system's, and in the slow tier a newer one, which keeps prepared statements. Skips where there
+    is none; in CI that is a failure."""
     try:
         return str(newer_pgbouncer.program()) if request.param == "newer" else _of_the_system()
     except NotHere as reason:

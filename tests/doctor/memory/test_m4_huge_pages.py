@@ -55,8 +55,8 @@ def test_with_the_pages_that_the_fix_reserves_it_is_gone(own_cluster: OwnCluster
         subprocess.run(finding.fix.apply[0].split(), check=True, capture_output=True)
         own_cluster.restart()
         assert look(own_cluster.dsn, "M4", thresholds=SMALL).status == "ok"
-        used = own_cluster.value("select count(*) from pg_settings where name = 'huge_pages_status' and setting = 'off'")
-        assert used == 0, "from 17 on PostgreSQL says so itself"
+        said = own_cluster.value("select min(setting) from pg_settings where name = 'huge_pages_status'")
+        assert said in (None, "on"), "from 17 on PostgreSQL says so itself"
     finally:
         own_cluster.stop()
         subprocess.run(finding.fix.undo[0].split(), check=True, capture_output=True)
