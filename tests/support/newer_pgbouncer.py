@@ -56,7 +56,7 @@ def _install(cache: Path) -> None:
         draft.mkdir(mode=0o755)
         _fetch(draft)
         for package in sorted(draft.glob("*.deb")):
-            _run(["dpkg-deb", "--extract", str(package), str(draft / "root")], draft)
+            _run(["dpkg-deb", "--extract", str(package), str(draft / "files")], draft)
             package.unlink()
         _write_start(draft, cache / RELEASE)
         draft.rename(cache / RELEASE)
@@ -96,14 +96,14 @@ def _source(folder: Path) -> str:
 
 def _write_start(draft: Path, place: Path) -> None:
     """A command that runs the program with its own libraries, wherever the draft is going to lie."""
-    loaders = sorted((draft / "root/usr").glob("lib*/ld-linux-*.so.*"))
-    libraries = sorted((draft / "root/usr/lib").glob("*-linux-gnu"))
+    loaders = sorted((draft / "files/usr").glob("lib*/ld-linux-*.so.*"))
+    libraries = sorted((draft / "files/usr/lib").glob("*-linux-gnu"))
     if not loaders or not libraries:
         raise NotHere("the packages of a newer Debian lie otherwise than expected")
     loader, folder = (place / path[0].relative_to(draft) for path in (loaders, libraries))
     start = draft / "pgbouncer"
     start.write_text(
-        f'#!/bin/sh\nexec {loader} --library-path {folder} {place}/root/usr/sbin/pgbouncer "$@"\n', "utf-8"
+        f'#!/bin/sh\nexec {loader} --library-path {folder} {place}/files/usr/sbin/pgbouncer "$@"\n', "utf-8"
     )
     start.chmod(0o755)
 
