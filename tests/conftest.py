@@ -14,5 +14,6 @@ pytest_plugins = [
     "tests.support.fix_control_group",
     "tests.support.fix_preload",
     "tests.support.fix_disk",
+    "tests.support.fix_swap",
     "tests.support.tiers",
 ]

@@ -1,5 +1,5 @@
-"""M9 with memory really taken, within a control group: no test may starve the machine. Swapping is invented: nothing
-may be swapped out here. So are control groups of version 2 where the system has those of version 1."""
+"""M9 with memory really taken, within a control group: no test may starve the machine. Control groups of version 2 are
+invented, for the processes of these tests lie in those of version 1."""
 
 from __future__ import annotations
 
@@ -110,6 +110,30 @@ def test_a_process_that_the_kernel_ends_is_found_and_is_a_note_later(
     assert (finding.evidence["oom_kills"], finding.evidence["oom_kills_in_window"]) == (1, 1)
     later = only(look(own_cluster.dsn, "M9"))
     assert (later.object, later.status, later.evidence["oom_kills_in_window"]) == ("oom", "info", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.spec("R23")
+@pytest.mark.usefixtures("swap")
+def test_swapping_is_found_and_gone_when_its_cause_is(
+    own_cluster: OwnCluster, control_group: MakeGroup, taker: subprocess.Popen[str]
+) -> None:
+    group = control_group("memory", LIMIT // 2)
+    group.add(taker.pid)
+    tell(taker, "")
+
+    def more_than_there_is() -> None:
+        tell(taker, LIMIT * 3 // 4 >> 20)
+        assert answer(taker) == "taken"
+
+    finding = about(look(own_cluster.dsn, "M9", during=more_than_there_is), "swap")
+    assert finding.status in ("warn", "crit")
+    assert finding.evidence["swapped_pages_per_s"] > 100
+    assert finding.evidence["swap_used_MB"] > 16
+    taker.kill()
+    taker.wait()
+    # What the kernel ended before, in other groups, may be mentioned.
+    assert {one.object for one in look(own_cluster.dsn, "M9").findings} <= {"oom"}
 
 
 def tell(process: subprocess.Popen[str], line: object) -> None:
