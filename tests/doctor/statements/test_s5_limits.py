@@ -81,7 +81,7 @@ def test_a_real_quota_is_found_and_gone_when_lifted(module_dsn: str, control_gro
 def test_a_real_quota_of_postgresql_is_found_and_gone_when_lifted(
     own_cluster: OwnCluster, control_group: MakeGroup
 ) -> None:
-    group = control_group("cpu", 40_000)
+    group = control_group("cpu", 20_000)
     group.add(own_cluster.pid)
     with meanwhile(lambda: execute(own_cluster.dsn, "select count(*) from generate_series(1, 200000)")):
         finding = only(look(own_cluster.dsn, "S5", window_s=2.0, thresholds=NO_STEAL))

@@ -22,7 +22,7 @@ def test_a_vacuum_with_too_little_memory_is_found_and_needs_one_pass_with_more(d
         "create index on queen.big (n)",
         "delete from queen.big",
     )
-    little = {"maintenance_work_mem": _least(database_dsn), "vacuum_cost_delay": "10", "vacuum_cost_limit": "400"}
+    little = {"maintenance_work_mem": _least(database_dsn), "vacuum_cost_delay": "10", "vacuum_cost_limit": "200"}
     with slow_vacuum(database_dsn, "queen.big", **little) as pid, session(database_dsn, autocommit=True) as watcher:
         passes = "select max(index_vacuum_count) - 1 from pg_stat_progress_vacuum where pid = %s"
         await_that(watcher, passes, [pid])
