@@ -13,7 +13,7 @@ from queen import __version__, errors
 from queen.server import metrics
 from queen.server.context import Context, context
 from queen.server.describe import Responses, answers
-from queen.server.shapes.ops import Alive, Health, Metrics, Ready
+from queen.server.shapes.ops import Alive, Health, Metrics, Ready, Up
 
 router = APIRouter(tags=["operations"])
 
@@ -48,6 +48,12 @@ async def health(request: Request) -> JSONResponse:
         "workers": metrics.workers(numbers),
     }
     return JSONResponse(content, 200 if connected else 503)
+
+
+@router.get("/status")
+async def up() -> Up:
+    """The process answers, and which server it is. No database involved."""
+    return Up(status="ok", engine=ENGINE)
 
 
 @router.get("/health/live")
