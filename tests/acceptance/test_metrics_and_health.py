@@ -57,6 +57,9 @@ def test_live_and_ready_answer(api: Api) -> None:
     assert api.get("/health/live") == {"status": "alive"}
     assert api.get("/health/ready") == {"status": "ready"}
     assert api.get("/status") == {"status": "ok", "engine": "queen-python"}
+    for path in ("/health", "/health/live", "/health/ready", "/status"):
+        head = api.http.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
 
 
 @pytest.mark.spec("R19")

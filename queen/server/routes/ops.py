@@ -91,6 +91,11 @@ async def prometheus(request: Request) -> Response:
     return Response(body, media_type=content_type, headers={"Cache-Control": "no-cache"})
 
 
+# Many monitors ask with HEAD, and would take a 404 for an outage.
+for _path, _route in (("/health", health), ("/health/live", live), ("/health/ready", ready), ("/status", up)):
+    router.head(_path, include_in_schema=False)(_route)
+
+
 async def _database_answers(here: Context) -> bool:
     try:
         async with asyncio.timeout(_HEALTH_TIMEOUT_S):
