@@ -16,15 +16,20 @@ language plpgsql stable set search_path from current set enable_seqscan = off
 declare
     v_ids       bigint[];
     v_firsts    bigint[];
+    v_from      bigint;         -- where the page begins: what lies before it is counted in an index alone
+    v_name      text;
 begin
     if p_queue_id is null then
+        select t.partition_id into v_from from partitions t order by t.partition_id limit 1 offset p_offset;
         select array_agg(x.partition_id), array_agg(x.first_offset) into v_ids, v_firsts
           from (select t.partition_id, t.first_offset from partitions t
-                 order by t.partition_id limit p_limit offset p_offset) x;
+                 where t.partition_id >= v_from order by t.partition_id limit p_limit) x;
     else
+        select t.name into v_name from partitions t where t.queue_id = p_queue_id
+         order by t.queue_id, t.name limit 1 offset p_offset;
         select array_agg(x.partition_id), array_agg(x.first_offset) into v_ids, v_firsts
-          from (select t.partition_id, t.first_offset from partitions t where t.queue_id = p_queue_id
-                 order by t.queue_id, t.name limit p_limit offset p_offset) x;
+          from (select t.partition_id, t.first_offset from partitions t
+                 where t.queue_id = p_queue_id and t.name >= v_name order by t.queue_id, t.name limit p_limit) x;
     end if;
     return query
     select p.partition_id, p.queue_id, p.name, p.created_at, p.next_offset - p.first_offset,
