@@ -106,8 +106,8 @@ def test_a_list_of_dead_letters_looks_at_a_bounded_number(session: Session) -> N
     )
     session.rows(
         """insert into {s}.dead_letters
-           select n, 1, %s, n, case n when 1 then 'oldest' when 9000 then 'old' else 'g' end, n, '1', 'e', 0, null, null,
-                  now(), now()
+           select n, 1, %s, n, case n when 1 then 'oldest' when 9000 then 'old' else 'g' end, n, '1', 'e', 0, null,
+                  null, now(), now()
              from generate_series(1, 101000) n""",
         p,
     )
