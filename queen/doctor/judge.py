@@ -60,14 +60,17 @@ def _refused(check: Check, error: CannotLook) -> Result:
 
 def _evaluate(check: Check, seen: Seen) -> Result:
     try:
-        findings = tuple(check.evaluate(seen))
-    except CannotLook as error:
-        return _refused(check, error)
+        # What is kept for later runs may be there also when this one is too little to judge by.
+        memo = tuple(check.memo.take(seen)) if check.memo else ()
+        try:
+            findings = tuple(check.evaluate(seen))
+        except CannotLook as error:
+            return replace(_refused(check, error), memo=memo)
     except Exception as error:  # a bug in one check must not hide what the others found
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = traceback.format_exc()
         return Result(check.id, check.group, check.title, "error", reason=reason, trace=trace)
-    return with_findings(Result(check.id, check.group, check.title, "ok"), findings)
+    return with_findings(Result(check.id, check.group, check.title, "ok", memo=memo), findings)
 
 
 def with_findings(result: Result, findings: tuple[Finding, ...]) -> Result:

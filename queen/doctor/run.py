@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a run is to look at. `url`: a Queen server. `pooler_admin`: the admin console of a pooler, as a URL.
-    `thresholds`: by "ID.name", in place of the defaults."""
+    `thresholds`: by "ID.name", in place of the defaults. `memos`: of a baseline file, by check."""
 
     dsn: str
     checks: Sequence[Check]
@@ -46,6 +46,7 @@ class Ask:
     deep: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     pooler_admin: str | None = None
+    memos: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def run(ask: Ask, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
@@ -109,6 +110,7 @@ class _Run:
             host=self._look_at_host(ground.facts),
             pooler=ground.pooler,
             deep=self._ask.deep,
+            memos=self._ask.memos,
         )
 
     def _judged(

@@ -24,6 +24,7 @@ from queen.cli.doctor.screen import Color, screen
 from queen.doctor.catalogue import catalogue, find
 from queen.doctor.check import Query, Seen
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.repair.shape import schema as repair_schema
 from queen.doctor.shape import schema
 from tests.doctor.support import execute, session
 from tests.support.command import queen_command, start_queen
@@ -383,13 +384,30 @@ def test_a_repair_as_json(database_dsn: str, tmp_path: Path, capsys: Capture) ->
     execute(database_dsn, ILL)
     assert fix(database_dsn, tmp_path, "V3", "--json") == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(data, repair_schema())
     assert data["verdict"] == "healthy"
     assert [one["apply"] for one in data["done"]] == [[REPAIR]]
     assert data["changes"][0]["before"]["evidence"]["autovacuum_enabled"] == "off"
     assert data["changes"][0]["after"] is None
     assert Path(data["undo_file"]).is_file()
-    assert doctor(database_dsn, "--undo", data["undo_file"], "--json") == 0
-    assert json.loads(capsys.readouterr().out)["undone"][0]["ok"] is True
+    for args, planned, undone in ((["--dry-run"], 1, 0), ([], 1, 1), ([], 0, 0)):
+        assert doctor(database_dsn, "--undo", data["undo_file"], "--json", *args) == 0
+        answer = json.loads(capsys.readouterr().out)
+        jsonschema.validate(answer, repair_schema())
+        assert (len(answer["plan"]), [one["ok"] for one in answer["undone"]]) == (planned, [True] * undone)
+
+
+def test_a_repair_is_judged_without_what_the_baseline_knows(database_dsn: str, tmp_path: Path, capsys: Capture) -> None:
+    """V3 is known of one table; that of another is repaired, and the second look does not bring the known one back."""
+    execute(database_dsn, ILL)
+    file = str(tmp_path / "known.json")
+    assert doctor(database_dsn, "V3", "--save-baseline", file, "-q") == 1
+    execute(database_dsn, ILL.replace("leases", "cursors"))
+    assert fix(database_dsn, tmp_path, "V3", "--baseline", file, "--json") == 0
+    captured = capsys.readouterr()
+    data = json.loads(captured.out)
+    assert [one["object"] for one in data["done"]] == ["queen.cursors"]
+    assert data["verdict"] == "healthy"
 
 
 def test_ending_a_session_needs_consent(
