@@ -20,13 +20,14 @@ STATS_AGE_MIN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a run stands on."""
+    """What a run stands on. `stranger`: the URL of a server that answered and serves another database."""
 
     facts: Facts
     server: ServerSample | None
     pooler: Pooler | None
     deep: bool = False
     window_s: float = 0.0
+    stranger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,10 @@ def server(ground: Ground) -> Missing | None:
     """A running Queen server."""
     if ground.server is not None:
         return None
-    return Missing("no Queen server answered", "queen doctor --url http://HOST:6632")
+    enable = "queen doctor --url http://HOST:6632"
+    if ground.stranger is not None:
+        return Missing(f"the Queen server at {ground.stranger} serves another database", enable)
+    return Missing("no Queen server answered", enable)
 
 
 def pooler(ground: Ground) -> Missing | None:

@@ -87,6 +87,8 @@ class _Run:
     def _ground(self, facts: Facts) -> Ground:
         own_server = self._stage("server", self._look_at_server)
         own_pooler = pooler.look(facts, self._ask.pooler_admin)
+        if own_server is not None and server.is_of_another(own_server, self._inspector, facts):
+            return Ground(facts, None, own_pooler, self._ask.deep, self._ask.window_s, stranger=own_server.url)
         return Ground(facts, own_server, own_pooler, self._ask.deep, self._ask.window_s)
 
     def _skip_moved(self, gone: dict[str, Missing | None], facts: Facts) -> None:
