@@ -12,6 +12,7 @@ from typing import Final
 from queen.doctor.facts import Facts
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
+from queen.doctor.system import grant_monitor, identifier, with_library
 from queen.errors import CannotLook
 
 STATS_AGE_MIN_S: Final = 60.0
@@ -64,8 +65,7 @@ def tables(ground: Ground) -> Missing | None:
     facts = ground.facts
     if not facts.schema_complete or facts.schema_readable:
         return schema(ground)
-    names = [f'"{name}"' for name in (one.replace('"', '""') for one in (facts.schema, facts.role))]
-    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {names[0]} TO {names[1]};"
+    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)};"
     return Missing(f"role {facts.role} may not read the tables of Queen", line)
 
 
@@ -73,7 +73,7 @@ def monitor(ground: Ground) -> Missing | None:
     """What pg_monitor may see: other roles' sessions, settings, sizes."""
     if ground.facts.pg_monitor:
         return None
-    return Missing(f"role {ground.facts.role} is no member of pg_monitor", f"GRANT pg_monitor TO {ground.facts.role};")
+    return Missing(f"role {ground.facts.role} is no member of pg_monitor", grant_monitor(ground.facts))
 
 
 def extension(name: str, enable: str | None = None) -> Need:
@@ -91,8 +91,10 @@ def extension(name: str, enable: str | None = None) -> Need:
 def statements(ground: Ground) -> Missing | None:
     """pg_stat_statements, loaded and created."""
     name = "pg_stat_statements"
-    if name not in ground.facts.settings.text("shared_preload_libraries"):
-        line = f"ALTER SYSTEM SET shared_preload_libraries = '{name}';  -- then restart, and CREATE EXTENSION {name};"
+    loaded = ground.facts.settings.text("shared_preload_libraries")
+    if name not in loaded:
+        value = with_library(loaded, name)
+        line = f"ALTER SYSTEM SET shared_preload_libraries = {value};  -- then restart, and CREATE EXTENSION {name};"
         if ground.facts.pg_monitor:  # others do not see the setting
             return Missing(f"{name} is not loaded", line)
     return extension(name)(ground)

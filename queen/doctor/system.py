@@ -57,6 +57,16 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def grant_monitor(facts: Facts) -> str:
+    """The line that lets our role see what pg_monitor may see."""
+    return f"GRANT pg_monitor TO {identifier(facts.role)};"
+
+
+def with_library(loaded: str, name: str) -> str:
+    """A value for shared_preload_libraries: those that are loaded, and one more."""
+    return ", ".join(literal(one.strip().strip('"')) for one in (*filter(None, loaded.split(",")), name))
+
+
 def _back(name: str, now: Setting | None) -> str:
     # An override by session or command line hides what the file says: taking our line away is all that is known then.
     if now is not None and (now.sourcefile or "").endswith(_AUTO):

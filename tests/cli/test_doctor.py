@@ -113,7 +113,7 @@ def test_json_keeps_the_published_schema(ill_dsn: str, capsys: Capture) -> None:
     [
         (["V3"], 2, "CRITICAL - V3: queen.leases: autovacuum is switched off"),
         ([*WARN], 1, "WARNING - C1: "),
-        (["I1"], 0, "OK - 1 checks found nothing"),
+        (["I1"], 0, "OK - 1 check found nothing"),
     ],
 )
 def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word: str) -> None:
@@ -121,6 +121,29 @@ def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word:
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"QUEEN {word}")
     assert " | crit=" in line
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--color", "sometimes"],
+        ["--bogus"],
+        ["--window", "soon"],
+        ["--fail-on", "never"],
+        ["--list"],
+        ["--explain", "V4"],
+    ],
+)
+def test_wrong_usage_is_unknown_to_monitoring_and_not_critical(args: list[str], capsys: Capture) -> None:
+    assert cli.run(["doctor", "--nagios", *args]) == 3
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("QUEEN UNKNOWN - ")
+
+
+def test_nagios_counts_notes(database_dsn: str, capsys: Capture) -> None:
+    execute(database_dsn, "create index looked_for on queen.queues (namespace)")
+    assert doctor(database_dsn, "--nagios", "I5") == 0
+    assert capsys.readouterr().out.startswith("QUEEN OK - 1 check found 1 note and nothing worse | ")
 
 
 def test_a_baseline_hides_what_is_known(ill_dsn: str, tmp_path: Path, capsys: Capture) -> None:
@@ -208,6 +231,11 @@ def test_nothing_checked_is_unknown_and_ends_in_3(empty_database_dsn: str, capsy
         ["--explain", "Z9"],
         ["--undo", "nothing.undo"],
         ["V1", "--skip", "V1"],
+        ["--only", ""],
+        ["--only", ","],
+        ["--fix", ""],
+        ["--threshold", "V4=nan"],
+        ["--color", "sometimes"],
     ],
 )
 def test_wrong_usage_ends_in_2(ill_dsn: str, capsys: Capture, args: list[str]) -> None:

@@ -193,7 +193,7 @@ def test_a_plain_role_sees_less_and_is_told_what_would_help(plain_role: str, dat
     assert (report.facts.superuser, report.facts.pg_monitor, report.facts.may_alter_system) == (False, False, False)
     assert "V4" in gone
     assert _needing(needs.monitor) <= set(gone), "what pg_monitor shows is never said to be well"
-    assert gone["V4"].enable == f"GRANT pg_monitor TO {plain_role};"
+    assert gone["V4"].enable == f'GRANT pg_monitor TO "{plain_role}";'
     assert gone["V4"].reason == f"role {plain_role} is no member of pg_monitor"
     assert "V1" not in gone, "tables that it may read it may look at"
 

@@ -42,8 +42,9 @@ def rules(seen: Seen) -> Rules:
     """Those of the server that was asked; the defaults where none was, or one that does not tell."""
     told = seen.server.status.get("rotation") if seen.server is not None else None
     if seen.server is not None and isinstance(told, Mapping):
-        ages, most = (told["ageMsMin"], told["ageMsMax"]), int(told["epochsMax"])
-        return Rules(*map(float, ages), float(told["bytesMax"]), most, f"the settings of {seen.server.url}")
+        source = f"the settings of {seen.server.url}"
+        ages, size = (float(told["ageMsMin"]), float(told["ageMsMax"])), float(told["bytesMax"])
+        return Rules(ages[0], ages[1], size, int(told["epochsMax"]), source)
     own = EngineSettings()
     source = "the default settings, for no server told its own (--url)"
     return Rules(own.epoch_age_ms_min, own.epoch_age_ms_max, own.epoch_bytes_max, own.epochs_max, source)

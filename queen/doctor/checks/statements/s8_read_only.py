@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.system import identifier
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -38,7 +39,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     elif row is None and not seen.row("may")["files"]:
         raise CannotLook(
             "no standby, but the configuration files of the server cannot be read by this role",
-            hint=f'GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO "{seen.facts.role}";',
+            hint=f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {identifier(seen.facts.role)};",
         )
 
 
@@ -57,8 +58,7 @@ def _standby(seen: Seen) -> Finding:
 
 
 def _read_only(seen: Seen, row: Row) -> Finding:
-    database = '"' + seen.facts.database.replace('"', '""') + '"'
-    role = '"' + seen.facts.role.replace('"', '""') + '"'
+    database, role = identifier(seen.facts.database), identifier(seen.facts.role)
     target = {
         "role": f"ROLE {role}",
         "database": f"DATABASE {database}",
