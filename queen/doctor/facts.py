@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from queen.doctor.other_role import OVERRIDES, settings_of
 from queen.errors import CannotLook
 from queen.measure.locality import postmaster_here
 from queen.store.inspect import Inspector, Row
@@ -133,12 +134,17 @@ class Facts:
         return self.postmaster_pid is not None
 
     @property
+    def servers_role(self) -> str:
+        """Whom Queen's servers connect as: the owner of the schema, as a rule. `settings` are those of its sessions."""
+        return self.schema_owner or self.role
+
+    @property
     def major(self) -> int:
         return self.version // 10_000
 
 
 def gather(inspector: Inspector) -> Facts:
-    """Ask the database about itself: five small statements. Raises CannotLook, StoreUnavailable."""
+    """Ask the database about itself: five or six small statements. Raises CannotLook, StoreUnavailable."""
     row = inspector.row(_FACTS)
     schema = inspector.row(_SCHEMA, [inspector.schema])
     began = max(row["started_at"], row["stats_reset"] or row["started_at"])
@@ -164,9 +170,17 @@ def gather(inspector: Inspector) -> Facts:
         stats_age_s=(row["now"] - began).total_seconds(),
         host=inspector.host,
         extensions=frozenset(found["extname"] for found in inspector.rows(_EXTENSIONS)),
-        settings=ServerSettings(inspector.rows(_SETTINGS)),
+        settings=ServerSettings(_settings(inspector, row["role"], schema.get("owner"))),
         dsn=inspector.parameters,
     )
+
+
+def _settings(inspector: Inspector, role: str, owner: str | None) -> list[Row]:
+    """Those that sessions of the servers have, whoever we are."""
+    rows = inspector.rows(_SETTINGS)
+    if owner in (None, role):
+        return rows
+    return settings_of(rows, inspector.rows(OVERRIDES, [owner]))
 
 
 def _may_alter_system(inspector: Inspector) -> bool:

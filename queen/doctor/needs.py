@@ -132,7 +132,7 @@ def server(ground: Ground) -> Missing | None:
         return None
     enable = "queen doctor --url http://HOST:6632"
     if ground.stranger is not None:
-        return Missing(f"the Queen server at {ground.stranger} serves another database", enable)
+        return Missing(f"the Queen server at {ground.stranger} serves another database or schema", enable)
     return Missing("no Queen server answered", enable)
 
 

@@ -257,7 +257,7 @@ def test_a_server_of_another_database_is_not_asked(
     def result(dsn: str) -> Result:
         return run(Ask(dsn, [check], url="http://there:1")).results[0]
 
-    reason = "the Queen server at http://there:1 serves another database"
+    reason = "the Queen server at http://there:1 serves another database or schema"
     assert (result(module_dsn).status, result(module_dsn).reason) == ("skipped", reason)
     assert result(empty_database_dsn).reason == reason, "there is no schema at all"
     execute(module_dsn, f"insert into queen.instances values ('{instance}', now(), now(), 16, 'test')")

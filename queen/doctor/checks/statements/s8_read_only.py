@@ -18,7 +18,8 @@ SELECT CASE WHEN s.setdatabase = 0 THEN 'role' WHEN s.setrole = 0 THEN 'database
  CROSS JOIN LATERAL unnest(s.setconfig) c (option)
  WHERE c.option LIKE 'default_transaction_read_only=%'
    AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-   AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+   AND s.setrole IN (0, coalesce((SELECT nspowner FROM pg_namespace WHERE nspname = {schema_name}),
+                                 (SELECT oid FROM pg_roles WHERE rolname = current_user)))
  ORDER BY s.setrole <> 0 AND s.setdatabase <> 0, s.setrole <> 0
 """
 _FILES = """
@@ -58,7 +59,7 @@ def _standby(seen: Seen) -> Finding:
 
 
 def _read_only(seen: Seen, row: Row) -> Finding:
-    database, role = identifier(seen.facts.database), identifier(seen.facts.role)
+    database, role = identifier(seen.facts.database), identifier(seen.facts.servers_role)
     target = {
         "role": f"ROLE {role}",
         "database": f"DATABASE {database}",

@@ -141,7 +141,7 @@ def _wanted(bytes_per_call: float, now: float) -> int:
 
 
 def _set_work_mem(seen: Seen, wanted: int) -> Fix:
-    target = f"ALTER ROLE {identifier(seen.facts.role)} IN DATABASE {identifier(seen.facts.database)}"
+    target = f"ALTER ROLE {identifier(seen.facts.servers_role)} IN DATABASE {identifier(seen.facts.database)}"
     now = seen.facts.settings.get("work_mem")
     undo = f"{target} RESET work_mem"
     if now is not None and now.source == "database user":
