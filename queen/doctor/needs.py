@@ -56,8 +56,11 @@ def schema(ground: Ground) -> Missing | None:
     """Queen's tables."""
     if ground.facts.schema_complete:
         return None
-    name = ground.facts.schema
-    return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
+    facts = ground.facts
+    if not facts.schema_usable:
+        line = f"GRANT USAGE ON SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)}; {_select(facts)}"
+        return Missing(f"role {facts.role} may not use the schema {facts.schema}", line)
+    return Missing(f"the schema {facts.schema} of Queen is not in database {facts.database}", "queen db migrate")
 
 
 def tables(ground: Ground) -> Missing | None:
@@ -65,8 +68,11 @@ def tables(ground: Ground) -> Missing | None:
     facts = ground.facts
     if not facts.schema_complete or facts.schema_readable:
         return schema(ground)
-    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)};"
-    return Missing(f"role {facts.role} may not read the tables of Queen", line)
+    return Missing(f"role {facts.role} may not read the tables of Queen", _select(facts))
+
+
+def _select(facts: Facts) -> str:
+    return f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)};"
 
 
 def monitor(ground: Ground) -> Missing | None:
