@@ -26,7 +26,10 @@ _FILES = """
 SELECT setting AS value, format('%s:%s', sourcefile, sourceline) AS place FROM pg_file_settings
  WHERE name = 'default_transaction_read_only' ORDER BY seqno
 """
-_MAY = "SELECT has_function_privilege('pg_show_all_file_settings()', 'execute') AS files"
+_MAY = """
+SELECT has_function_privilege('pg_show_all_file_settings()', 'execute')
+       AND has_table_privilege('pg_file_settings', 'select') AS files
+"""
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
@@ -34,13 +37,15 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     if seen.facts.in_recovery:
         yield _standby(seen)
         return
+    role = identifier(seen.facts.role)
     row = _last(seen.rows("set")) or _last(seen.rows("files"))
     if row is not None and row["value"].lower() in ("on", "true", "yes", "1"):
         yield _read_only(seen, row)
     elif row is None and not seen.row("may")["files"]:
         raise CannotLook(
             "no standby, but the configuration files of the server cannot be read by this role",
-            hint=f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {identifier(seen.facts.role)};",
+            hint=f"GRANT SELECT ON pg_file_settings TO {role}; "
+            f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};",
         )
 
 
