@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -35,9 +36,11 @@ def look(
     pooler_admin: str | None = None,
     at_once: bool = False,
     during: Callable[[], object] | None = None,
+    memos: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Result:
     """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
-    begins. `at_once`: late statistics are not waited for, because what is looked at would be over."""
+    begins; `memos` are those of a baseline file. `at_once`: late statistics are not waited for, because what is looked
+    at would be over."""
 
     def on_stage(name: str, _seconds: float) -> None:
         if name == "window" and during is not None:
@@ -49,7 +52,7 @@ def look(
     window_s = max(window_s, LONG_WINDOW_S) if _statistics_are_late(dsn) else window_s
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
-    return run(ask, on_stage).results[0]
+    return run(replace(ask, memos=memos or {}), on_stage).results[0]
 
 
 def look_as(role: str, dsn: str, check: str) -> Result:
