@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +19,7 @@ from queen.doctor.probes.memory import MachineMemory
 from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import look, only
 from tests.support.own_cluster import OwnCluster
+from tests.support.versions import locked
 
 GIB = 1 << 30
 SMALL = {"limit": Threshold(15 << 20, None, "bytes of shared_buffers")}
@@ -41,7 +45,15 @@ def test_large_buffers_in_small_pages_are_found_and_small_ones_need_none(own_clu
     assert look(own_cluster.dsn, "M4").status == "ok", "16 MB need none"
 
 
+@pytest.fixture
+def machine_alone() -> Iterator[None]:
+    """No other run of the tests reserves huge pages meanwhile: there is one number for all."""
+    with locked(Path(tempfile.gettempdir()) / "queen-test-huge-pages"):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("machine_alone")
 def test_with_the_pages_that_the_fix_reserves_it_is_gone(own_cluster: OwnCluster) -> None:
     machine = memory.look(own_cluster.pid)
     if machine is None or machine.huge_pages > 0 or not os.access("/proc/sys/vm/nr_hugepages", os.W_OK):
