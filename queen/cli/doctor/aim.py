@@ -105,11 +105,11 @@ def _undo_folder(settings: Settings) -> Path:
 
 
 def _dsn(settings: Settings) -> str:
+    if database_configured(settings):
+        return direct_dsn(settings)
     from queen.embedded.cluster import socket_url
     from queen.embedded.look import look as look_at_private
 
-    if database_configured(settings):
-        return direct_dsn(settings)
     sight = look_at_private(settings.embedded)
     if sight is None or sight.socket_dir is None or not sight.answers:
         console.fail(

@@ -113,16 +113,16 @@ def _tell(name: str | None, color: Color, *, as_json: bool) -> None:
 def _do(wish: Wish, settings: Settings) -> int:
     """The exit code."""
     from queen.cli.doctor.aim import take_aim
-    from queen.cli.doctor.repair import repair, take_back
-    from queen.cli.doctor.watch import watch
 
     _step_back()
     aim = take_aim(wish, settings)
-    if wish.undo is not None:
-        return take_back(wish, aim, wish.undo)
-    if wish.fix:
-        return repair(wish, aim)
+    if wish.fix or wish.undo is not None:
+        from queen.cli.doctor.repair import repair, take_back
+
+        return repair(wish, aim) if wish.undo is None else take_back(wish, aim, wish.undo)
     if wish.watch_s is not None:
+        from queen.cli.doctor.watch import watch
+
         return watch(wish, aim, wish.watch_s)
     return _once(wish, aim)
 
