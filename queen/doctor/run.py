@@ -63,6 +63,7 @@ class _Run:
         self._inspector = inspector
         self._on_stage = on_stage
         self._stages: dict[str, float] = {}
+        self._server_pid: int | None = None  # 0: it was looked for and is not on this machine
         self._sampled_s = 0.0  # busy time inside the window, which the budget does not count
 
     def report(self) -> Report:
@@ -175,7 +176,11 @@ class _Run:
         return server.look(self._ask.url) if self._ask.url else None
 
     def _look_at_host(self, facts: Facts) -> host.Host | None:
-        return host.look(facts, self._ask.url) if facts.local else None
+        if not facts.local:
+            return None
+        if self._server_pid is None:
+            self._server_pid = host.find_server(self._ask.url) or 0
+        return host.look(facts, self._server_pid or None)
 
     def _stage(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
