@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from queen import errors
-from queen.cli.main import commands
+from queen.cli.commands import commands
 from queen.server.errors import status_of
 from queen.settings.schema import RESERVED_VARIABLES, fields, sections
 from queen.settings.values import parse

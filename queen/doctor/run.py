@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
@@ -76,9 +77,12 @@ class _Run:
         difference = clock.look(self._inspector)
         first_host = self._look_at_host(facts)
         first = self._stage("first sample", lambda: self._sample(moving, facts))
-        still = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
+        static = [check for check in able if not check.delta]
+        still = self._stage("static checks", lambda: self._sample(static, facts, first))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
-        second = self._stage("second sample", lambda: self._sample(moving, facts))
+        second = self._stage(
+            "second sample", lambda: self._sample(moving, facts, _lasting(moving, first, facts.version))
+        )
         if moving:
             self._skip_moved(gone, facts)
         base = replace(self._base(ground, seen_waits, again=bool(moving)), clock=difference, host_before=first_host)
@@ -141,9 +145,11 @@ class _Run:
     def _limits(self, check: Check) -> dict[str, Threshold]:
         return {name: self._ask.thresholds.get(f"{check.id}.{name}", own) for name, own in check.thresholds.items()}
 
-    def _sample(self, checks: Iterable[Check], facts: Facts) -> dict[str, Answer]:
-        """The rows of every different text of these checks, or why there are none."""
-        answers: dict[str, Answer] = {}
+    def _sample(
+        self, checks: Iterable[Check], facts: Facts, known: Mapping[str, Answer] = MappingProxyType({})
+    ) -> dict[str, Answer]:
+        """The rows of every different text of these checks, or why there are none. `known`: what was asked already."""
+        answers = dict(known)
         for check in checks:
             for query in check.queries.values():
                 text = query.text_for(facts.version)
@@ -189,6 +195,12 @@ class _Run:
             return work()
         finally:
             self._stages[name] = time.monotonic() - began
+
+
+def _lasting(checks: Iterable[Check], answers: Mapping[str, Answer], version: int) -> dict[str, Answer]:
+    """The answers that a window does not change."""
+    texts = (query.text_for(version) for check in checks for query in check.queries.values() if query.once)
+    return {text: answers[text] for text in texts}
 
 
 def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
