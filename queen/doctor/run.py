@@ -21,6 +21,7 @@ from queen.doctor.needs import Ground, Missing
 from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
+from queen.measure.processes import own_cpu_s
 from queen.store.inspect import Inspector
 
 BUDGET_S: Final = 3.0
@@ -139,6 +140,7 @@ class _Run:
             about=_about(seen),
             statements=self._inspector.statements,
             busy_s=round(self._inspector.busy_s - self._sampled_s, 3),
+            database_cpu_s=_database_cpu_s(seen.facts),
             facts=seen.facts,
         )
 
@@ -214,6 +216,14 @@ def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
     if row["stats_reset"] != facts.stats_reset:
         return Missing("statistics were reset inside the window", "run it again")
     return None
+
+
+def _database_cpu_s(facts: Facts) -> float | None:
+    """Of our own backend; behind a pooler it serves others too."""
+    if not facts.local or facts.backend_pid != facts.protocol_pid:
+        return None
+    used = own_cpu_s(facts.backend_pid)
+    return None if used is None else round(used, 4)
 
 
 def _cpu_share(seen: Seen) -> float | None:

@@ -60,8 +60,8 @@ def doctor(dsn: str, *args: str) -> int:
 def test_it_lets_others_of_its_machine_go_first(database_dsn: str, tmp_path: Path) -> None:
     process = start_queen(tmp_path, "doctor", "V1", "--window", "30s", "--database-url", database_dsn)
     try:
-        wait_until(lambda: os.getpriority(os.PRIO_PROCESS, process.pid) == NICE, "the doctor to step back")
-        assert os.sched_getscheduler(process.pid) == os.SCHED_BATCH
+        wait_until(lambda: os.sched_getscheduler(process.pid) == os.SCHED_BATCH, "the doctor to step back")
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == NICE
     finally:
         process.kill()
         process.communicate()
