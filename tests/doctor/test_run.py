@@ -40,6 +40,13 @@ def moving(evaluate: Any = lambda seen: ()) -> Check:
     return replace(find("V1"), queries={"counter": counter}, needs=(), delta=True, evaluate=evaluate)
 
 
+def texts_asked() -> int:
+    """How many statements the catalogue needs: of different texts, two for one that a window may change."""
+    queries = [(query, check.delta) for check in catalogue() for query in check.queries.values()]
+    twice = {query.text for query, delta in queries if delta and not query.once}
+    return len({query.text for query, _ in queries}) + len(twice)
+
+
 def still() -> Check:
     """A check that is read once and asks nothing."""
     return replace(find("V1"), queries={}, needs=(), delta=False)
@@ -49,13 +56,38 @@ def test_all_checks_stay_inside_the_budget(module_dsn: str) -> None:
     report = everything(module_dsn)
     assert report.verdict != "unknown"
     assert report.busy_s < BUDGET_S
-    texts = {
-        (query.text_for(150000), check.delta) for check in catalogue() for query in check.queries.values()
-    }  # fmt: skip
-    looks = sum(2 if delta else 1 for _, delta in texts)
     sampled = 10 * 0.3 + 1
-    assert report.statements <= _OWN_STATEMENTS + looks + sampled, "every different text once a sample"
+    assert report.statements <= _OWN_STATEMENTS + texts_asked() + sampled, "every different text once a sample"
     assert set(report.stages) >= {"facts", "first sample", "static checks", "window", "second sample"}
+
+
+def test_it_stays_cheap(module_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    connect = psycopg.Connection.connect
+
+    def counted(conninfo: str, **parameters: Any) -> Any:
+        opened.append(conninfo)
+        return connect(conninfo, **parameters)
+
+    monkeypatch.setattr(psycopg.Connection, "connect", counted)
+    report = everything(module_dsn, window_s=0.1)
+    assert len(opened) == 1, "one session"
+    assert texts_asked() <= 125, "a new text costs each run, twice in a check that compares: is there one to share?"
+    assert report.statements <= _OWN_STATEMENTS + texts_asked() + 2
+
+
+def test_what_does_not_change_in_a_window_is_asked_once_and_seen_in_both_samples(module_dsn: str) -> None:
+    seen: list[tuple[list[Any], list[Any]]] = []
+
+    def evaluate(one: Seen) -> list[Finding]:
+        seen.append((one.first["q"], one.second["q"]))
+        return []
+
+    check = replace(moving(evaluate), queries={"q": Query("SELECT clock_timestamp() AS at", once=True)})
+    static = replace(still(), id="V3", queries=check.queries)
+    run(Ask(module_dsn, [check, static], window_s=0.1))
+    assert len(seen) == 1
+    assert seen[0][0] == seen[0][1] != []
 
 
 def test_what_comes_after_the_budget_is_skipped_and_says_so(module_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
