@@ -38,8 +38,8 @@ GROUPS: Final[Mapping[str, str]] = {
 class Query:
     """One read. `since`: other texts for newer servers by version number, such as {170000: "..."}; the highest that is
     not above the server's counts. `{schema}` stands for Queen's schema. Two checks with the same text share one answer.
-    `optional`: where PostgreSQL refuses it there are no rows, and the check goes on without them. `once`: nothing
-    that a window could change is compared, so both samples have the rows of the first.
+    `optional`: where PostgreSQL refuses it there are no rows, and the check goes on without them. `once`: its
+    latest rows are all that the check wants, so it is asked once a run, and a check that compares has no first rows.
     """
 
     text: str

@@ -81,9 +81,9 @@ class _Run:
         static = [check for check in able if not check.delta]
         still = self._stage("static checks", lambda: self._sample(static, facts, first))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
-        second = self._stage(
-            "second sample", lambda: self._sample(moving, facts, _lasting(moving, first, facts.version))
-        )
+        once = [query.text_for(facts.version) for check in moving for query in check.queries.values() if query.once]
+        asked = {text: still[text] for text in once if text in still}
+        second = self._stage("second sample", lambda: self._sample(moving, facts, asked))
         if moving:
             self._skip_moved(gone, facts)
         base = replace(self._base(ground, seen_waits, again=bool(moving)), clock=difference, host_before=first_host)
@@ -148,15 +148,20 @@ class _Run:
         return {name: self._ask.thresholds.get(f"{check.id}.{name}", own) for name, own in check.thresholds.items()}
 
     def _sample(
-        self, checks: Iterable[Check], facts: Facts, known: Mapping[str, Answer] = MappingProxyType({})
+        self,
+        checks: Iterable[Check],
+        facts: Facts,
+        known: Mapping[str, Answer] = MappingProxyType({}),
+        *,
+        twice_only: bool = False,
     ) -> dict[str, Answer]:
-        """The rows of every different text of these checks, or why there are none. `known`: what was asked already."""
+        """The rows of every different text of these checks, or why there are none. `known`: what was asked already.
+        `twice_only`: without those that are asked once."""
         answers = dict(known)
-        for check in checks:
-            for query in check.queries.values():
-                text = query.text_for(facts.version)
-                if text not in answers:
-                    answers[text] = self._answer(query, text, facts)
+        for query in (query for check in checks for query in check.queries.values()):
+            text = query.text_for(facts.version)
+            if text not in answers and not (twice_only and query.once):
+                answers[text] = self._answer(query, text, facts)
         return answers
 
     def _answer(self, query: Query, text: str, facts: Facts) -> Answer:
@@ -197,12 +202,6 @@ class _Run:
             return work()
         finally:
             self._stages[name] = time.monotonic() - began
-
-
-def _lasting(checks: Iterable[Check], answers: Mapping[str, Answer], version: int) -> dict[str, Answer]:
-    """The answers that a window does not change."""
-    texts = (query.text_for(version) for check in checks for query in check.queries.values() if query.once)
-    return {text: answers[text] for text in texts}
 
 
 def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
