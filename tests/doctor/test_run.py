@@ -25,7 +25,7 @@ from tests.doctor.support import execute
 from tests.support.command import wait_until
 from tests.support.fix_postgres import PostgresServer
 
-# What a run sends for itself: facts, their settings and extensions, rights, five looks at the clock, and the comparison.
+# What a run sends for itself: facts, settings and extensions, rights, five looks at the clock, and the comparison.
 _OWN_STATEMENTS = 11
 
 
