@@ -77,7 +77,7 @@ class _Run:
         moving = [check for check in able if check.delta]
         difference = clock.look(self._inspector)
         first_host = self._look_at_host(facts)
-        first = self._stage("first sample", lambda: self._sample(moving, facts))
+        first = self._stage("first sample", lambda: self._sample(moving, facts, twice_only=True))
         static = [check for check in able if not check.delta]
         still = self._stage("static checks", lambda: self._sample(static, facts, first))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))

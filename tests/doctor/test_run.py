@@ -26,7 +26,7 @@ from tests.support.command import wait_until
 from tests.support.fix_postgres import PostgresServer
 
 # What a run sends for itself: facts, settings and extensions, rights, five looks at the clock, and the comparison.
-_OWN_STATEMENTS = 11
+_OWN_STATEMENTS = 10
 
 
 def everything(dsn: str, window_s: float = 0.3) -> Report:
