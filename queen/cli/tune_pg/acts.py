@@ -94,7 +94,7 @@ def run_act(act: Act, options: ActOptions, settings: Settings, make_plan: MakePl
     elif act is Act.measure:
         from queen.cli.tune_pg.measure import measure
 
-        measure(options, make_plan())
+        measure(options, make_plan(), settings)
     elif act is Act.confirm:
         _confirm(options, settings)
     else:

@@ -110,7 +110,7 @@ def _of_findings(wish: Wanted, check: str, result: Result) -> AtStake:
         if wish.kind != "table" or (finding.object or "").rpartition(".")[2].strip('"') == wish.object
     ]
     if not named:
-        return AtStake("none", f"{check} found nothing in {WINDOW_S:.0f} s")
+        return AtStake("unknown", f"{check} found nothing in {WINDOW_S:.0f} s")
     best = max(named, key=lambda finding: finding.at_stake.high_pct or 0.0).at_stake
     if best.kind == "none" or not best.high_pct:
         return AtStake("none", f"{check} warns, but nothing waits for it now")

@@ -116,7 +116,7 @@ def _log(log: Told | Unread) -> None:
             console.put(_wrapped(f"to enable it: {log.enable}"))
         return
     part = "" if log.whole else " in the part that was read"
-    console.put(f"log: {len(log.errors) or 'no'} new kinds of errors since{part}")
+    console.put(f"log: {len(log.errors) or 'no'} new kinds of errors since the change{part}")
     for line in log.errors:
         console.put(_wrapped(line))
 

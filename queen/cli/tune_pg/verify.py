@@ -74,12 +74,12 @@ def check(settings: Settings, *, thorough: bool, bench: bool, as_json: bool) -> 
 def _verified(
     place: Target, settings: Settings, operator: Operator, drift: Drift, journal: Journal | None, bench: bool
 ) -> Verified:
-    """The log is read before the doctor asks for what it may not see, which leaves errors of its own in it."""
+    """The log is read first: load and doctor ask for what may not be there, which leaves errors of their own in it."""
     from queen.cli.tune_pg import smoke
 
+    log = _log(operator, journal)
     kept = journal.get(BENCH) if journal is not None else None
     judged = smoke.after(operator.url, kept) if bench else None
-    log = _log(operator, journal)
     pending = {entry.wanted.name for entry in drift.pending}
     findings = _doctor(place, settings, pending)
     _forgive(operator, journal, log)
@@ -109,7 +109,7 @@ def _mark(journal: Journal | None) -> server_log.Mark | None:
 
 
 def _forgive(operator: Operator, journal: Journal | None, log: Told | Unread) -> None:
-    """What came into the log while the doctor looked is its own doing, and nothing new the next time."""
+    """What came into the log while we looked is our own doing, and nothing new the next time."""
     stood = _mark(journal)
     if stood is None or journal is None or isinstance(log, Unread):
         return
