@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from queen.tune.lines import Note, Plan
 
 BUDGET_MS: Final = 30 * 60_000
-PROFILE: Final = "latency"
-"""Its shape: single messages from several connections; rate, payload and groups are those of the plan."""
+PROFILE: Final = "baseline-10k"
+"""Its shape: many connections push, batches are consumed; rate, payload and groups are those of the plan."""
 PUSHES_MAX: Final = 1000
 """A second: above it messages are pushed together, for the generator is one program on the same machine."""
 SERVERS_MAX: Final = 8
@@ -87,14 +87,11 @@ def base_workload(plan: Plan) -> Workload:
     from queen.bench import knobs, profiles
 
     inputs = plan.inputs
-    batch = max(1, math.ceil(inputs.target_rate / PUSHES_MAX))
     asked = {
         "rate": f"{inputs.target_rate:g}/s",
         "payload_bytes": f"{inputs.payload_bytes}B",
         "groups": str(inputs.groups),
-        "push_batch": str(batch),
-        "pop_batch": str(10 * batch),
-        "ack": "message" if batch == 1 else "batch",
+        "push_batch": str(max(1, math.ceil(inputs.target_rate / PUSHES_MAX))),
         "warmup_s": f"{trials.WARMUP_S}s",
         "measure_s": f"{trials.MEASURE_S}s",
     }

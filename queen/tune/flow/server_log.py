@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from queen.errors import CannotChange, CannotLook
 from queen.sql import catalog
+from queen.store.alter import identifier
 from queen.tune.flow.live import Row, Session
 
 PART_BYTES: Final = 1 << 20
@@ -30,6 +31,12 @@ _OF_A_RESTART: Final = (
     "the database system is starting up",
     "the database system is shutting down",
     "the database system is not yet accepting connections",
+)
+
+
+_GRANTS: Final = (
+    "GRANT pg_monitor, pg_read_server_files TO {role}; "
+    "GRANT EXECUTE ON FUNCTION pg_current_logfile(), pg_read_binary_file(text, bigint, bigint) TO {role};"
 )
 
 
@@ -123,11 +130,7 @@ def _files(session: Session) -> list[Row] | Unread:
             "ALTER SYSTEM SET logging_collector = on; and a restart",
         )
     if not facts["may_list"] or not facts["may_read"]:
-        return Unread(
-            "this role may not read the log",
-            "GRANT pg_monitor, pg_read_server_files TO this role; "
-            "GRANT EXECUTE ON FUNCTION pg_read_binary_file(text, bigint, bigint) TO this role",
-        )
+        return Unread("this role may not read the log", _GRANTS.format(role=identifier(str(facts["role"]))))
     if facts["language"] not in ("", "C", "POSIX") and not facts["language"].lower().startswith(("en", "c.")):
         return Unread(
             f"its messages are in another language ({facts['language']})", "ALTER SYSTEM SET lc_messages = 'C'"
@@ -145,7 +148,7 @@ def _part(session: Session, path: str, begin: int, size: int) -> str | Unread:
     try:
         rows = session.rows(catalog("flow_log_part"), {"path": path, "from_byte": begin, "bytes": size})
     except (CannotChange, CannotLook) as error:
-        return Unread(error.message, "GRANT pg_read_server_files TO this role")
+        return Unread(error.message)
     return bytes(rows[0]["content"]).decode("utf-8", errors="replace")
 
 
