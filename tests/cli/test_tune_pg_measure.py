@@ -85,9 +85,7 @@ def test_what_was_kept_is_printed_as_a_statement(asks: list[Ask], capsys: pytest
     assert "QUEEN_ENGINE__PUSH_FLUSHES_MAX=2" in out
 
 
-def test_a_budget_for_three_trials_makes_three_and_says_so(
-    asks: list[Ask], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_budget_for_three_trials_makes_three_and_says_so(asks: list[Ask], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tune-pg", *MACHINE, "--measure"]) == console.DONE
     out, err = capsys.readouterr()
     assert len(asks) == 3
