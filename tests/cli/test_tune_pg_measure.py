@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from queen.bench import machine
 from queen.bench.ask import Ask
 from queen.bench.result import Campaign, Verdict
 from queen.cli import console
@@ -32,6 +33,7 @@ def asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Ask]:
         return _campaign({"word": "better", "pairs": 5, "metrics": metrics}), 0
 
     monkeypatch.setattr(execute, "run_shown", run_shown)
+    monkeypatch.setattr(machine, "disk", lambda _folder: {"filesystem": "ext4"})
     return made
 
 
@@ -116,4 +118,13 @@ def test_a_budget_that_is_too_small_and_options_that_do_not_fit(asks: list[Ask])
     assert run(["tune-pg", *MACHINE, "--measure", "--budget", "2m"]) == console.USAGE
     assert run(["tune-pg", *MACHINE, "--measure", "--pairs", "4"]) == console.USAGE
     assert run(["tune-pg", *MACHINE, "--diff", "--budget", "30m"]) == console.USAGE
+    assert asks == []
+
+
+def test_a_disk_that_is_memory_is_refused(
+    asks: list[Ask], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "disk", lambda _folder: {"filesystem": "tmpfs"})
+    assert run(["tune-pg", *MACHINE, "--measure"]) == console.USAGE
+    assert "TMPDIR" in capsys.readouterr().err
     assert asks == []

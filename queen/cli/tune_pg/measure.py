@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -37,6 +39,7 @@ SERVERS_MAX: Final = 8
 
 _PACE: Final = ("push_messages_max", "push_flushes_max", "pop_flushes_max", "pop_gather_ms", "ack_flushes_max")
 
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 _FIXED: Final = frozenset({"shared_preload_libraries"})
 """A private PostgreSQL has it on its command line."""
 
@@ -50,6 +53,7 @@ def measure(options: ActOptions, plan: Plan, settings: Settings) -> None:
         raise TuneInputError(
             f"one trial of {pairs} pairs takes about {trials.pair_s(pairs) // 60} min: --budget is less"
         )
+    _check_place(Path(tempfile.gettempdir()))
     fit = min(len(wanted), int(budget_s // trials.pair_s(pairs)))
     minutes = max(1, round(fit * trials.pair_s(pairs) / 60))
     console.say(f"{fit} of {len(wanted)} trials fit the budget: about {minutes} min, on a quiet machine")
@@ -60,6 +64,19 @@ def measure(options: ActOptions, plan: Plan, settings: Settings) -> None:
     _tell(done, left, settings.database.schema, options.as_json)
     if runner.interrupted or runner.invalid:
         raise typer.Exit(runner.interrupted or runner.invalid)
+
+
+def _check_place(folder: Path) -> None:
+    """Trials write where temporary files go. Raises TuneInputError where that is memory: a safe write costs nothing."""
+    from queen.bench.machine import disk
+
+    kind = disk(folder)["filesystem"]
+    if kind in _IN_MEMORY:
+        raise TuneInputError(
+            f"{folder} lies in memory ({kind}), where trials of a disk say nothing",
+            hint="name a folder on the disk of your data: TMPDIR=/var/tmp queen tune-pg --measure",
+        )
+    console.say(f"trials have a PostgreSQL of their own in {folder} (TMPDIR names another disk)")
 
 
 def engine_lines(settings: Settings) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def applied(done: Done, as_json: bool) -> None:
     if journal.confirm_by is not None:
         until = datetime.fromtimestamp(journal.confirm_by).astimezone()
         console.put(f"undone at {until:%H:%M:%S} unless you run: queen tune-pg --confirm")
-    console.put("to undo: queen tune-pg --rollback")
+    console.put("to look at what became of it: queen tune-pg --verify; to undo it: queen tune-pg --rollback")
 
 
 def drift(seen: Drift, verified: Verified | None, as_json: bool) -> None:
@@ -78,7 +78,8 @@ def drift(seen: Drift, verified: Verified | None, as_json: bool) -> None:
     if as_json:
         settings = [as_dict(entry) for entry in seen.found]
         began, extra = seen.journal.began_at, {} if verified is None else _verified_dict(verified)
-        _json("check", clean=seen.clean, applied_at=began, settings=settings, errors=list(seen.errors), **extra)
+        clean = seen.clean and (verified is None or verified.clean)
+        _json("check", clean=clean, applied_at=began, settings=settings, errors=list(seen.errors), **extra)
         return
     total = len(seen.found)
     if seen.clean:
