@@ -54,6 +54,7 @@ def asked() -> Ask:
         seed=1,
         command="queen tune-pg",
         judge_rate=False,
+        inflight_max=2 * RATE,
         workers=1,
         null_run=False,
     )

@@ -87,7 +87,12 @@ def test_lz4_where_it_is_offered_with_a_bound_where_images_were_counted() -> Non
 
 
 def test_nothing_that_durability_rests_on_is_ever_tried() -> None:
-    every: tuple[dict[str, Any], ...] = ({}, {"commit_ms": 3.0, "instances": 3}, {"fpi_share": 0.25}, {"target_rate": 30_000.0})
+    every: tuple[dict[str, Any], ...] = (
+        {},
+        {"commit_ms": 3.0, "instances": 3},
+        {"fpi_share": 0.25},
+        {"target_rate": 30_000.0},
+    )
     names = {one.name for values in every for one in candidates(_plan(**values))[0] if one.where == "postgres"}
     # A delayed answer is no weaker one: of the names that no plan may hold, only this one may be tried.
     assert names & WEAK == {"commit_delay"}

@@ -36,6 +36,8 @@ PROFILE: Final = "baseline-10k"
 PUSHES_MAX: Final = 1000
 """A second: above it messages are pushed together, for the generator is one program on the same machine."""
 SERVERS_MAX: Final = 8
+INFLIGHT_MIN: Final = 2000
+"""Messages on their way, and two seconds' worth at least: a moment of a slow disk makes no run invalid."""
 
 _PACE: Final = ("push_messages_max", "push_flushes_max", "pop_flushes_max", "pop_gather_ms", "ack_flushes_max")
 
@@ -152,6 +154,7 @@ class Runner:
             workload=self._workload,
             slos=self._workload.slos,
             seed=seed,
+            inflight_max=max(INFLIGHT_MIN, int(2 * self._workload.rate)),
             command="queen tune-pg --measure",
             sides=ab.Plan(a=self._side(a), b=self._side(b), order=ab.order(self._pairs), seed=seed),
         )

@@ -24,7 +24,11 @@ def before(url: str) -> bytes | None:
     """A run, as the journal keeps it; None when none can be made, which is said. Raises typer.Exit when interrupted."""
     from queen.bench import store_file
 
-    made = _run(url)
+    try:
+        made = _run(url)
+    except typer.Exit:
+        console.say("interrupted before the change: nothing was changed")
+        raise
     if isinstance(made, str):
         console.say(f"no smoke bench before the change: {made}")
         return None
