@@ -8,6 +8,8 @@ kept is part of the next one's side A.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
@@ -142,21 +144,32 @@ def candidates(plan: Plan, engine: EngineSettings | None = None) -> tuple[list[C
 
 
 def search(
-    wanted: Sequence[Candidate], base: Side, run: RunPairs, *, budget_s: float, pairs: int, rate: float
+    wanted: Sequence[Candidate],
+    base: Side,
+    run: RunPairs,
+    *,
+    budget_s: float,
+    pairs: int,
+    rate: float,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[Trial]:
-    """One candidate after the other, the largest bound first. Ends with the budget, or when nothing can win enough."""
-    trials, left_s, waiting = list[Trial](), budget_s, list(wanted)
+    """One candidate after the other, the largest bound first. Ends with the budget, or when nothing can win enough.
+
+    `clock` gives seconds: a trial that the rest of the budget does not hold, by the longest one so far, is not begun.
+    """
+    trials, waiting, longest_s, ends_at = list[Trial](), list(wanted), float(pair_s(pairs)), clock() + budget_s
     while waiting:
         candidate = max(waiting, key=lambda one: 1.0 if one.bound is None else one.bound)  # the first of equals
         if candidate.bound is not None and candidate.bound < STAKE_MIN:
             most = f"at most {100 * candidate.bound:.1f} % to win"
             return [*trials, *(_untried(one, _told(one) or most) for one in waiting)]
-        if left_s < pair_s(pairs):
-            why = f"needs about {pair_s(pairs) // 60} min more than the budget has"
+        began = clock()
+        if began + longest_s > ends_at:
+            why = f"a trial takes about {math.ceil(longest_s / 60)} min, and the budget has fewer left"
             return [*trials, *(_untried(one, why) for one in waiting)]
         waiting.remove(candidate)
-        left_s -= pair_s(pairs)
         outcome = run(base, base.plus(candidate), candidate)
+        longest_s = max(longest_s, clock() - began)
         trials.append(judged(candidate, outcome, rate))
         if trials[-1].kept:
             base = base.plus(candidate)

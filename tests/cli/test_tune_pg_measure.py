@@ -15,25 +15,29 @@ from queen.bench.result import Campaign, Verdict
 from queen.cli import console
 from queen.cli.bench import execute
 from queen.cli.main import run
+from queen.cli.tune_pg import measure
 
 MACHINE = ("--memory", "8GiB", "--cpus", "4", "--storage", "ssd")
 
 
 @pytest.fixture
 def asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Ask]:
-    """What the bench would have been asked; it answers that B is better."""
+    """What the bench would have been asked; it answers that B is better, after ten minutes."""
+    now = [0.0]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("QUEEN_EMBEDDED__DATA_DIR", str(tmp_path / "data"))
     made: list[Ask] = []
 
     async def run_shown(ask: Ask, _systems: object) -> tuple[Any, int]:
         made.append(ask)
+        now[0] += 600
         figures = {"word": "better", "ratio": 0.9, "low": 0.85, "high": 0.95}
         metrics = [{"name": name, **figures} for name in ("response_p99", "e2e_p99")]
         return _campaign({"word": "better", "pairs": 5, "metrics": metrics}), 0
 
     monkeypatch.setattr(execute, "run_shown", run_shown)
     monkeypatch.setattr(machine, "disk", lambda _folder: {"filesystem": "ext4"})
+    monkeypatch.setattr(measure, "clock", lambda: now[0])
     return made
 
 

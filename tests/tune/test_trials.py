@@ -145,11 +145,19 @@ def test_what_was_kept_is_part_of_the_next_side_a_and_the_budget_ends_it() -> No
     done = search([PACE, TWO], BASE, run, budget_s=2 * pair_s(5), pairs=5, rate=RATE)
     assert [trial.kept for trial in done] == [True, True]
     assert asked == [(BASE, BASE.plus(PACE)), (BASE.plus(PACE), BASE.plus(PACE).plus(TWO))]
-    asked.clear()
-    done = search([PACE, TWO, ONE], BASE, run, budget_s=2 * pair_s(5) - 1, pairs=5, rate=RATE)
-    assert len(asked) == 1
-    assert [trial.tried for trial in done] == [True, False, False]
-    assert "more than the budget has" in done[2].reason
+
+
+@pytest.mark.parametrize(("takes", "tried"), [(1.0, 2), (1.6, 1)])
+def test_the_budget_is_time_that_really_goes_by(takes: float, tried: int) -> None:
+    now = [100.0]
+
+    def run(_a: Side, _b: Side, _candidate: Candidate) -> Outcome:
+        now[0] += takes * pair_s(5)
+        return _outcome("same")
+
+    done = search([PACE, TWO, ONE], BASE, run, budget_s=2.5 * pair_s(5), pairs=5, rate=RATE, clock=lambda: now[0])
+    assert [trial.tried for trial in done] == [number < tried for number in range(3)]
+    assert "the budget has fewer left" in done[2].reason
 
 
 def test_what_sessions_wait_for_bounds_the_rest_and_ends_the_search() -> None:

@@ -10,8 +10,9 @@ import asyncio
 import math
 import secrets
 import tempfile
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -39,6 +40,9 @@ SERVERS_MAX: Final = 8
 INFLIGHT_MIN: Final = 2000
 """Messages on their way, and two seconds' worth at least: a moment of a slow disk makes no run invalid."""
 
+clock: Callable[[], float] = time.monotonic
+"""Seconds, for the budget."""
+
 _PACE: Final = ("push_messages_max", "push_flushes_max", "pop_flushes_max", "pop_gather_ms", "ack_flushes_max")
 
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
@@ -62,7 +66,7 @@ def measure(options: ActOptions, plan: Plan, settings: Settings) -> None:
     rate = plan.inputs.target_rate
     runner = Runner(base_workload(plan), pairs, servers=min(SERVERS_MAX, plan.inputs.instances))
     base = Side(tuple(plan_lines(plan)), settings=engine_lines(settings))
-    done = trials.search(wanted, base, runner, budget_s=budget_s, pairs=pairs, rate=rate)
+    done = trials.search(wanted, base, runner, budget_s=budget_s, pairs=pairs, rate=rate, clock=clock)
     _tell(done, left, settings.database.schema, options.as_json)
     if runner.interrupted or runner.invalid:
         raise typer.Exit(runner.interrupted or runner.invalid)
