@@ -33,6 +33,9 @@ DECIDE: Final = ("response_p50", "response_p99", "e2e_p99")
 
 SLOS: Final = ("rate(delivered)>=0.95*target", "errors<0.1%")
 """Less than the 99 % of a run that counts: one late second of twenty is five per cent."""
+LAG: Final = "p99(response)<200ms"
+"""No objective of the server: a generator that lags by more than a tenth of it has nothing to say. A server in use is
+no quiet machine, and a smaller lag does not make an answer half as long again."""
 _POOL: Final = ("--pool-size", "4")
 
 
@@ -50,7 +53,7 @@ def asked() -> Ask:
     return Ask(
         mode="target",
         workload=_workload(),
-        slos=SLOS,
+        slos=(*SLOS, LAG),
         seed=1,
         command="queen tune-pg",
         judge_rate=False,
@@ -83,9 +86,14 @@ def judge(before: Result | None, after: Result) -> Judged:
         return Judged("no answer", (after.verdict.line,))
     if before is None:
         return Judged("no answer", ("there is no run from before the change to compare it with", *_figures(after)))
-    if word == "fail" and before.verdict.word == "pass":
-        return Judged("worse", tuple(f"held before, and not now: {reason}" for reason in after.verdict.reasons))
+    if lost := [text for text in _missed(after) if text not in _missed(before)]:
+        return Judged("worse", tuple(f"held before, and not now: {text} ({_missed(after)[text]})" for text in lost))
     return _compared(before, after)
+
+
+def _missed(run: Result) -> dict[str, str]:
+    """Objectives that did not hold, with what was measured."""
+    return {one.text: one.value_text for one in run.slos if not one.held and one.text in SLOS}
 
 
 def _compared(before: Result, after: Result) -> Judged:

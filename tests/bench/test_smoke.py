@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from queen.bench import smoke
-from queen.bench.result import Result, Verdict
+from queen.bench.result import Result, SloOutcome
 from queen.measure.histogram import LatencyHistogram
 from tests.support.bench_results import invalid, passed, percentiles, wrong
 
@@ -30,10 +30,6 @@ def _run(factor: float = 1.0, seed: int = 1, **changes: object) -> Result:
         slices={name: [made(5000, 2 + n).encode() for n in range(4)] for name in whole},
     )
     return msgspec.structs.replace(run, **changes)
-
-
-def _verdict(word: str, code: int, *reasons: str) -> Verdict:
-    return Verdict(word=word, exit_code=code, line=word.upper(), reasons=list(reasons))  # type: ignore[arg-type]
 
 
 def test_the_same_and_a_little_slower_are_not_worse() -> None:
@@ -63,11 +59,16 @@ def test_other_settings_of_postgresql_are_what_is_compared_and_another_machine_i
 
 
 def test_objectives_that_held_before_and_messages_that_were_lost_outweigh_the_figures() -> None:
-    slow = _run(verdict=_verdict("fail", 1, "rate(delivered)>=0.99*target: 700/s"))
+    late = [
+        SloOutcome(text=text, value=700.0, value_text="700/s", held=False, always=False, margin=-0.3)
+        for text in (smoke.SLOS[0], smoke.LAG)
+    ]
+    slow = _run(slos=late)
     judged = smoke.judge(_run(), slow)
     assert judged.word == "worse"
-    assert "held before, and not now" in judged.reasons[0]
+    assert judged.reasons == ("held before, and not now: rate(delivered)>=0.95*target (700/s)",)
     assert smoke.judge(slow, slow).word == "not worse", "it did not hold before either"
+    assert smoke.judge(_run(), _run(slos=late[1:])).word == "not worse", "that one is about the generator"
     assert smoke.judge(_run(), wrong()).word == "worse"
 
 
