@@ -10,12 +10,8 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-<<<<<<< HEAD
 from types import MappingProxyType
-from typing import Final, TypeVar
-=======
 from typing import Any, Final, TypeVar
->>>>>>> main
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather

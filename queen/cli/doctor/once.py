@@ -6,12 +6,7 @@ import json
 import sys
 
 from queen.cli import console
-<<<<<<< HEAD
-from queen.cli.doctor.aim import Aim, look
-=======
-from queen.cli.doctor import nagios
 from queen.cli.doctor.aim import Aim, fresh, look
->>>>>>> main
 from queen.cli.doctor.options import Wish
 from queen.cli.doctor.progress import Progress
 from queen.cli.doctor.screen import screen
