@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from queen.settings import EngineSettings
+from queen.tune.figures import HOT, THRESHOLDS
 from queen.tune.inputs import Inputs
 from queen.tune.lines import Note, Plan
-from queen.tune.tables import HOT, THRESHOLDS
 
 PAIRS_MIN: Final = 5
 MEASURE_S: Final = 30
