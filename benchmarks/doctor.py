@@ -1,9 +1,12 @@
 """What a run of `queen doctor` costs a server that is busy: windows with it and without it, in pairs.
 
 One closed loop of the whole life of messages; in one window of each pair a doctor with all its checks runs once. Chance
-decides in which: with a fixed order, checkpoints that come about every four windows met one side alone. The ratio is of
-messages a second, with its interval; the processor time of the doctor's own process is told beside it, since it may run
-on another machine.
+decides in which, as often before the other as after it: with a fixed order, checkpoints that come about every four
+windows met one side alone.
+
+It answers twice. The processor time of a run is exact to a few milliseconds, and told as a share of all processors.
+The ratio of messages a second holds all effects, and the noise of the machine. With --short the windows just hold a run
+with a short look of its own, so that there are many pairs, and the same cost is a larger part of each.
 """
 
 from __future__ import annotations
@@ -11,18 +14,14 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from benchmarks.lib import shell
 from benchmarks.lib.cells import Reading, Window, make_window
-from benchmarks.lib.facts import REPOSITORY
 from benchmarks.lib.life import life_plan
 from benchmarks.lib.measure import Meters, generator, meter
 from benchmarks.lib.options import seconds, whole
@@ -30,28 +29,27 @@ from benchmarks.lib.plan import Edge, Event, Failed, StepDone, Verdict
 from benchmarks.lib.record import Record
 from benchmarks.lib.target import Target
 from benchmarks.lib.text import align, number, verdict_line
+from benchmarks.lib.visits import DEFAULT_RUN_S, Cost, Doctor, Lost, Visit, answers_s, cost_of, lost
 from queen.measure.compare import Ratio, of_pairs
 
 SPARE_S: Final = 4.0
 """A window of the load is this much longer than that of the doctor: it starts, samples and judges beside it."""
+_SHORT: Final = {"seconds": 6.0, "warmup": 0.5, "repeat": 60, "doctor_window": 1.5}
+"""13 minutes."""
+_FIRST_S: Final = 60.0  # the run before the first window, which compiles what is not compiled yet
 
 
 class Options(shell.Common, frozen=True, kw_only=True):
     size: int
     partitions: int
     doctor_window: float
-
-
-class Visit(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the doctor: exit code, seconds from start to end, processor seconds of its process."""
-
-    code: int
-    took_s: float
-    cpu_s: float
+    short: bool
 
 
 class DoctorRecord(Record, frozen=True, kw_only=True):
-    """`without` and `with_doctor` are windows in the order of their pairs; `ratio` is with/without."""
+    """`without` and `with_doctor` are windows in the order of their pairs. `ratio` is with/without in messages a
+    second, `lost` what that comes to for one run; `us_ratio` is the same in processor time a message of server and
+    PostgreSQL together."""
 
     without: list[Window]
     with_doctor: list[Window]
@@ -59,34 +57,11 @@ class DoctorRecord(Record, frozen=True, kw_only=True):
     ratio: float | None
     low: float | None
     high: float | None
-
-
-class _Doctor:
-    """One `queen doctor` beside the load."""
-
-    def __init__(self, target: Target, window_s: float) -> None:
-        assert target.dsn is not None
-        command = [sys.executable, "-m", "queen", "doctor", "--window", f"{window_s:g}s", "--json"]
-        command += ["--database-url", target.dsn, "--url", f"http://{target.host}:{target.port}"]
-        self._process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self._began = os.times().elapsed
-        self.visit: Visit | None = None
-        self._thread = threading.Thread(target=self._wait, daemon=True)
-        self._thread.start()
-
-    def _wait(self) -> None:
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        took = os.times().elapsed - self._began
-        self.visit = Visit(code=self._process.returncode, took_s=took, cpu_s=usage.ru_utime + usage.ru_stime)
-
-    def end(self) -> Visit | None:
-        """What it was; None when it is not done by now (then it is killed)."""
-        if self.visit is None:
-            self._process.kill()
-            self._thread.join()
-            return None
-        return self.visit
+    us_ratio: float | None
+    us_low: float | None
+    us_high: float | None
+    lost: Lost | None
+    cost: Cost | None
 
 
 def parse(arguments: Sequence[str] | None) -> Options:
@@ -95,7 +70,10 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--size", type=whole(1, 10_000), default=100, metavar="N", help="messages a request (100)")
     parser.add_argument("--partitions", type=whole(1, 100_000), default=1000, metavar="N", help="in all (1000)")
     parser.add_argument("--doctor-window", type=seconds, default=10.0, metavar="S", help="its --window (10)")
+    parser.add_argument("--short", action="store_true", help="60 pairs of windows of 6 s, 1.5 s of them the doctor's")
     shell.add_common(parser, window_s=10.0 + SPARE_S, warmup_s=1.0, repeat=6, connections=64)
+    if parser.parse_args(arguments).short:
+        parser.set_defaults(**_SHORT)
     options = Options(**vars(parser.parse_args(arguments)))
     fault = shell.fault(options)
     if not fault and options.repeat < 2:
@@ -126,10 +104,19 @@ def _measure(options: Options) -> shell.Outcome:
             windows=2 * options.repeat,
             seconds=options.seconds,
         )
+        meters = Meters(target, pg)
+        Doctor(target, 0.1).end(_FIRST_S)
+        answers = answers_s(target, lambda: _busy_s(meters))
         with generator(plan) as events:
-            run = _Run(options, target, Meters(target, pg))
+            run = _Run(options, target, meters)
             run.follow(events)
-    return _outcome(options, head, run, facts)
+    return _outcome(options, head, run, facts, answers)
+
+
+def _busy_s(meters: Meters) -> float | None:
+    """Processor seconds of the server and of PostgreSQL so far; None where one is elsewhere."""
+    cpu = meters.cpu()
+    return None if cpu.server_s is None or cpu.postgres_s is None else cpu.server_s + cpu.postgres_s
 
 
 class _Run:
@@ -141,7 +128,7 @@ class _Run:
         self._meters = meters
         self._start: Reading | None = None
         self._end: Reading | None = None
-        self._doctor: _Doctor | None = None
+        self._doctor: Doctor | None = None
         self._order = order(options.repeat, options.seed)
         self.windows: dict[bool, list[Window]] = {False: [], True: []}
         self.visits: list[Visit] = []
@@ -154,7 +141,7 @@ class _Run:
                 case Edge(step=step, side="start", counters=counters):
                     self._start = self._meters.read(counters)
                     if self._order[step.repeat]:
-                        self._doctor = _Doctor(self._target, self._options.doctor_window)
+                        self._doctor = Doctor(self._target, self._options.doctor_window)
                 case Edge(counters=counters):
                     self._end = self._meters.read(counters)
                 case StepDone(step=step, latency=latency):
@@ -184,14 +171,19 @@ class _Run:
 
 
 def order(pairs: int, seed: int) -> tuple[bool, ...]:
-    """Whether the doctor comes, by window: once in each pair, before or after the other by chance."""
-    chance = random.Random(seed)
-    return tuple(comes for _ in range(pairs) for comes in chance.sample((False, True), 2))
+    """Whether the doctor comes, by window: once in each pair, before or after the other by chance, and both equally
+    often, so that what grows or fades with time takes nothing from either side."""
+    first = [number_ % 2 == 0 for number_ in range(pairs)]
+    random.Random(seed).shuffle(first)
+    return tuple(comes for begins in first for comes in (begins, not begins))
 
 
-def _outcome(options: Options, head: shell.Head, run: _Run, facts: dict[str, object] | None) -> shell.Outcome:
+def _outcome(
+    options: Options, head: shell.Head, run: _Run, facts: dict[str, object] | None, answers: float | None
+) -> shell.Outcome:
     a, b = run.windows[False], run.windows[True]
-    ratio = _ratio(a, b, options.seed) if len(a) == len(b) >= 2 else None
+    ratio = _ratio([window.msg_per_s for window in a], [window.msg_per_s for window in b], options.seed)
+    costs = _ratio([window.total_us for window in a], [window.total_us for window in b], options.seed)
     if ratio is None:
         run.problems.append("fewer than two pairs were measured")
     if run.wrong:
@@ -204,13 +196,21 @@ def _outcome(options: Options, head: shell.Head, run: _Run, facts: dict[str, obj
         ratio=ratio.ratio if ratio else None,
         low=ratio.low if ratio else None,
         high=ratio.high if ratio else None,
+        us_ratio=costs.ratio if costs else None,
+        us_low=costs.low if costs else None,
+        us_high=costs.high if costs else None,
+        lost=lost(ratio, float(np.mean([window.seconds for window in b]))) if ratio else None,
+        cost=cost_of(run.visits, answers, os.cpu_count() or 1),
     )
     return shell.Outcome(record=record, text=_table(record), wrong=run.wrong)
 
 
-def _ratio(a: list[Window], b: list[Window], seed: int) -> Ratio:
-    rates = [np.array([window.msg_per_s for window in side]) for side in (a, b)]
-    return of_pairs(rates[0], rates[1], seed=seed)
+def _ratio(a: Sequence[float | None], b: Sequence[float | None], seed: int) -> Ratio | None:
+    """b/a; None for fewer than two pairs, and where a figure is missing."""
+    known = [[value for value in side if value] for side in (a, b)]
+    if not len(a) == len(b) == len(known[0]) == len(known[1]) >= 2:
+        return None
+    return of_pairs(np.array(known[0]), np.array(known[1]), seed=seed)
 
 
 def _table(record: DoctorRecord) -> str:
@@ -221,11 +221,25 @@ def _table(record: DoctorRecord) -> str:
         )
     lines = align(rows)
     if record.ratio is not None:
-        lines.append(f"ratio    {record.ratio:.4f} ({record.low:.4f} to {record.high:.4f}), with / without")
-    if record.visits:
-        mean = sum(visit.cpu_s for visit in record.visits) / len(record.visits)
-        lines.append(f"doctor   {mean:.2f} s of processor time a run, in a process of its own")
+        lines.append(f"ratio    {record.ratio:.4f} ({record.low:.4f} to {record.high:.4f}), msg/s with / without")
+    if record.us_ratio is not None:
+        lines.append(f"         {record.us_ratio:.4f} ({record.us_low:.4f} to {record.us_high:.4f}), µs a message")
+    if record.lost is not None:
+        lines.append(_lost(record.lost))
+    if record.cost is not None:
+        lines.append(_cost(record.cost))
     return "\n".join([*lines, verdict_line(record.valid)])
+
+
+def _lost(one: Lost) -> str:
+    share = f"{one.share:.2%} ({one.low:.2%} to {one.high:.2%}) of a run's {DEFAULT_RUN_S:g} s"
+    return f"lost     {one.seconds:.2f} s of throughput a run ({one.low_s:.2f} to {one.high_s:.2f}), {share}"
+
+
+def _cost(one: Cost) -> str:
+    parts = f"process {one.process_s:.3f}, its session {number(one.database_s, 3)}, answers {number(one.answers_s, 3)}"
+    share = "" if one.share is None else f", {one.share:.2%} of {one.cores} processors over {one.took_s:.1f} s"
+    return f"costs    {number(one.total_s, 3)} s of processor time a run ({parts}){share}"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 from queen import errors
-from queen.cli.main import app
+from queen.cli import commands as cli
 from queen.server.errors import status_of
 from queen.settings.schema import RESERVED_VARIABLES, fields, sections
 from queen.settings.values import parse
@@ -60,7 +60,7 @@ def commands() -> dict[str, set[str]]:
         for name, below in getattr(command, "commands", {}).items():
             visit(below, f"{words} {name}")
 
-    visit(typer.main.get_command(app), "queen")
+    visit(typer.main.get_command(cli.commands()), "queen")
     return found
 
 

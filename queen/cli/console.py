@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -144,6 +143,8 @@ def discard_output() -> None:
 
 def keep_trace(text: str) -> str:
     """Write the trace of a bug to a file of its own; the words to name it with."""
+    import tempfile  # seldom needed, and slow to load
+
     try:
         with tempfile.NamedTemporaryFile(
             "w", prefix="queen-error-", suffix=".txt", delete=False, encoding="utf-8", errors="replace"

@@ -38,13 +38,15 @@ GROUPS: Final[Mapping[str, str]] = {
 class Query:
     """One read. `since`: other texts for newer servers by version number, such as {170000: "..."}; the highest that is
     not above the server's counts. `{schema}` stands for Queen's schema. Two checks with the same text share one answer.
-    `optional`: where PostgreSQL refuses it there are no rows, and the check goes on without them.
+    `optional`: where PostgreSQL refuses it there are no rows, and the check goes on without them. `once`: its
+    latest rows are all that the check wants, so it is asked once a run, and a check that compares has no first rows.
     """
 
     text: str
     since: Mapping[int, str] = field(default_factory=dict)
     min_version: int = 140000
     optional: bool = False
+    once: bool = False
 
     def text_for(self, version: int) -> str:
         """The text for a server of this version."""

@@ -36,11 +36,14 @@ SELECT q.name AS queue, g.queue_id, g.consumer_group, g.members, g.partitions_wi
 """Groups that have something behind their cursors, those with the oldest message first. `oldest_s`: the age of that
 message at the moment of the numbers, which was `as_of_s` ago; 0: counted just now."""
 
-KEPT: Final = Query("""
+KEPT: Final = Query(
+    """
 SELECT {schema}.countable(NULL, 2000) IS NULL AS kept,
        coalesce(extract(epoch FROM now() - (SELECT min(k.computed_at) FROM {schema}.queue_stats k)), -1)::float8
            AS age_s
-""")
+""",
+    once=True,
+)
 """Are the numbers kept ones, and how old is the oldest of them; -1: there are none."""
 
 

@@ -17,18 +17,24 @@ from queen.measure.buckets import BUCKETS, Buckets
 from queen.store.budget import EXTRA, Budget
 from queen.store.inspect import Row
 
-INSTANCES: Final = Query("""
+INSTANCES: Final = Query(
+    """
 SELECT instance_id::text AS instance, pool_size, version,
        EXTRACT(epoch FROM clock_timestamp() - started_at)::float8 AS age_s
   FROM {schema}.instances WHERE seen_at > clock_timestamp() - interval '5 seconds'
  ORDER BY started_at, instance_id
-""")
-SESSIONS: Final = Query("""
+""",
+    once=True,
+)
+SESSIONS: Final = Query(
+    """
 SELECT coalesce(usename::text, '') AS role, application_name AS application, coalesce(state, '') AS state,
        count(*)::int AS sessions
   FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
  GROUP BY 1, 2, 3 ORDER BY 4 DESC, 1, 2, 3
-""")
+""",
+    once=True,
+)
 
 
 @dataclass(frozen=True, slots=True)

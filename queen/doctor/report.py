@@ -30,7 +30,7 @@ class Ranked:
 class Report:
     """All of a run. `results` are in the order of the catalogue. `busy`: something is saturated, so that repairs bring
     rate; None when that could not be told. `stages` are seconds by name. `busy_s`: how long its statements took, those
-    of the window aside."""
+    of the window aside. `database_cpu_s`: processor time of the backend that served the run, where it can be read."""
 
     results: tuple[Result, ...]
     verdict: Verdict
@@ -41,6 +41,7 @@ class Report:
     about: Mapping[str, object]
     statements: int = 0
     busy_s: float = 0.0
+    database_cpu_s: float | None = None
     facts: Facts | None = field(default=None, repr=False)
 
     def ranked(self) -> list[Ranked]:

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
@@ -20,6 +21,7 @@ from queen.doctor.needs import Ground, Missing
 from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
 from queen.errors import CannotLook
+from queen.measure.processes import own_cpu_s
 from queen.store.inspect import Inspector
 
 BUDGET_S: Final = 3.0
@@ -64,6 +66,7 @@ class _Run:
         self._inspector = inspector
         self._on_stage = on_stage
         self._stages: dict[str, float] = {}
+        self._server_pid: int | None = None  # 0: it was looked for and is not on this machine
         self._sampled_s = 0.0  # busy time inside the window, which the budget does not count
 
     def report(self) -> Report:
@@ -75,10 +78,13 @@ class _Run:
         moving = [check for check in able if check.delta]
         difference = clock.look(self._inspector)
         first_host = self._look_at_host(facts)
-        first = self._stage("first sample", lambda: self._sample(moving, facts))
-        still = self._stage("static checks", lambda: self._sample([c for c in able if not c.delta], facts))
+        first = self._stage("first sample", lambda: self._sample(moving, facts, twice_only=True))
+        static = [check for check in able if not check.delta]
+        still = self._stage("static checks", lambda: self._sample(static, facts, first))
         seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
-        second = self._stage("second sample", lambda: self._sample(moving, facts))
+        once = [query.text_for(facts.version) for check in moving for query in check.queries.values() if query.once]
+        asked = {text: still[text] for text in once if text in still}
+        second = self._stage("second sample", lambda: self._sample(moving, facts, asked))
         if moving:
             self._skip_moved(gone, facts)
         base = replace(self._base(ground, seen_waits, again=bool(moving)), clock=difference, host_before=first_host)
@@ -138,20 +144,28 @@ class _Run:
             about=_about(seen),
             statements=self._inspector.statements,
             busy_s=round(self._inspector.busy_s - self._sampled_s, 3),
+            database_cpu_s=_database_cpu_s(seen.facts),
             facts=seen.facts,
         )
 
     def _limits(self, check: Check) -> dict[str, Threshold]:
         return {name: self._ask.thresholds.get(f"{check.id}.{name}", own) for name, own in check.thresholds.items()}
 
-    def _sample(self, checks: Iterable[Check], facts: Facts) -> dict[str, Answer]:
-        """The rows of every different text of these checks, or why there are none."""
-        answers: dict[str, Answer] = {}
-        for check in checks:
-            for query in check.queries.values():
-                text = query.text_for(facts.version)
-                if text not in answers:
-                    answers[text] = self._answer(query, text, facts)
+    def _sample(
+        self,
+        checks: Iterable[Check],
+        facts: Facts,
+        known: Mapping[str, Answer] = MappingProxyType({}),
+        *,
+        twice_only: bool = False,
+    ) -> dict[str, Answer]:
+        """The rows of every different text of these checks, or why there are none. `known`: what was asked already.
+        `twice_only`: without those that are asked once."""
+        answers = dict(known)
+        for query in (query for check in checks for query in check.queries.values()):
+            text = query.text_for(facts.version)
+            if text not in answers and not (twice_only and query.once):
+                answers[text] = self._answer(query, text, facts)
         return answers
 
     def _answer(self, query: Query, text: str, facts: Facts) -> Answer:
@@ -179,7 +193,11 @@ class _Run:
         return server.look(self._ask.url) if self._ask.url else None
 
     def _look_at_host(self, facts: Facts) -> host.Host | None:
-        return host.look(facts, self._ask.url) if facts.local else None
+        if not facts.local:
+            return None
+        if self._server_pid is None:
+            self._server_pid = host.find_server(self._ask.url) or 0
+        return host.look(facts, self._server_pid or None)
 
     def _stage(self, name: str, work: Callable[[], _T]) -> _T:
         began = time.monotonic()
@@ -201,6 +219,14 @@ def _moved(facts: Facts, inspector: Inspector) -> Missing | None:
     if row["stats_reset"] != facts.stats_reset:
         return Missing("statistics were reset inside the window", "run it again")
     return None
+
+
+def _database_cpu_s(facts: Facts) -> float | None:
+    """Of our own backend; behind a pooler it serves others too."""
+    if not facts.local or facts.backend_pid != facts.protocol_pid:
+        return None
+    used = own_cpu_s(facts.backend_pid)
+    return None if used is None else round(used, 4)
 
 
 def _cpu_share(seen: Seen) -> float | None:

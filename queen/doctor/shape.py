@@ -83,7 +83,8 @@ class CheckShape(msgspec.Struct, frozen=True):
 
 class ReportShape(msgspec.Struct, frozen=True):
     """A run of `queen doctor`. `findings` are ranked by throughput at stake, then severity; `checks` are in the order
-    of the catalogue. `saturated`: something limits the rate now; null when that could not be told."""
+    of the catalogue. `saturated`: something limits the rate now; null when that could not be told. `database_cpu_s`:
+    processor time of the session that served it; null when PostgreSQL is elsewhere or a pooler stands in between."""
 
     schema_version: Literal[1]
     verdict: Verdict
@@ -93,6 +94,7 @@ class ReportShape(msgspec.Struct, frozen=True):
     stages_s: dict[str, float]
     statements: int
     statements_s: float
+    database_cpu_s: float | None
     about: dict[str, Any]
     counts: dict[str, int]
     findings: list[FindingShape]
@@ -110,6 +112,7 @@ def as_data(report: Report) -> dict[str, Any]:
         stages_s={name: round(seconds, 3) for name, seconds in report.stages.items()},
         statements=report.statements,
         statements_s=report.busy_s,
+        database_cpu_s=report.database_cpu_s,
         about=plain(report.about),
         counts={status: report.count(status) for status in _STATUSES},
         findings=[finding_shape(one) for one in report.ranked()],

@@ -32,13 +32,16 @@ SELECT 'wal' AS what, wal_records, wal_fpi, wal_bytes::float8 AS wal_bytes, wal_
 
 # What new sessions of the servers' role (the owner of the schema, else our own) begin with, in this database or in all:
 # rows of "name=value" lists.
-ROLE_SETTINGS: Final = Query("""
+ROLE_SETTINGS: Final = Query(
+    """
 SELECT s.setconfig, s.setdatabase <> 0 AS in_database, s.setrole <> 0 AS of_role
   FROM pg_db_role_setting s
  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
    AND s.setrole IN (0, coalesce((SELECT nspowner FROM pg_namespace WHERE nspname = {schema_name}),
                                  (SELECT oid FROM pg_roles WHERE rolname = current_user)))
-""")
+""",
+    once=True,
+)
 
 # Client sessions of this database that are in a transaction, the oldest first.
 TRANSACTIONS: Final = Query("""
@@ -70,7 +73,8 @@ SELECT a.pid, a.datname::text AS database, a.datname = current_database() AS our
 
 # All indexes of the schema as the catalog has them; no lock is taken and no file is looked at. An element of `keys` is
 # column number, operator class, collation and order; `columns` are those of expressions and of the condition too.
-INDEXES: Final = Query("""
+INDEXES: Final = Query(
+    """
 SELECT format('%I.%I', n.nspname, ic.relname) AS name, ic.relname AS index_name, x.indexrelid::bigint AS oid,
        format('%I.%I', n.nspname, tc.relname) AS on_table, tc.relname AS table_name, tc.relispartition AS in_child,
        ic.relkind = 'I' AS partitioned, x.indisunique AS is_unique, x.indisreplident AS is_identity,
@@ -100,7 +104,9 @@ SELECT format('%I.%I', n.nspname, ic.relname) AS name, ic.relname AS index_name,
   LEFT JOIN pg_constraint c ON c.conindid = x.indexrelid AND c.conrelid = x.indrelid AND c.contype IN ('p', 'u', 'x')
  WHERE n.nspname = {schema_name}
  ORDER BY tc.relname, ic.relname
-""")
+""",
+    once=True,
+)
 
 # Size and use of the indexes that have a file. `entries`: as counted by the latest vacuum or analyze, and grown with
 # the table since then; null when it was never counted. `width_bytes` is what statistics say of the key; 32 where they
@@ -127,6 +133,7 @@ SELECT format('%I.%I', s.schemaname, s.indexrelname) AS name, format('%I.%I', s.
 """
 INDEX_USE: Final = Query(
     _INDEX_USE,
+    once=True,
     since={
         160000: _INDEX_USE.replace(
             "NULL::float8 AS", "EXTRACT(epoch FROM clock_timestamp() - s.last_idx_scan)::float8 AS"
@@ -135,7 +142,8 @@ INDEX_USE: Final = Query(
 )
 
 # The children of `messages`, and whether each has the pop function of its epoch.
-CHILDREN: Final = Query("""
+CHILDREN: Final = Query(
+    """
 SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relname,
        EXISTS (SELECT FROM pg_proc f WHERE f.pronamespace = n.oid
                   AND f.proname = 'pop_' || substring(c.relname FROM '[0-9]+$')) AS has_pop
@@ -145,7 +153,9 @@ SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relname,
   JOIN pg_namespace n ON n.oid = p.relnamespace
  WHERE n.nspname = {schema_name} AND p.relname = 'messages'
  ORDER BY c.relname
-""")
+""",
+    once=True,
+)
 
 # Where the log stands, in bytes: the difference of two is exact, while counters are a second late.
 WAL_POSITION: Final = Query("""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from queen.doctor.finding import Fix
-from queen.tune.tables import THRESHOLDS
+from queen.tune.figures import THRESHOLDS
 
 VACUUM_AT: Final[Mapping[str, int]] = THRESHOLDS
 """Tables whose rows are changed or deleted one by one as long as Queen works, and the dead rows that call a vacuum.

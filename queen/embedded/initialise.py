@@ -18,7 +18,6 @@ from queen.embedded.find import Binaries
 from queen.embedded.folders import Home, told_plainly, write_file
 from queen.embedded.plan import Plan
 from queen.embedded.postmaster import run_program
-from queen.embedded.tuned import first_configuration
 from queen.embedded.wal_reserve import reserve_wal
 from queen.errors import EmbeddedError
 
@@ -96,6 +95,9 @@ def _write_configuration(data: Path, plan: Plan) -> None:
     write_file(data / "pg_hba.conf", conf.access_rules(), account)
     write_file(data / "pg_ident.conf", conf.ident_map(_users(account)), account)
     if not (data / conf.BASELINE_NAME).exists():
+        # All of tune-pg, for the first start alone: those who only look at a cluster need not load it.
+        from queen.embedded.tuned import first_configuration
+
         text = first_configuration(data, plan.home.major) if plan.tuned else conf.baseline()
         write_file(data / conf.BASELINE_NAME, text, account)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from queen.measure.processes import PROC, read_processes
+from queen.measure.processes import PROC, read_process
 
 _LOCAL_HOSTS: Final = ("localhost", "127.0.0.1", "::1", "")
 
@@ -15,7 +15,6 @@ def postmaster_here(host: str, backend_pid: int, proc: Path = PROC) -> int | Non
     machine, child of another `postgres`; None when either is not so, in a container of its own for one."""
     if not (host.startswith("/") or host in _LOCAL_HOSTS):
         return None
-    table = read_processes(proc)
-    backend = table.get(backend_pid)
-    parent = table.get(backend.parent) if backend is not None and backend.name.startswith("postgres") else None
+    backend = read_process(backend_pid, proc)
+    parent = read_process(backend.parent, proc) if backend is not None and backend.name.startswith("postgres") else None
     return parent.pid if parent is not None and parent.name.startswith("postgres") else None

@@ -46,18 +46,46 @@ def parse_stat(text: str, ticks: int) -> Process:
 
 def read_processes(proc: Path = PROC) -> dict[int, Process]:
     """All processes by id. One that ends while we look is left out."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    table: dict[int, Process] = {}
     if not (proc / "stat").exists():
-        return table
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                process = parse_stat((entry / "stat").read_text(errors="replace"), ticks)
-            except (OSError, ValueError):
-                continue
-            table[process.pid] = process
-    return table
+        return {}
+    found = (read_process(int(name), proc) for name in os.listdir(proc) if name.isdigit())
+    return {process.pid: process for process in found if process is not None}
+
+
+def read_process(pid: int, proc: Path = PROC) -> Process | None:
+    """One process; None when it is gone."""
+    try:
+        with open(f"{proc}/{pid}/stat", errors="replace") as file:
+            return parse_stat(file.read(), os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError):
+        return None
+
+
+def read_tree(root: int, proc: Path = PROC) -> list[Process]:
+    """As `tree` of the whole table. Where the kernel names the children of a process, others are not looked at."""
+    found, todo = [], [root]
+    while todo:
+        process = read_process(todo.pop(), proc)
+        if process is None:
+            continue
+        children = _children(process.pid, proc)
+        if children is None:
+            return tree(read_processes(proc), root)
+        found.append(process)
+        todo += children
+    return found
+
+
+def _children(pid: int, proc: Path) -> list[int] | None:
+    """Those of all its threads; None where the kernel does not tell."""
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"{proc}/{pid}/task"):
+            with open(f"{proc}/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        return None
+    return found
 
 
 def tree(table: dict[int, Process], root: int, without: int | None = None) -> list[Process]:
@@ -72,6 +100,17 @@ def tree(table: dict[int, Process], root: int, without: int | None = None) -> li
             found.append(table[pid])
             todo.extend(children.get(pid, ()))
     return found
+
+
+def own_cpu_s(pid: int, proc: Path = PROC) -> float | None:
+    """Processor time of one process with one thread, such as a backend of PostgreSQL; None when it is gone. To the
+    microsecond where the kernel keeps it so, else to the hundredth."""
+    try:
+        with open(f"{proc}/{pid}/schedstat") as file:
+            return int(file.read().split()[0]) / 1e9
+    except (OSError, ValueError, IndexError):
+        process = read_process(pid, proc)
+        return None if process is None else process.own_s
 
 
 def cpu_s(processes: Iterable[Process]) -> float:
@@ -103,10 +142,13 @@ def read_machine(proc: Path = PROC) -> MachineCpu:
 
 
 def find_listener(port: int, proc: Path = PROC) -> int | None:
-    """The process that listens on a local TCP port; of workers that share it, the one that started them."""
+    """The process that listens on a local TCP port; of workers that share it, the one that started them. Looks through
+    the open files of all processes, which takes some milliseconds."""
     sockets = _listening_sockets(port, proc)
+    if not sockets:
+        return None
     table = read_processes(proc)
-    holders = {pid for pid in table if sockets & _sockets_of(proc / str(pid))}
+    holders = {pid for pid in table if sockets & _open_files(f"{proc}/{pid}/fd")}
     roots = [pid for pid in holders if table[pid].parent not in holders]
     return min(roots, default=None)
 
@@ -123,13 +165,13 @@ def _listening_sockets(port: int, proc: Path) -> set[str]:
     return found
 
 
-def _sockets_of(process: Path) -> set[str]:
-    """Its open files as `/proc` names them; empty when it may not be looked into. Some close while we look."""
+def _open_files(folder: str) -> set[str]:
+    """The open files of a process as `/proc` names them; empty when it may not be looked into. Some close meanwhile."""
     found = set()
     try:
-        for entry in (process / "fd").iterdir():
+        for name in os.listdir(folder):
             with suppress(FileNotFoundError):
-                found.add(os.readlink(entry))
+                found.add(os.readlink(f"{folder}/{name}"))
     except OSError:
         return found
     return found

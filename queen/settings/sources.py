@@ -6,7 +6,6 @@ the value that won). This package is the only reader of YAML and of the environm
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,6 @@ from typing import Any, Final
 
 from queen.settings.fields import Field
 from queen.settings.schema import RESERVED_VARIABLES, fields
-from queen.settings.yaml_file import read_yaml
 
 # A Kubernetes service called "queen" puts these into every pod beside it; they are not settings of ours.
 _KUBERNETES: Final = re.compile(r"QUEEN_SERVICE_(HOST|PORT)(_\w+)?|QUEEN_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?")
@@ -40,6 +38,8 @@ class Layer:
 
 def from_yaml(path: Path, shown: str) -> Layer:
     """The settings of one file. `shown` is the name of the file in origins and messages."""
+    from queen.settings.yaml_file import read_yaml  # a command that finds no file need not load YAML
+
     layer = Layer()
     entries, problems = read_yaml(path, shown)
     layer.problems += problems
@@ -78,6 +78,8 @@ def from_flags(flags: Mapping[str, object]) -> Layer:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence that offers the most similar known name, or ""."""
+    import difflib  # for mistakes only
+
     names = {other.lower(): other for other in known}
     found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
     if not found:

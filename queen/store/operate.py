@@ -15,6 +15,7 @@ from psycopg.rows import DictRow, dict_row
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from queen.errors import CannotChange, QueenError
+from queen.store.connect import url_of
 from queen.store.inspect import Row
 from queen.store.translate import translate
 
@@ -57,6 +58,11 @@ class Operator:
         if self._connection is None:
             raise AssertionError("the session is not open")
         return self._connection
+
+    @property
+    def url(self) -> str:
+        """Where this session is, with its password, for a child that is given no environment: never print it."""
+        return url_of(self.connection)
 
     def claim(self, number: int) -> bool:
         """Take the advisory lock of this number until the session ends; False: another session has it."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 
 import psycopg
-import psycopg_pool
 
 from queen import errors
 
@@ -35,6 +35,19 @@ def translate(error: BaseException) -> errors.QueenError | None:
     """The Queen error that says the same, or None for what is no error of the database's."""
     if isinstance(error, errors.QueenError):
         return error
+    if isinstance(error, psycopg.Error):
+        return _by_pool(error) or _by_state(error, error.sqlstate or "")
+    if isinstance(error, OSError | TimeoutError):
+        return errors.StoreUnavailable(f"the database did not answer: {error or type(error).__name__}", unknown=True)
+    return None
+
+
+def _by_pool(error: psycopg.Error) -> errors.QueenError | None:
+    """What a pool says of itself. Who has no pool, as a short command, need not load its package for this."""
+    if "psycopg_pool" not in sys.modules:
+        return None
+    import psycopg_pool
+
     if isinstance(error, psycopg_pool.TooManyRequests):
         return errors.Overloaded(
             "too many requests are waiting for a database connection",
@@ -45,10 +58,6 @@ def translate(error: BaseException) -> errors.QueenError | None:
             f"timeout exceeded when trying to connect: {error}",
             hint="raise DB_POOL_SIZE or DB_CONNECTION_TIMEOUT, or find out what keeps the database busy",
         )
-    if isinstance(error, psycopg.Error):
-        return _by_state(error, error.sqlstate or "")
-    if isinstance(error, OSError | TimeoutError):
-        return errors.StoreUnavailable(f"the database did not answer: {error or type(error).__name__}", unknown=True)
     return None
 
 

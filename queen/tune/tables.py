@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from queen.tune.figures import FILLFACTORS, HOT, THRESHOLDS
 from queen.tune.lines import TableLine
 
 _OFTEN = "a count of dead rows, and not a share of the table, decides"
@@ -20,28 +21,6 @@ _MESSAGES: Final = (
     ("autovacuum_vacuum_insert_scale_factor", "0.5", "messages are only added: few passes mark their pages as visible"),
     ("autovacuum_analyze_scale_factor", "0.2", "statistics again when a fifth is new"),
 )
-
-HOT: Final = ("partitions", "cursors")
-"""Rows that change at each push, or at each pop and ack."""
-
-THRESHOLDS: Final = {
-    **dict.fromkeys(HOT, 5000),
-    "leases": 5000,
-    "enqueued": 5000,
-    "trace_names": 5000,
-    "scheduled_places": 5000,
-    "instances": 1000,
-    "leader": 1000,
-    "queue_stats": 1000,
-    "group_stats": 1000,
-}
-"""Dead rows that call a vacuum. 5,000 is what the figures of the README were measured with."""
-
-FILLFACTORS: Final = {
-    **dict.fromkeys(HOT, 10),  # why so little: queen/sql/tables/0012_room.sql
-    **dict.fromkeys(("instances", "leader", "queue_stats", "group_stats", "trace_names", "scheduled_places"), 50),
-}
-"""Where rows change in place. The schema has the same, and a test holds the two together."""
 
 
 def table_lines() -> list[TableLine]:

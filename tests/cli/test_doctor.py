@@ -20,6 +20,7 @@ import pytest
 
 from queen.cli import main as cli
 from queen.cli.doctor.catalogue import explain
+from queen.cli.doctor.light import NICE
 from queen.cli.doctor.screen import Color, screen
 from queen.doctor.catalogue import catalogue, find
 from queen.doctor.check import Query, Seen
@@ -27,7 +28,7 @@ from queen.doctor.finding import Finding, Fix
 from queen.doctor.repair.shape import schema as repair_schema
 from queen.doctor.shape import schema
 from tests.doctor.support import execute, session
-from tests.support.command import queen_command, start_queen
+from tests.support.command import queen_command, start_queen, wait_until
 
 ILL = "alter table queen.leases set (autovacuum_enabled = off)"
 """V3 finds it: critical, and --fix repairs it."""
@@ -47,7 +48,7 @@ def _clean_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("DATABASE_URL", "PG_HOST", "PG_PASSWORD", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "setpriority", lambda *_: None)  # the tests run in this process, and go on
+
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PORT", str(one.getsockname()[1]))
@@ -57,11 +58,14 @@ def doctor(dsn: str, *args: str) -> int:
     return cli.run(["doctor", "--database-url", dsn, "--window", "0.2", *args])
 
 
-def test_it_lets_others_of_its_machine_go_first(database_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, ...]] = []
-    monkeypatch.setattr(os, "setpriority", lambda *words: asked.append(words))
-    doctor(database_dsn, "--only", "V3")
-    assert asked == [(os.PRIO_PROCESS, 0, 10)]
+def test_it_lets_others_of_its_machine_go_first(database_dsn: str, tmp_path: Path) -> None:
+    process = start_queen(tmp_path, "doctor", "V1", "--window", "30s", "--database-url", database_dsn)
+    try:
+        wait_until(lambda: os.sched_getscheduler(process.pid) == os.SCHED_BATCH, "the doctor to step back")
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == NICE
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture(scope="module")

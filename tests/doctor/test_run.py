@@ -27,8 +27,8 @@ from tests.doctor.support import execute, settle
 from tests.support.command import wait_until
 from tests.support.fix_postgres import PostgresServer
 
-# How many statements a run may send for itself: facts, their settings and extensions, rights, and the comparison.
-_OWN_STATEMENTS = 7
+# What a run sends for itself: facts, settings and extensions, rights, five looks at the clock, and the comparison.
+_OWN_STATEMENTS = 10
 
 
 def everything(dsn: str, window_s: float = 0.3) -> Report:
@@ -43,6 +43,13 @@ def moving(evaluate: Any = lambda seen: ()) -> Check:
     return replace(find("V1"), queries={"counter": counter}, needs=(), delta=True, evaluate=evaluate)
 
 
+def texts_asked() -> int:
+    """How many statements the catalogue needs: of different texts, two for one that a window may change."""
+    queries = [(query, check.delta) for check in catalogue() for query in check.queries.values()]
+    twice = {query.text for query, delta in queries if delta and not query.once}
+    return len({query.text for query, _ in queries}) + len(twice)
+
+
 def still() -> Check:
     """A check that is read once and asks nothing."""
     return replace(find("V1"), queries={}, needs=(), delta=False)
@@ -52,13 +59,38 @@ def test_all_checks_stay_inside_the_budget(module_dsn: str) -> None:
     report = everything(module_dsn)
     assert report.verdict != "unknown"
     assert report.busy_s < BUDGET_S
-    texts = {
-        (query.text_for(150000), check.delta) for check in catalogue() for query in check.queries.values()
-    }  # fmt: skip
-    looks = sum(2 if delta else 1 for _, delta in texts)
     sampled = 10 * 0.3 + 1
-    assert report.statements <= _OWN_STATEMENTS + looks + sampled, "every different text once a sample"
+    assert report.statements <= _OWN_STATEMENTS + texts_asked() + sampled, "every different text once a sample"
     assert set(report.stages) >= {"facts", "first sample", "static checks", "window", "second sample"}
+
+
+def test_it_stays_cheap(module_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    connect = psycopg.Connection.connect
+
+    def counted(conninfo: str, **parameters: Any) -> Any:
+        opened.append(conninfo)
+        return connect(conninfo, **parameters)
+
+    monkeypatch.setattr(psycopg.Connection, "connect", counted)
+    report = everything(module_dsn, window_s=0.1)
+    assert len(opened) == 1, "one session"
+    assert texts_asked() <= 100, "a new text costs each run, twice in a check that compares: is there one to share?"
+    assert report.statements <= _OWN_STATEMENTS + texts_asked() + 2
+
+
+def test_what_is_not_compared_is_asked_once_for_all_checks(module_dsn: str) -> None:
+    seen: list[Seen] = []
+
+    def evaluate(one: Seen) -> list[Finding]:
+        seen.append(one)
+        return []
+
+    compares = replace(moving(evaluate), queries={"q": Query("SELECT clock_timestamp() AS at", once=True)})
+    static = replace(still(), id="V3", queries=compares.queries, evaluate=evaluate)
+    run(Ask(module_dsn, [compares, static], window_s=0.1))
+    assert seen[0].rows("q") == seen[1].rows("q") != []
+    assert "q" not in seen[0].first, "a comparison would be of nothing"
 
 
 def test_what_comes_after_the_budget_is_skipped_and_says_so(module_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:

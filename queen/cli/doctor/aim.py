@@ -115,11 +115,11 @@ def _undo_folder(settings: Settings) -> Path:
 
 
 def _dsn(settings: Settings) -> str:
+    if database_configured(settings):
+        return direct_dsn(settings)
     from queen.embedded.cluster import socket_url
     from queen.embedded.look import look as look_at_private
 
-    if database_configured(settings):
-        return direct_dsn(settings)
     sight = look_at_private(settings.embedded)
     if sight is None or sight.socket_dir is None or not sight.answers:
         console.fail(
@@ -132,7 +132,7 @@ def _dsn(settings: Settings) -> str:
 
 def _url(wish: Wish, settings: Settings) -> str | None:
     if wish.url is not None:
-        if server.look(wish.url) is None:
+        if not server.answers(wish.url):
             raise ServerUnreachable(
                 f"no Queen server answers at {wish.url}",
                 hint="start it with: queen serve; or leave --url out to look at the database alone",
@@ -140,4 +140,4 @@ def _url(wish: Wish, settings: Settings) -> str | None:
         return wish.url
     host = _EVERYWHERE.get(settings.server.host, settings.server.host)
     url = f"http://{host}:{settings.server.port}"
-    return url if settings.server.port and server.look(url) is not None else None
+    return url if settings.server.port and server.answers(url) else None

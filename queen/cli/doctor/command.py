@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,9 +17,6 @@ from queen.settings import Settings, resolve
 if TYPE_CHECKING:
     from queen.cli.doctor.aim import Aim
     from queen.doctor.report import Report
-
-
-_NICE: Final = 10
 
 
 def doctor(
@@ -116,26 +112,17 @@ def _tell(name: str | None, color: Color, *, as_json: bool) -> None:
 def _do(wish: Wish, settings: Settings) -> int:
     """The exit code."""
     from queen.cli.doctor.aim import take_aim
-    from queen.cli.doctor.repair import repair, take_back
-    from queen.cli.doctor.watch import watch
 
-    _step_back()
     aim = take_aim(wish, settings)
-    if wish.undo is not None:
-        return take_back(wish, aim, wish.undo)
-    if wish.fix:
-        return repair(wish, aim)
+    if wish.fix or wish.undo is not None:
+        from queen.cli.doctor.repair import repair, take_back
+
+        return repair(wish, aim) if wish.undo is None else take_back(wish, aim, wish.undo)
     if wish.watch_s is not None:
+        from queen.cli.doctor.watch import watch
+
         return watch(wish, aim, wish.watch_s)
     return _once(wish, aim)
-
-
-def _step_back() -> None:
-    """Let others of this machine go first: beside the database that it looks at, the doctor must not be a load."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, max(_NICE, os.getpriority(os.PRIO_PROCESS, 0)))
-    except (AttributeError, OSError):  # not on every system, and never worth an error
-        pass
 
 
 def _once(wish: Wish, aim: Aim) -> int:

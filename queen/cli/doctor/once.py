@@ -6,15 +6,12 @@ import json
 import sys
 
 from queen.cli import console
-from queen.cli.doctor import nagios
 from queen.cli.doctor.aim import Aim, fresh, look
 from queen.cli.doctor.options import Wish
 from queen.cli.doctor.progress import Progress
 from queen.cli.doctor.screen import screen
-from queen.cli.doctor.view import View
 from queen.doctor import baseline
 from queen.doctor.report import Report
-from queen.doctor.shape import as_data
 
 
 def examine(wish: Wish, aim: Aim) -> Report:
@@ -30,11 +27,17 @@ def examine(wish: Wish, aim: Aim) -> Report:
 def show(wish: Wish, report: Report, *, compact: bool = False) -> int | None:
     """Print it; the exit code where the form decides on it. `compact`: JSON on one line."""
     if wish.nagios:
+        from queen.cli.doctor import nagios
+
         console.put(nagios.line_of(report))
         return nagios.code_of(report)
     if wish.as_json:
+        from queen.doctor.shape import as_data
+
         data = as_data(report)
         console.put(json.dumps(data, ensure_ascii=False) if compact else json.dumps(data, indent=2, ensure_ascii=False))
     elif not wish.quiet:
+        from queen.cli.doctor.view import View
+
         View(screen(wish.color), full=wish.verbose).report(report)
     return None

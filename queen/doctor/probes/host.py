@@ -14,7 +14,7 @@ from queen.doctor.facts import Facts
 from queen.doctor.probes import memory
 from queen.doctor.probes.disk import Disk
 from queen.doctor.probes.disk import look as look_at_disk
-from queen.measure.processes import PROC, cpu_s, find_listener, look_at_machine, read_processes, tree
+from queen.measure.processes import PROC, cpu_s, find_listener, look_at_machine, read_tree
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
@@ -48,12 +48,11 @@ class Host:
     wal_disk: Disk | None = None
 
 
-def look(facts: Facts, url: str | None = None) -> Host | None:
-    """This machine, with the server at `url` when that is here; None where it cannot be read."""
+def look(facts: Facts, server: int | None = None) -> Host | None:
+    """This machine, with the process of a Queen server when that is here; None where it cannot be read."""
     machine = look_at_machine()
     if machine is None:
         return None
-    server = _server(url)
     folder = facts.settings.text("data_directory")
     return Host(
         time.monotonic(),
@@ -106,7 +105,8 @@ def _cpu_stat(path: Path) -> Throttle | None:
         return None
 
 
-def _server(url: str | None) -> int | None:
+def find_server(url: str | None) -> int | None:
+    """The process that serves a URL of this machine; None when there is none. It is dear: once in a run is enough."""
     parts = urlsplit(url or "")
     if parts.hostname not in _LOCAL or parts.port is None:
         return None
@@ -114,7 +114,7 @@ def _server(url: str | None) -> int | None:
 
 
 def _postgres_s(postmaster_pid: int | None) -> float | None:
-    found = tree(read_processes(), postmaster_pid) if postmaster_pid is not None else []
+    found = read_tree(postmaster_pid) if postmaster_pid is not None else []
     return cpu_s(found) if found else None
 
 

@@ -11,13 +11,15 @@ from queen.store.inspect import Inspector
 
 PERIOD_S: Final = 0.1
 # What does the queue's work: client sessions of this database that are active now, ours and the bench's aside. And the
-# workers of autovacuum, in whichever database: they share one cost limit.
+# workers of autovacuum, in whichever database: they share one cost limit. This is what lies below pg_stat_activity: the
+# view joins the names of databases and roles, which takes PostgreSQL longer than all the rest, and it is asked often.
 _ACTIVE = """
 SELECT coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, backend_type = 'autovacuum worker' AS vacuum,
        count(*) AS sessions
-  FROM pg_stat_activity
+  FROM pg_stat_get_activity(NULL)
  WHERE backend_type = 'autovacuum worker'
-    OR state = 'active' AND backend_type = 'client backend' AND datname = current_database()
+    OR state = 'active' AND backend_type = 'client backend'
+       AND datid = (SELECT oid FROM pg_database WHERE datname = current_database())
        AND pid <> pg_backend_pid() AND application_name NOT IN ('queen-doctor', 'queen-bench')
  GROUP BY 1, 2
 """

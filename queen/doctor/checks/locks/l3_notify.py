@@ -11,7 +11,8 @@ from queen.doctor.finding import NO_STAKE, Finding, Threshold
 
 # A commit with notifications holds a lock on object 0 of the class of databases from before it is flushed to its end:
 # one at a time in the whole server. A listener that stays in a transaction keeps all that was sent meanwhile.
-_QUEUE: Final = Query("""
+_QUEUE: Final = Query(
+    """
 SELECT pg_notification_queue_usage() AS used,
        (SELECT count(*) FROM pg_locks WHERE locktype = 'object' AND classid = 'pg_database'::regclass AND objid = 0
            AND NOT granted) AS waiting,
@@ -20,7 +21,9 @@ SELECT pg_notification_queue_usage() AS used,
           FROM pg_stat_activity a
          WHERE a.backend_type = 'client backend' AND a.xact_start IS NOT NULL AND a.pid <> pg_backend_pid()
          ORDER BY a.xact_start LIMIT 1) AS oldest
-""")
+""",
+    once=True,
+)
 _SAMPLES_MIN: Final = 10  # fewer observations of waiting commits are no share
 
 

@@ -121,7 +121,7 @@ more than it gave out in each of the last ten minutes will not catch up by itsel
 In a system of more than 2,000 partitions the numbers are those that the leading server keeps, some seconds old; the
 oldest message is looked for in two partitions of each group, so the truth may be older, never younger.""",
     evaluate=evaluate,
-    queries={"groups": LAGGING, "kept": KEPT, "rising": Query(_RISING), "paused": Query(_PAUSED)},
+    queries={"groups": LAGGING, "kept": KEPT, "rising": Query(_RISING, once=True), "paused": Query(_PAUSED, once=True)},
     thresholds={"limit": Threshold(60, 120, "s"), "rising": Threshold(10, None, "minutes")},
     needs=(needs.tables,),
     delta=True,

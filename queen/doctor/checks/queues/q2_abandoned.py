@@ -97,7 +97,7 @@ polls would have taken it. A group that was registered a day ago and has no curs
 It is a warning where the queue sets completedRetentionSeconds, because there the group keeps messages from leaving.
 Elsewhere it costs nothing but a wrong lag, and is told as information.""",
     evaluate=evaluate,
-    queries={"groups": LAGGING, "kept": KEPT, "never": Query(_NEVER)},
+    queries={"groups": LAGGING, "kept": KEPT, "never": Query(_NEVER, once=True)},
     thresholds={"limit": Threshold(24, 168, "h")},
     needs=(needs.tables,),
     delta=True,

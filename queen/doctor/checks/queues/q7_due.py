@@ -85,7 +85,7 @@ leading server places them. So do messages that callers stored in transactions o
 This check looks for scheduled messages that were due when the window began and still are, and for an enqueued message
 that stood there at its beginning and at its end.""",
     evaluate=evaluate,
-    queries={"due": Query(_DUE), "enqueued": Query(_ENQUEUED), "servers": Query(_SERVERS)},
+    queries={"due": Query(_DUE, once=True), "enqueued": Query(_ENQUEUED), "servers": Query(_SERVERS, once=True)},
     thresholds={"limit": Threshold(5, 60, "s")},
     needs=(needs.tables,),
     delta=True,

@@ -215,7 +215,7 @@ When a call reads more blocks too, the cause lies in the tables: dead rows, inde
     evaluate=evaluate,
     queries={
         "totals": Query(_TOTALS, optional=True),
-        "baselines": Query(_BASELINES, optional=True),
+        "baselines": Query(_BASELINES, optional=True, once=True),
         "state": Query(_STATE, optional=True),
     },
     thresholds={"limit": Threshold(2, 5, "× the baseline"), "calls": Threshold(100, None, "calls")},

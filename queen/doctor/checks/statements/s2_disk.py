@@ -130,7 +130,7 @@ opened, nothing grows. And what the disk itself shows inside the window, when th
 
 Little room is a finding by itself, with or without growth.""",
     evaluate=evaluate,
-    queries={"store": Query(_STORE)},
+    queries={"store": Query(_STORE, once=True)},
     thresholds={"limit": Threshold(72, 6, "h"), "free": Threshold(10, 3, "% free")},
     needs=(needs.tables, needs.local),
     delta=True,

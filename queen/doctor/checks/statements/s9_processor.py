@@ -207,7 +207,7 @@ the child that takes the pushes fill more than a quarter of shared_buffers, unle
     queries={
         "counted": COUNTED,
         "temp": Query("SELECT temp_files, temp_bytes FROM pg_stat_database WHERE datname = current_database()"),
-        "children": Query(_CHILDREN, optional=True),
+        "children": Query(_CHILDREN, optional=True, once=True),
     },
     thresholds={"limit": Threshold(70, 90, "% of the processors"), "sessions": Threshold(8, 16, "sessions")},
     needs=(needs.schema,),

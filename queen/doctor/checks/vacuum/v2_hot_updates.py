@@ -13,7 +13,7 @@ from queen.doctor.indexing import drop, wal_stake
 from queen.doctor.shared import INDEXES, TABLES, WAL_POSITION
 from queen.doctor.tables import options, set_options
 from queen.store.inspect import Row
-from queen.tune.tables import FILLFACTORS
+from queen.tune.figures import FILLFACTORS
 
 _UPDATES_MIN: Final = 200  # fewer in a window make no ratio
 _KEY_BYTES: Final = 8.0  # of an index of these tables, roughly

@@ -118,7 +118,7 @@ Queen's small tables are updated thousands of times a second, so a snapshot held
 thousands of dead versions; the evidence has the dead rows of these tables now. At stake is what S1 finds: calls that
 read more than in the days before and take longer for it.""",
     evaluate=evaluate,
-    queries={"holders": Query(_BEFORE_17, {170000: _SINCE_17}), "tables": TABLES, **CALLS},
+    queries={"holders": Query(_BEFORE_17, {170000: _SINCE_17}, once=True), "tables": TABLES, **CALLS},
     thresholds={"limit": Threshold(60, 600, "s"), "xids": Threshold(100_000, 1_000_000, "transactions")},
     needs=(needs.monitor,),
     delta=True,

@@ -106,7 +106,7 @@ take in storage.
 Three times that has a reason: requests of one message each on a server that cannot batch them, further indexes, long
 transaction ids, or another program that writes.""",
     evaluate=evaluate,
-    queries={"wal": WAL, "tables": TABLES, "payload": Query(_PAYLOAD), "groups": Query(_GROUPS)},
+    queries={"wal": WAL, "tables": TABLES, "payload": Query(_PAYLOAD, once=True), "groups": Query(_GROUPS, once=True)},
     thresholds={"limit": Threshold(3.0, 6.0, "× (payload + 450 bytes)")},
     needs=(needs.schema, needs.primary),
     delta=True,

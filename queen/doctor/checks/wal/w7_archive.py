@@ -80,7 +80,7 @@ archives. The number of files that wait is counted: ten are a warning that becam
 
 The command itself is not shown, for it may hold a secret. What it said is in PostgreSQL's own log.""",
     evaluate=evaluate,
-    queries={"archiver": Query(_ARCHIVER), "waiting": Query(_WAITING)},
+    queries={"archiver": Query(_ARCHIVER), "waiting": Query(_WAITING, once=True)},
     thresholds={"limit": Threshold(1, 10, "files that wait")},
     needs=(needs.monitor, needs.primary),
     delta=True,
