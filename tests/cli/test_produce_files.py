@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from queen.cli.main import run
 from queen.cli.traffic.csv_records import CsvRecords
-from tests.support.command import Done, queen_command
+from tests.support.command import Done, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen
 
 
@@ -25,7 +25,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def produce(queen: FakeQueen, home: Path, *args: str, stdin: bytes = b"") -> Done:
-    return queen_command(home, "produce", "--queue", "q", "--url", queen.url, *args, stdin=stdin)
+    return warm_command(home, "produce", "--queue", "q", "--url", queen.url, *args, stdin=stdin)
 
 
 def test_csv_records_become_objects(queen: FakeQueen, tmp_path: Path) -> None:
