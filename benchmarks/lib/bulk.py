@@ -2,7 +2,8 @@
 
 Partitions are shared out evenly to queues and messages to partitions. Half of the messages lie in an epoch that is
 closed, so that reads find two children. Of each four partitions a group stands at the beginning in one, in the middle
-in two and at the end in one; every hundredth partition has a live lease. At the end all is vacuumed and analyzed.
+in two and at the end in one; every hundredth partition has a live lease. Each partition has a dead letter and a trace,
+the latter under one of a hundred names. At the end all is vacuumed and analyzed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,26 @@ _CURSORS: LiteralString = """
       from generate_series(1, %(partitions)s) p, generate_series(0, %(groups)s - 1) g"""
 _COUNTERS: LiteralString = """
     update counters set next_id = 1 + case name when 'queue' then %(queues)s::bigint else %(partitions)s::bigint end
-     where name in ('queue', 'partition')"""
+     where name in ('queue', 'partition', 'dead_letter')"""
+_DEAD_LETTERS: LiteralString = """
+    insert into dead_letters (dead_letter_id, queue_id, partition_id, "offset", consumer_group, transaction_id, payload,
+                              error, retries, created_at, failed_at)
+    select p, (p - 1) %% %(queues)s + 1, p, 0, 'group-0', p || '-0', '{"number":0,"text":"nobody could handle this"}',
+           'ValueError: number is 0', 3, now() - interval '1 minute', now()
+      from generate_series(1, %(partitions)s) p"""
+_TRACES: LiteralString = """
+    with made as (
+        insert into traces (trace_id, partition_id, created_at, transaction_id, consumer_group, event_type, data, names)
+        select new_trace_id(now() + p * interval '1 microsecond'), p, now(), p || '-0', 'group-0', 'info',
+               '{"text":"began"}', array['trace-' || p %% 100]
+          from generate_series(1, %(partitions)s) p
+        returning *
+    ), linked as (
+        insert into trace_links (name, trace_id, partition_id, transaction_id)
+        select m.names[1], m.trace_id, m.partition_id, m.transaction_id from made m
+    )
+    insert into trace_names (name, last_seen, traces, messages)
+    select m.names[1], now(), count(*), count(*) from made m group by m.names[1]"""
 
 
 def fill(connection: psycopg.Connection, size: Size, schema: LiteralString = "queen") -> None:
@@ -70,4 +90,6 @@ def fill(connection: psycopg.Connection, size: Size, schema: LiteralString = "qu
             )
     connection.execute(_SUBSCRIPTIONS, values)
     connection.execute(_CURSORS, values)
+    connection.execute(_DEAD_LETTERS, values)
+    connection.execute(_TRACES, values)
     connection.execute("vacuum (analyze)")

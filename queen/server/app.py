@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from queen import __version__, errors
-from queen.server import openapi
+from queen.server import openapi, query
 from queen.server.context import SLASH, Context, context
 from queen.server.cors import Cors
 from queen.server.errors import Answer, body, respond
@@ -98,15 +98,23 @@ class _Endpoint:
 
 
 class _Segments:
-    """Splits the raw path before it is decoded, so that an encoded slash stays inside its segment."""
+    """Splits the raw path before it is decoded, so that an encoded slash stays inside its segment.
+
+    What is not UTF-8 is refused: read with replacements, it would be another name that may exist.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw: bytes = scope.get("raw_path", b"")
-        if b"%2f" in raw.lower():
-            segments = [unquote(segment, errors="replace").replace("/", SLASH) for segment in raw.decode().split("/")]
+        try:
+            path, _ = query.text(raw), query.text(scope.get("query_string", b""))
+        except errors.InvalidRequest as error:
+            await _response(respond(error))(scope, receive, send)
+            return
+        if path.count("/") > raw.count(b"/"):
+            segments = [unquote(segment).replace("/", SLASH) for segment in raw.decode().split("/")]
             scope = {**scope, "path": "/".join(segments)}
         await self._app(scope, receive, send)
 

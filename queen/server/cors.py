@@ -43,7 +43,7 @@ class Cors(CORSMiddleware):
             allow_origin_regex=None if everyone else "|".join(patterns) or r"(?!)",
             allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=["Content-Type", "Authorization"],
-            expose_headers=["Retry-After", "Queen-Durability", "Queen-More", "Queen-Search"],
+            expose_headers=["Retry-After", "Queen-Durability", "Queen-More", "Queen-Next-Offset", "Queen-Search"],
             max_age=600,
             # Asked for by browsers when a page of the internet calls a server of this machine or network.
             allow_private_network=True,

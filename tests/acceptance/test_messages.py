@@ -313,3 +313,11 @@ def test_a_search_that_makes_no_sense_is_refused(api: Api, parameters: dict[str,
 )
 def test_an_absurd_page_is_a_page(api: Api, parameters: dict[str, str]) -> None:
     search(api, **parameters)
+
+
+def test_who_pages_beyond_the_bound_comes_to_an_end_and_is_told(api: Api, queue: str) -> None:
+    api.push_to(queue, range(3))
+    beyond = search(api, queue=queue, limit=1, offset=10_001)
+    assert (beyond.json()["messages"], beyond.headers.get("queen-more")) == ([], None)
+    assert beyond.headers["queen-search"] == "bounded"
+    assert "queen-search" not in search(api, queue=queue, limit=1, offset=10_000).headers

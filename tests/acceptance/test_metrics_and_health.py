@@ -56,6 +56,10 @@ def test_health_tells_state_and_basic_statistics(api: Api, server: EmbeddedServe
 def test_live_and_ready_answer(api: Api) -> None:
     assert api.get("/health/live") == {"status": "alive"}
     assert api.get("/health/ready") == {"status": "ready"}
+    assert api.get("/status") == {"status": "ok", "engine": "queen-python"}
+    for path in ("/health", "/health/live", "/health/ready", "/status"):
+        head = api.http.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
 
 
 @pytest.mark.spec("R19")
@@ -224,6 +228,7 @@ def test_without_its_database_the_server_says_so_and_lives(without_database: Emb
         wait_until(lambda: not server.is_ready(), "/health/ready to say no")
         assert api.http.get("/health/ready").json()["database"] == "disconnected"
         assert api.get("/health/live") == {"status": "alive"}
+        assert api.get("/status")["status"] == "ok"
         assert api.get("/metrics")["messages"]["total"] == 0
         assert api.http.get("/metrics/prometheus").status_code == 200
         for answer in (

@@ -199,6 +199,24 @@ def test_only_those_written_since_by_time_and_name(api: Api, queue: str) -> None
     assert (last["partitions"], last["next"]) == ([], None)
 
 
+def test_pages_go_on_among_partitions_written_at_one_moment(api: Api, server: EmbeddedServer, queue: str) -> None:
+    for name in ("c", "a", "b"):
+        api.push_to(queue, [1], name)
+    moment = "2030-01-01T00:00:00.000000Z"
+    text = "UPDATE partitions SET last_write_at = %s WHERE queue_id = (SELECT queue_id FROM queues WHERE name = %s)"
+    server.query(text, moment, queue)
+    for since in (moment, "2020-01-01T00:00:00Z"):
+        found: list[str] = []
+        after = None
+        for _ in range(4):
+            [page] = changed(api, {"queue": queue, "since": since, "limit": 1, "after": after})["entries"]
+            found += [one["name"] for one in page["partitions"]]
+            after = page["next"]
+            if after is None:
+                break
+        assert found == ["a", "b", "c"]
+
+
 def test_limits_are_cut_to_their_bounds(api: Api, queue: str) -> None:
     for name in ("a", "b"):
         api.push_to(queue, [1], name)

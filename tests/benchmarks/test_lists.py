@@ -23,6 +23,7 @@ def test_every_list_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     listed = routes["/api/v1/resources/queues"]
     assert (listed.statuses, listed.kept) == ({"200": 3}, True)
     assert listed.answer_bytes > 20 * 100, "all queues are in it"
+    assert min(routes[path].answer_bytes for path in ("/api/v1/dlq", "/api/v1/traces/names")) > 1000, "there are some"
     assert listed.latency is not None
     assert listed.latency.count == 3
     out = capsys.readouterr().out

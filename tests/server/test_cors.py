@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from queen.server.cors import Cors
 
 HOST = "queen.example:6632"
-EXPOSED = {"Retry-After", "Queen-Durability", "Queen-More"}
+EXPOSED = {"Retry-After", "Queen-Durability", "Queen-More", "Queen-Next-Offset", "Queen-Search"}
 
 
 class Inner:

@@ -204,6 +204,19 @@ def test_what_can_never_work_is_refused_with_a_state_and_a_hint(session: Session
     assert waiting(session) == 0
 
 
+def test_a_queue_that_is_encrypted_takes_nothing_plain(session: Session) -> None:
+    session.configure("secret", encryptionEnabled=True)
+    session.configure("open", encryptionEnabled=False)
+    with pytest.raises(psycopg.Error) as refused:
+        enqueue(session, "a", queue="secret")
+    assert (refused.value.sqlstate, waiting(session)) == ("QN013", 0)
+    assert refused.value.diag.message_hint
+    enqueue(session, "a", queue="open")
+    session.configure("secret", encryptionEnabled=False)
+    enqueue(session, "b", queue="secret")
+    assert place(session).placed == 2
+
+
 def test_the_message_at_fault_is_named(session: Session) -> None:
     with pytest.raises(psycopg.Error, match="payload 2 is not JSON"):
         session.rows("select {s}.enqueue_many('q', null, array['1', '{{', '3'])")
@@ -230,6 +243,11 @@ def test_a_role_needs_two_rights(session: Session, another: Callable[[], Session
         session.rows(f"grant insert on {{s}}.enqueued to {role}")
         caller.rows(f"set role {role}")
         assert enqueue(caller, "a") == "a"
+        caller.rows("create temporary table queues as select 'q' as name, '{{}}'::jsonb as options")
+        session.configure("q", encryptionEnabled=True)
+        with pytest.raises(psycopg.Error, match="encrypted"):
+            enqueue(caller, "b")
+        session.configure("q", encryptionEnabled=False)
         caller.rows("reset role")
         assert place(session).placed == 1
     finally:

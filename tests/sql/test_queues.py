@@ -99,6 +99,31 @@ def test_delete_group_of_queue_mode_has_no_registration_and_works(session: Sessi
     assert session.one("select {s}.delete_group('__QUEUE_MODE__', true)") == 2
 
 
+def test_a_list_of_dead_letters_looks_at_a_bounded_number(session: Session) -> None:
+    p, types = (
+        session.partition("p", "one"),
+        ("text", "text", "text", "timestamptz", "timestamptz", "integer", "integer"),
+    )
+    session.rows(
+        """insert into {s}.dead_letters
+           select n, 1, %s, n, case n when 1 then 'oldest' when 9000 then 'old' else 'g' end, n, '1', 'e', 0, null,
+                  null, now(), now()
+             from generate_series(1, 101000) n""",
+        p,
+    )
+
+    def found(group: str | None, limit: int, offset: int, queue: str | None = "one") -> tuple[list[int], set[int]]:
+        rows = session.call("find_dead_letters", types, queue, group, None, None, None, limit, offset)
+        return [row.dead_letter_id for row in rows], {row.total for row in rows}
+
+    for queue in ("one", None):
+        assert found(None, 2, 0, queue) == ([101_000, 100_999], {20_000})
+        assert found(None, 2, 30_000, queue) == ([71_000, 70_999], {30_003})
+        assert found("old", 2, 0, queue) == ([9000], {1})
+        assert found("oldest", 2, 0, queue) == ([], set())
+        assert found("g", 1, 19_999, queue) == ([81_001], {20_001})
+
+
 def test_dead_letters_are_found_by_what_is_asked_for(session: Session) -> None:
     p, q = session.partition("p", "one"), session.partition("q", "two")
     for number in (p, q):

@@ -322,6 +322,41 @@ def test_the_overview_and_the_namespaces_add_up(session: Session, live_max: int)
     assert by_task == [("a", 2, 3, 12, 9), ("b", 1, 1, 4, 3)]
 
 
+def test_what_is_in_work_is_that_of_the_slowest_group(session: Session) -> None:
+    [number] = session.partitions(1, "q")
+    session.push({number: [f"m{n}" for n in range(10)]})
+    for group in ("fast", "slow"):
+        session.open_cursors([number], group)
+    session.pop(number, group="fast", batch=4, auto=True)
+    session.pop(number, group="fast", batch=5)
+    session.pop(number, group="slow", batch=2)
+
+    def seen() -> set[tuple[int, int]]:
+        three = ("integer", "integer", "integer")
+        depth = session.call("depth", (three[0], "text", *three), queue_id(session), None, 10, 0, ALWAYS_LIVE)
+        stats = session.call("partition_stats", three, queue_id(session), 10, 0)
+        return {(row.pending, row.processing) for row in [*depth, *stats, numbers(session, "q")["q"]]}
+
+    assert seen() == {(10, 2)}
+    session.open_cursors([number], "idle")
+    assert seen() == {(10, 0)}, "nobody of the group that stands as far back has one"
+    assert numbers(session, "q")["q"].partitions_ready == 1
+
+
+def test_a_lease_on_messages_that_are_hidden_counts_what_is_left(session: Session) -> None:
+    [number] = session.partitions(1, "q")
+    session.push({number: [f"m{n}" for n in range(10)]})
+    session.open_cursors([number])
+    session.pop(number, batch=6)
+    session.rows("update {s}.partitions set first_offset = 5 where partition_id = %s", number)
+    row = numbers(session, "q")["q"]
+    assert (row.total, row.pending, row.processing) == (5, 5, 1)
+    [group] = groups(session)
+    assert (group.total_lag, group.processing, group.partitions_ready) == (5, 1, 1)
+    session.rows("update {s}.partitions set first_offset = 10 where partition_id = %s", number)
+    assert (groups(session)[0].processing, numbers(session, "q")["q"].processing) == (0, 0)
+
+
 def test_the_overview_of_nothing(session: Session) -> None:
     row = session.call("overview", ("integer",), ALWAYS_LIVE)[0]
     assert (row.queues, row.total, row.stats_age, row.time_lags, row.offset_lags) == (0, 0, 0, [0] * 4, [0] * 4)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from queen import errors, model, wire
 from queen.engine.sealing import Seals, is_sealed
-from queen.server.browse import Search, search
+from queen.server.browse import Page, Search, search
 from queen.server.context import SLASH, Filter, context, read_time, whole
 from queen.server.describe import answers, refusals
 from queen.server.patience import patiently
@@ -30,7 +30,7 @@ _OFFSET_MAX = 10_000
 _PAGE_BYTES_MAX = 16 << 20
 
 _Limit = Annotated[int, Query(description="Most messages of the page."), whole(200, 1_000)]
-_Offset = Annotated[int, Query(description="Messages to skip."), whole(0, _OFFSET_MAX)]
+_Offset = Annotated[int, Query(description="Messages to skip, at most 10,000."), whole(0, 10**9)]
 _From = Annotated[str | None, Query(alias="from", description="Stored at or after this time; default an hour ago.")]
 _To = Annotated[str | None, Query(description="Stored before the end of this minute; default now.")]
 _Status = Annotated[str | None, Query(description="One of " + ", ".join(STATUSES) + ".")]
@@ -53,7 +53,8 @@ async def list_messages(
     """Messages of the last hour, or another time, newest first.
 
     A search over one partition, or a few, is exact. One over more goes by the places of the messages in the tables, and
-    ends after a bounded number of looks: then the answer has the header `Queen-Search: bounded`.
+    ends after a bounded number of looks: then the answer has the header `Queen-Search: bounded`. So has the empty page
+    at an `offset` above the limit.
     """
     here = context(request)
     namespace = namespace or ns
@@ -72,7 +73,8 @@ async def list_messages(
         limit,
         offset,
     )
-    page = await search(here.admin.messages, asked, _PAGE_BYTES_MAX)
+    too_far = Page([], more=False, ended=True)
+    page = await search(here.admin.messages, asked, _PAGE_BYTES_MAX) if offset <= _OFFSET_MAX else too_far
     headers = {"Queen-More": "true"} if page.more else {}
     if page.ended:
         headers["Queen-Search"] = "bounded"

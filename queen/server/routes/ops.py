@@ -13,7 +13,7 @@ from queen import __version__, errors
 from queen.server import metrics
 from queen.server.context import Context, context
 from queen.server.describe import Responses, answers
-from queen.server.shapes.ops import Alive, Health, Metrics, Ready
+from queen.server.shapes.ops import Alive, Health, Metrics, Ready, Up
 
 router = APIRouter(tags=["operations"])
 
@@ -50,6 +50,12 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(content, 200 if connected else 503)
 
 
+@router.get("/status")
+async def up() -> Up:
+    """The process answers, and which server it is. No database involved."""
+    return Up(status="ok", engine=ENGINE)
+
+
 @router.get("/health/live")
 async def live() -> Alive:
     """The process answers. No database involved."""
@@ -83,6 +89,11 @@ async def prometheus(request: Request) -> Response:
     """The same numbers for a Prometheus scraper."""
     body, content_type = metrics.exposition(context(request))
     return Response(body, media_type=content_type, headers={"Cache-Control": "no-cache"})
+
+
+# Many monitors ask with HEAD, and would take a 404 for an outage.
+for _path, _route in (("/health", health), ("/health/live", live), ("/health/ready", ready), ("/status", up)):
+    router.head(_path, include_in_schema=False)(_route)
 
 
 async def _database_answers(here: Context) -> bool:

@@ -16,7 +16,7 @@ class Counts(Shape):
 
     total: int = Field(description="Messages kept.", examples=[512])
     pending: int = Field(description="Not done yet by the slowest group.", examples=[40])
-    processing: int = Field(description="Under a live lease.", examples=[8])
+    processing: int = Field(description="Of these, what the slowest group has under a live lease.", examples=[8])
 
 
 class Totals(Counts):
@@ -93,7 +93,7 @@ class PartitionDepth(Shape):
 
     partition: str = Field(description="Name of the partition.", examples=["depot-7"])
     pending: int = Field(description="Messages not done yet.", examples=[40])
-    processing: int = Field(description="Of these under a live lease.", examples=[8])
+    processing: int = Field(description="Of these, under a live lease of the group.", examples=[8])
     ready: int = Field(description="The others.", examples=[32])
 
 
@@ -103,7 +103,7 @@ class QueueDepth(Shape):
     queue: str = Field(description="Name of the queue.", examples=["parcels.scanned"])
     group: str | None = Field(description="The group asked for; null: the slowest of each partition.")
     pending: int = Field(description="Messages not done yet.", examples=[40])
-    processing: int = Field(description="Of these under a live lease.", examples=[8])
+    processing: int = Field(description="Of these, under a live lease of the group.", examples=[8])
     ready: int = Field(description="The others.", examples=[32])
     partitionsPending: int = Field(description="Partitions with pending messages.", examples=[2])
     partitionsReady: int = Field(description="Partitions with ready messages.", examples=[1])

@@ -48,6 +48,13 @@ class Alive(Shape):
     status: str = Field(examples=["alive"])
 
 
+class Up(Shape):
+    """The process answers."""
+
+    status: str = Field(examples=["ok"])
+    engine: str
+
+
 class Ready(Shape):
     """Whether requests can be served now."""
 

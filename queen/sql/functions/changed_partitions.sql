@@ -21,6 +21,8 @@ language plpgsql volatile set search_path from current set enable_seqscan = off 
 declare
     v_queue     integer;
     v_since     timestamptz;
+    v_from      timestamptz;    -- the page begins here, and at this time behind this name
+    v_behind    text;
 begin
     n := 0;
     select s.at, s.degraded::integer into written_at, first_offset from safe_time() s;
@@ -39,11 +41,13 @@ begin
              where p.queue_id = v_queue and p.name > coalesce(p_after_names[v_n], '')
              order by p.queue_id, p.name limit p_limits[v_n];
         else
+            v_from := greatest(v_since, p_after_ats[v_n]);
+            v_behind := case when v_from = p_after_ats[v_n] then p_after_names[v_n] end;
             return query
             select v_n, p.partition_id, p.name, p.first_offset, p.next_offset, p.last_write_at
               from partitions p
-             where p.queue_id = v_queue and p.last_write_at >= greatest(v_since, p_after_ats[v_n])
-               and (p_after_ats[v_n] is null or p.last_write_at > p_after_ats[v_n] or p.name > p_after_names[v_n])
+             where p.queue_id = v_queue and p.last_write_at >= v_from
+               and (v_behind is null or p.last_write_at > v_from or p.name > v_behind)
              order by p.last_write_at, p.name limit p_limits[v_n];
         end if;
         return next;

@@ -27,8 +27,8 @@ begin
              cross join lateral (
                     select t.consumer_group, greatest(t.acked, p.first_offset - 1) as place,
                            t.acked > t.acked_was as consumed,
-                           case when t.lease_id is not null and t.lease_until > now() then t.lease_end - t.acked
-                                else 0 end as processing
+                           case when t.lease_id is not null and t.lease_until > now()
+                                then greatest(t.lease_end - greatest(t.acked, p.first_offset - 1), 0) else 0 end as processing
                       from cursors t where t.partition_id = p.partition_id
                      union all
                     select null, p.first_offset - 1, false, 0

@@ -13,10 +13,12 @@
 -- what is a duplicate by then. So the caller holds no lock that anybody waits for, however long its transaction.
 -- (xid, number) is unique and ascends along the calls of a transaction: an xid names one transaction, and its numbers go
 -- on from the last one, which a setting of the transaction keeps; it goes back with a savepoint, as the messages do. They
--- keep up with the clock, so they ascend even where that setting was reset. Nothing is read from a table: a transaction
+-- keep up with the clock, so they ascend even where that setting was reset. Nothing is read from `enqueued`: a transaction
 -- that is serializable would depend on all others that enqueue.
+-- Calls: is_encrypted, new_transaction_id.
 -- Servers are woken at the commit; a transaction that notifies cannot be prepared (PREPARE TRANSACTION).
--- Raises QN010 for an argument that is none, QN011 for a payload that is not JSON, QN012 for one that is too large.
+-- Raises QN010 for an argument that is none, QN011 for a payload that is not JSON, QN012 for one that is too large,
+-- QN013 for a queue whose payloads are encrypted: the key is with the servers.
 -- Tables written: enqueued.
 create or replace function enqueue_many(
     queue text, partitions text[], payloads text[], transaction_ids text[] default null,
@@ -54,6 +56,11 @@ begin
     then
         raise exception using errcode = 'QN010', message = 'a name is missing, or longer than 255 characters',
             hint = 'Check the queue, the partitions and the transaction ids.';
+    end if;
+    if is_encrypted(queue) then
+        raise exception using errcode = 'QN013',
+            message = format('payloads of queue %L are encrypted, and the database has no key', left(queue, 60)),
+            hint = 'Push over HTTP, or switch encryptionEnabled of the queue off.';
     end if;
     if delay_seconds is not null then
         if scheduled_at is not null or not delay_seconds between 0 and c_delay_max then

@@ -46,15 +46,16 @@ begin
                array_agg(case when w.acked is not null then greatest(w.acked + 1, w.first_offset) end)
           into v_listed, v_ids, v_names, v_acked, v_leases, v_heads, v_places
           from (select p.*, c.acked, c.lease_id
-                  from (select u.queue_id from unnest(v_queues) u (queue_id) order by u.queue_id) g
-                 cross join lateral (
-                        select t.queue_id, t.partition_id, t.name, t.first_offset, t.next_offset from partitions t
-                         where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
-                         order by t.queue_id, t.partition_id limit p_offset + p_limit) p
+                  from (select r.*
+                          from (select u.queue_id from unnest(v_queues) u (queue_id) order by u.queue_id) g
+                         cross join lateral (
+                                select t.queue_id, t.partition_id, t.name, t.first_offset, t.next_offset from partitions t
+                                 where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
+                                 order by t.queue_id, t.partition_id limit p_offset + p_limit) r
+                         limit p_limit offset p_offset) p
                   left join lateral (
                         select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
-                         where t.partition_id = p.partition_id and t.consumer_group = p_group limit 1) c on true
-                 limit p_limit offset p_offset) w;
+                         where t.partition_id = p.partition_id and t.consumer_group = p_group limit 1) c on true) w;
         exit when v_most is null or cardinality(v_ids) = p_limit or coalesce(cardinality(v_queues), 0) < v_most;
         v_most := null;
     end loop;

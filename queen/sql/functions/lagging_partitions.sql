@@ -24,30 +24,33 @@ declare
     v_heads     bigint[];
     v_places    bigint[];       -- the first offset that is not consumed; null where none can be that old
 begin
+    -- Each of them has a partition, so of those that are kept no more are needed than partitions.
     select array_agg(g.queue_id order by g.queue_id, g.consumer_group),
            array_agg(g.consumer_group order by g.queue_id, g.consumer_group) into v_queues, v_groups
       from (select c.queue_id, c.consumer_group from count_groups(v_all) c
              where c.consumer_group is not null and c.partitions_with_lag > 0
              union all
-            select k.queue_id, k.consumer_group from group_stats k
-             where v_all is null and k.oldest_pending_at <= v_before) g;
+           (select k.queue_id, k.consumer_group from group_stats k
+             where v_all is null and k.oldest_pending_at <= v_before
+             order by k.queue_id, k.consumer_group limit p_offset + p_look + 1)) g;
     -- One more than is looked at, which tells whether there is more.
     select array_agg(w.queue_id), array_agg(w.consumer_group), array_agg(w.partition_id), array_agg(w.name),
            array_agg(w.lease_id), array_agg(w.next_offset),
            array_agg(case when w.acked is not null and w.created_at <= v_before
                           then greatest(w.acked + 1, w.first_offset) end)
       into v_queues, v_groups, v_ids, v_names, v_leases, v_heads, v_places
-      from (select g.consumer_group, p.*, c.acked, c.lease_id
-              from unnest(v_queues, v_groups) g (queue_id, consumer_group)
-             cross join lateral (
-                    select t.queue_id, t.partition_id, t.name, t.created_at, t.first_offset, t.next_offset
-                      from partitions t
-                     where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
-                     order by t.queue_id, t.partition_id limit p_offset + p_look + 1) p
+      from (select p.*, c.acked, c.lease_id
+              from (select g.consumer_group, r.*
+                      from unnest(v_queues, v_groups) g (queue_id, consumer_group)
+                     cross join lateral (
+                            select t.queue_id, t.partition_id, t.name, t.created_at, t.first_offset, t.next_offset
+                              from partitions t
+                             where (t.queue_id, t.partition_id) > (g.queue_id, 0) and t.queue_id <= g.queue_id
+                             order by t.queue_id, t.partition_id limit p_offset + p_look + 1) r
+                     limit p_look + 1 offset p_offset) p
               left join lateral (
                     select t.acked, case when t.lease_until > now() then t.lease_id end as lease_id from cursors t
-                     where t.partition_id = p.partition_id and t.consumer_group = g.consumer_group limit 1) c on true
-             limit p_look + 1 offset p_offset) w;
+                     where t.partition_id = p.partition_id and t.consumer_group = p.consumer_group limit 1) c on true) w;
     return query
     with lagging as materialized (
         select u.*, row_number() over () as k
