@@ -182,7 +182,8 @@ async def paired(ask: Ask, run_one: RunOne, say: Say = lambda _: None) -> Campai
         workers = workers or result.request.workers
         proven.add(label)
         say(f"ab: {label}: {result.verdict.line}")
-        return _of_a_side(result, postgres=plan.a.postgres != plan.b.postgres)
+        differ = [name for name, knob in _OF_POSTGRES.items() if getattr(plan.a, knob) != getattr(plan.b, knob)]
+        return of_a_side(result, differ)
 
     await ab.interleave(plan, one, done=done)
     if done.stopped is not None:
@@ -190,12 +191,16 @@ async def paired(ask: Ask, run_one: RunOne, say: Say = lambda _: None) -> Campai
     return record.done(_compared(done, record), done.steps, done.runs())
 
 
-def _of_a_side(result: Result, *, postgres: bool) -> Result:
-    """Settings of the servers are what a comparison may be about: its two sides need not match in them, nor in those of
-    PostgreSQL where its files say so (`postgres`)."""
+_OF_POSTGRES = {"settings": "postgres", "storage": "tables"}
+"""Parts of what is known of PostgreSQL, and the knobs that a side sets them with."""
+
+
+def of_a_side(result: Result, differ: Sequence[str]) -> Result:
+    """Settings of the servers are what a comparison may be about: its two sides need not match in them, nor in the
+    parts of PostgreSQL that its files set (`differ`: of `settings`, `storage`)."""
     kept = {name: part for name, part in result.fingerprint.items() if name != "settings"}
-    if postgres and isinstance(kept.get("postgres"), dict):
-        kept["postgres"] = {name: part for name, part in kept["postgres"].items() if name != "settings"}
+    if isinstance(kept.get("postgres"), dict):
+        kept["postgres"] = {name: part for name, part in kept["postgres"].items() if name not in differ}
     return msgspec.structs.replace(result, fingerprint_hash=match_hash(kept)) if kept else result
 
 

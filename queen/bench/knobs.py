@@ -16,6 +16,7 @@ import msgspec
 from queen import units
 from queen.bench.workload import AckMode, Arrivals, Consume, Workload
 from queen.errors import SettingsError
+from queen.settings import values
 from queen.settings.schema import fields
 from queen.settings.sources import nearest
 
@@ -238,15 +239,43 @@ def _postgres(lines: list[str]) -> tuple[str, ...]:
     return tuple(line.strip() for line in lines)
 
 
+def _settings(lines: list[str]) -> tuple[str, ...]:
+    """Settings of the engine as `engine.name = value`, one an entry, each judged as `queen serve` would."""
+    found = []
+    for line in lines:
+        name, equals, value = (part.strip() for part in line.partition("="))
+        known = {key: one for key, one in fields().items() if key.startswith("engine.") and not one.traits.secret}
+        if not equals or name not in known:
+            raise ValueError(f"{name or line!r} is no setting of the engine{nearest(name, known)}")
+        try:
+            values.parse(known[name], value)
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from None
+        found.append(f"{name} = {value}")
+    return tuple(found)
+
+
+def _tables(lines: list[str]) -> tuple[str, ...]:
+    """Storage parameters as `table.parameter = value`, one an entry; PostgreSQL judges the value."""
+    found = [_PARAMETER.fullmatch(line.strip()) for line in lines]
+    for line, match in zip(lines, found, strict=True):
+        if match is None:
+            raise ValueError(f"{line!r} is no storage parameter of a table")
+    return tuple(f"{match[1]}.{match[2]} = {match[3]}" for match in found if match is not None)
+
+
 DEFAULTS: Final = "defaults"
 """Stands for PostgreSQL as it comes in the knob `postgres`."""
 _SETTING: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)\s*=\s*([^\n]+)")
+_PARAMETER: Final = re.compile(r"([a-z_]+)\.((?:toast\.)?[a-z_]+)\s*=\s*([A-Za-z0-9_.+-]+)")
 _DURABILITY: Final = frozenset({"fsync", "full_page_writes", "synchronous_commit", "wal_level"})
 _TEXT: Final[tuple[Parse, str]] = (str, "text")
 _LISTS: Final[Mapping[str, Callable[[list[str]], tuple[str, ...]]]] = {
     "slos": tuple,
     "serve": _serve,
     "postgres": _postgres,
+    "settings": _settings,
+    "tables": _tables,
 }
 
 _KNOBS: Final[Mapping[str, tuple[Parse, str]]] = {
@@ -282,5 +311,7 @@ _KNOBS: Final[Mapping[str, tuple[Parse, str]]] = {
     "slos": (str, "a list of objectives, such as p99(e2e)<50ms"),
     "serve": (str, "a list of options of queen serve, such as --pool-size 50"),
     "postgres": (str, "a list of settings such as shared_buffers = 1GB, or defaults alone"),
+    "settings": (str, "a list of settings of the engine, such as engine.pop_gather_ms = 10"),
+    "tables": (str, "a list of storage parameters, such as cursors.autovacuum_vacuum_threshold = 1000"),
 }
 """How each knob is read, and the end of the sentence "must be …"."""

@@ -46,12 +46,14 @@ class Server:
 
     @classmethod
     def own(cls, folder: Path, dsn: str, serve: Sequence[str], guard: Guard, number: int, settings: str = "") -> Server:
-        """Not started yet. A settings file of its own, which may be empty, keeps every other one away."""
+        """Not started yet. A settings file of its own, which may be empty, keeps every other one away. Without `dsn`
+        the file names the database."""
         config = folder / "settings.yaml"
+        config.touch(0o600)
         config.write_text(settings, encoding="utf-8")
         port = _free_port()
         command = [sys.executable, "-m", "queen", "serve", "--config", str(config), "--host", "127.0.0.1"]
-        command += ["--port", str(port), "--database-url", dsn, *serve]
+        command += ["--port", str(port), *(["--database-url", dsn] if dsn else []), *serve]
         return cls("127.0.0.1", port, command, folder / f"serve-{number}.log", guard)
 
     @property

@@ -72,3 +72,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     postgres: tuple[str, ...] = ()
     """Settings of the bench's private PostgreSQL instead of Queen's own, such as `shared_buffers = 1GB`; `defaults`
     alone: those that PostgreSQL comes with. Empty: Queen's own."""
+    settings: tuple[str, ...] = ()
+    """Settings of the engine of a server that the bench starts itself, such as `engine.pop_gather_ms = 10`: those that
+    no option of `queen serve` sets."""
+    tables: tuple[str, ...] = ()
+    """Storage parameters of Queen's tables on a private PostgreSQL, such as
+    `cursors.autovacuum_vacuum_threshold = 1000`."""

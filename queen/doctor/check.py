@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from queen.doctor.facts import Facts
 from queen.doctor.finding import Finding, Threshold
@@ -70,6 +70,8 @@ class Seen:
     clock: Clock | None = None
     pooler: Pooler | None = None
     deep: bool = False
+    memos: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Of earlier runs, from the user's baseline file, by check."""
 
     def rows(self, name: str) -> list[Row]:
         """The latest rows of a query."""
@@ -101,13 +103,21 @@ that would enable it."""
 
 
 @dataclass(frozen=True, slots=True)
+class Memo:
+    """What a baseline file keeps of a check beside its findings: entries of this msgspec `shape`, and what makes them
+    from what was seen. Later runs find them in `Seen.memos`."""
+
+    shape: type[Any]
+    take: Callable[[Seen], Iterable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One entry of the catalogue.
 
     `thresholds` are by name, the main one is called "limit"; `--threshold ID.NAME=WARN,CRIT` changes them. `explain` is
     the long text of `--explain ID`: what is looked at, what it means, what to do, in a few short paragraphs. `why` says
-    in one sentence why it matters for a queue. `delta`: its queries are read twice, a window apart. `cluster_wide`:
-    the finding is about the whole server and not about Queen's schema.
+    in one sentence why it matters for a queue. `delta`: its queries are read twice, a window apart.
     """
 
     id: str
@@ -121,3 +131,4 @@ class Check:
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     needs: tuple[Need, ...] = ()
     delta: bool = False
+    memo: Memo | None = None

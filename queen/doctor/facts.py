@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from queen.doctor.other_role import OVERRIDES, settings_of
 from queen.errors import CannotLook
 from queen.measure.locality import postmaster_here
 from queen.store.inspect import Inspector, Row
@@ -22,12 +23,13 @@ SELECT current_database() AS database, current_user AS role, pg_backend_pid() AS
        pg_has_role(current_user, 'pg_monitor', 'member') AS pg_monitor,
        (SELECT stats_reset FROM pg_stat_database WHERE datname = current_database()) AS stats_reset
 """
-# The catalog is asked and not the schema itself: a name that is not there, or not ours to use, must be no error.
+# The catalog is asked and not the schema itself: a name that is not there, or not ours to use, must be no error. The
+# children of `messages` are read through their parent, so rights on them do not matter.
 _SCHEMA = """
 SELECT pg_get_userbyid(n.nspowner) AS owner, pg_has_role(current_user, n.nspowner, 'member') AS owned,
        has_schema_privilege(n.oid, 'usage') AS usable,
        NOT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p')
-                      AND NOT has_table_privilege(c.oid, 'select')) AS readable,
+                      AND NOT c.relispartition AND NOT has_table_privilege(c.oid, 'select')) AS readable,
        EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'messages') AS complete
   FROM pg_namespace n WHERE n.nspname = %s
 """
@@ -98,8 +100,8 @@ class ServerSettings(Mapping[str, Setting]):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """About one database. `schema_complete`: Queen's tables are there; `schema_readable`: the role may read all of
-    them. `postmaster_pid`: PostgreSQL runs on this
+    """About one database. `schema_complete`: Queen's tables are there, and the role may use their schema (else
+    `schema_usable` is False); `schema_readable`: it may read all of them. `postmaster_pid`: PostgreSQL runs on this
     machine, proven; None elsewhere. `stats_age_s`: how long the cumulative counters have been counting."""
 
     version: int
@@ -126,6 +128,7 @@ class Facts:
     settings: ServerSettings = field(repr=False)
     dsn: Mapping[str, str] = field(default_factory=dict)
     """What our own connection asked of libpq beyond its defaults, without a password."""
+    schema_usable: bool = True
 
     @property
     def local(self) -> bool:
@@ -133,12 +136,17 @@ class Facts:
         return self.postmaster_pid is not None
 
     @property
+    def servers_role(self) -> str:
+        """Whom Queen's servers connect as: the owner of the schema, as a rule. `settings` are those of its sessions."""
+        return self.schema_owner or self.role
+
+    @property
     def major(self) -> int:
         return self.version // 10_000
 
 
 def gather(inspector: Inspector) -> Facts:
-    """Ask the database about itself: five small statements. Raises CannotLook, StoreUnavailable."""
+    """Ask the database about itself: five or six small statements. Raises CannotLook, StoreUnavailable."""
     row = inspector.row(_FACTS)
     schema = inspector.row(_SCHEMA, [inspector.schema])
     began = max(row["started_at"], row["stats_reset"] or row["started_at"])
@@ -164,9 +172,18 @@ def gather(inspector: Inspector) -> Facts:
         stats_age_s=(row["now"] - began).total_seconds(),
         host=inspector.host,
         extensions=frozenset(found["extname"] for found in inspector.rows(_EXTENSIONS)),
-        settings=ServerSettings(inspector.rows(_SETTINGS)),
+        settings=ServerSettings(_settings(inspector, row["role"], schema.get("owner"))),
         dsn=inspector.parameters,
+        schema_usable=bool(schema.get("usable", True)),
     )
+
+
+def _settings(inspector: Inspector, role: str, owner: str | None) -> list[Row]:
+    """Those that sessions of the servers have, whoever we are."""
+    rows = inspector.rows(_SETTINGS)
+    if owner in (None, role):
+        return rows
+    return settings_of(rows, inspector.rows(OVERRIDES, [owner]))
 
 
 def _may_alter_system(inspector: Inspector) -> bool:

@@ -98,7 +98,8 @@ class Finding:
 class Result:
     """What became of one check: its findings (none: ok), or why it was skipped and the line that would enable it.
 
-    `known`: how many findings the baseline took away. `trace`: of a check that failed, for the report of the bug."""
+    `known`: how many findings the baseline took away. `memo`: what a baseline file keeps of it. `trace`: of a check
+    that failed, for the report of the bug."""
 
     id: str
     group: str
@@ -108,4 +109,5 @@ class Result:
     reason: str | None = None
     enable: str | None = None
     known: int = 0
+    memo: tuple[Any, ...] = field(default=(), repr=False)
     trace: str | None = field(default=None, repr=False)

@@ -5,6 +5,7 @@ Pure. Rows are those of `shared.INDEXES`, `shared.INDEX_USE`, `shared.TABLES` an
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -22,6 +23,7 @@ _WAL_KEY_FACTOR: Final = 1.8  # a key is written once, and again when its page i
 _ENTRY_BYTES: Final = 16.0  # pointer in the page, header, padding
 _FILL: Final = 0.9  # a fresh B-tree leaves a tenth of each leaf empty
 _EMPTY_BYTES: Final = 16_384.0
+_NAME_BYTES_MAX: Final = 63
 
 
 _PLAIN: Final = re.compile(r"(?!current_|session_|system_)[a-z][a-z0-9]*_[a-z0-9_]*")  # never a key word
@@ -85,13 +87,21 @@ def create(
     return tuple(made)
 
 
+def _part_name(parent_index: str, number: str) -> str:
+    """PostgreSQL cuts names at 63 bytes, and parts that are cut alike would be one: long ones become a digest."""
+    name = f"{parent_index}_{number}"
+    if len(name.encode()) <= _NAME_BYTES_MAX:
+        return name
+    return f"part_{hashlib.md5(parent_index.encode(), usedforsecurity=False).hexdigest()}_{number}"
+
+
 def attach(
     parent_index: str, unique: bool, behind_using: str, child: Row, present: Mapping[str, Row] = MappingProxyType({})
 ) -> tuple[str, ...]:
     """Build the part of a partitioned index that lies in one child, and attach it. `present`: indexes by name, among
     which an attempt that was broken off may have left this part, built or not."""
     schema = child["name"].removesuffix(quoted(child["relname"])).removesuffix(child["relname"])
-    part = f"{parent_index}_{child['relname'].rpartition('_')[2]}"[-63:]
+    part = _part_name(parent_index, child["relname"].rpartition("_")[2])
     name = quoted(part)
     kind = "UNIQUE INDEX" if unique else "INDEX"
     lines = []

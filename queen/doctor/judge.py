@@ -8,18 +8,17 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from queen.doctor.check import Check, Seen
+from queen.doctor.facts import Facts
 from queen.doctor.finding import SEVERITIES, Finding, Result, Threshold
 from queen.doctor.needs import Ground, Missing
+from queen.doctor.system import grant_monitor
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
 Answer = list[Row] | CannotLook
 """The rows of a query, or why there are none."""
-
-_ENABLE_PRIVILEGE: Final = "GRANT pg_monitor TO the role"
 
 
 def missing(check: Check, ground: Ground) -> Missing | None:
@@ -46,28 +45,32 @@ def judge(
         for answers, into in zip((first, second), rows, strict=True):
             answer = answers[text]
             if isinstance(answer, CannotLook):
-                return _refused(check, answer)
+                return _refused(check, answer, base.facts)
             into[name] = answer
     return _evaluate(check, replace(base, limits=limits, first=rows[0], second=rows[1]))
 
 
-def _refused(check: Check, error: CannotLook) -> Result:
+def _refused(check: Check, error: CannotLook, facts: Facts) -> Result:
     """Skipped, unless the question itself was wrong: that is a fault of the check, which must not look like a need."""
     if error.kind == "faulty":
         return Result(check.id, check.group, check.title, "error", reason=error.message, trace=error.message)
-    return skipped(check, Missing(error.message, _ENABLE_PRIVILEGE if error.kind == "privilege" else error.hint))
+    helps = error.kind == "privilege" and not facts.pg_monitor
+    return skipped(check, Missing(error.message, grant_monitor(facts) if helps else error.hint))
 
 
 def _evaluate(check: Check, seen: Seen) -> Result:
     try:
-        findings = tuple(check.evaluate(seen))
-    except CannotLook as error:
-        return _refused(check, error)
+        # What is kept for later runs may be there also when this one is too little to judge by.
+        memo = tuple(check.memo.take(seen)) if check.memo else ()
+        try:
+            findings = tuple(check.evaluate(seen))
+        except CannotLook as error:
+            return replace(_refused(check, error, seen.facts), memo=memo)
     except Exception as error:  # a bug in one check must not hide what the others found
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         trace = traceback.format_exc()
         return Result(check.id, check.group, check.title, "error", reason=reason, trace=trace)
-    return with_findings(Result(check.id, check.group, check.title, "ok"), findings)
+    return with_findings(Result(check.id, check.group, check.title, "ok", memo=memo), findings)
 
 
 def with_findings(result: Result, findings: tuple[Finding, ...]) -> Result:

@@ -12,6 +12,7 @@ from typing import Final
 from queen.doctor.facts import Facts
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
+from queen.doctor.system import grant_monitor, identifier, with_library
 from queen.errors import CannotLook
 
 STATS_AGE_MIN_S: Final = 60.0
@@ -20,13 +21,14 @@ STATS_AGE_MIN_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a run stands on."""
+    """What a run stands on. `stranger`: the URL of a server that answered and serves another database."""
 
     facts: Facts
     server: ServerSample | None
     pooler: Pooler | None
     deep: bool = False
     window_s: float = 0.0
+    stranger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,11 @@ def schema(ground: Ground) -> Missing | None:
     """Queen's tables."""
     if ground.facts.schema_complete:
         return None
-    name = ground.facts.schema
-    return Missing(f"the schema {name} of Queen is not in database {ground.facts.database}", "queen db migrate")
+    facts = ground.facts
+    if not facts.schema_usable:
+        line = f"GRANT USAGE ON SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)}; {_select(facts)}"
+        return Missing(f"role {facts.role} may not use the schema {facts.schema}", line)
+    return Missing(f"the schema {facts.schema} of Queen is not in database {facts.database}", "queen db migrate")
 
 
 def tables(ground: Ground) -> Missing | None:
@@ -63,16 +68,18 @@ def tables(ground: Ground) -> Missing | None:
     facts = ground.facts
     if not facts.schema_complete or facts.schema_readable:
         return schema(ground)
-    names = [f'"{name}"' for name in (one.replace('"', '""') for one in (facts.schema, facts.role))]
-    line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {names[0]} TO {names[1]};"
-    return Missing(f"role {facts.role} may not read the tables of Queen", line)
+    return Missing(f"role {facts.role} may not read the tables of Queen", _select(facts))
+
+
+def _select(facts: Facts) -> str:
+    return f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)};"
 
 
 def monitor(ground: Ground) -> Missing | None:
     """What pg_monitor may see: other roles' sessions, settings, sizes."""
     if ground.facts.pg_monitor:
         return None
-    return Missing(f"role {ground.facts.role} is no member of pg_monitor", f"GRANT pg_monitor TO {ground.facts.role};")
+    return Missing(f"role {ground.facts.role} is no member of pg_monitor", grant_monitor(ground.facts))
 
 
 def extension(name: str, enable: str | None = None) -> Need:
@@ -90,8 +97,10 @@ def extension(name: str, enable: str | None = None) -> Need:
 def statements(ground: Ground) -> Missing | None:
     """pg_stat_statements, loaded and created."""
     name = "pg_stat_statements"
-    if name not in ground.facts.settings.text("shared_preload_libraries"):
-        line = f"ALTER SYSTEM SET shared_preload_libraries = '{name}';  -- then restart, and CREATE EXTENSION {name};"
+    loaded = ground.facts.settings.text("shared_preload_libraries")
+    if name not in loaded:
+        value = with_library(loaded, name)
+        line = f"ALTER SYSTEM SET shared_preload_libraries = {value};  -- then restart, and CREATE EXTENSION {name};"
         if ground.facts.pg_monitor:  # others do not see the setting
             return Missing(f"{name} is not loaded", line)
     return extension(name)(ground)
@@ -127,7 +136,10 @@ def server(ground: Ground) -> Missing | None:
     """A running Queen server."""
     if ground.server is not None:
         return None
-    return Missing("no Queen server answered", "queen doctor --url http://HOST:6632")
+    enable = "queen doctor --url http://HOST:6632"
+    if ground.stranger is not None:
+        return Missing(f"the Queen server at {ground.stranger} serves another database or schema", enable)
+    return Missing("no Queen server answered", enable)
 
 
 def pooler(ground: Ground) -> Missing | None:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.facts import Facts, gather
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a run is to look at. `url`: a Queen server. `pooler_admin`: the admin console of a pooler, as a URL.
-    `thresholds`: by "ID.name", in place of the defaults."""
+    `thresholds`: by "ID.name", in place of the defaults. `memos`: of a baseline file, by check."""
 
     dsn: str
     checks: Sequence[Check]
@@ -46,6 +46,7 @@ class Ask:
     deep: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     pooler_admin: str | None = None
+    memos: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 def run(ask: Ask, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
@@ -86,6 +87,8 @@ class _Run:
     def _ground(self, facts: Facts) -> Ground:
         own_server = self._stage("server", self._look_at_server)
         own_pooler = pooler.look(facts, self._ask.pooler_admin)
+        if own_server is not None and server.is_of_another(own_server, self._inspector, facts):
+            return Ground(facts, None, own_pooler, self._ask.deep, self._ask.window_s, stranger=own_server.url)
         return Ground(facts, own_server, own_pooler, self._ask.deep, self._ask.window_s)
 
     def _skip_moved(self, gone: dict[str, Missing | None], facts: Facts) -> None:
@@ -109,6 +112,7 @@ class _Run:
             host=self._look_at_host(ground.facts),
             pooler=ground.pooler,
             deep=self._ask.deep,
+            memos=self._ask.memos,
         )
 
     def _judged(

@@ -30,12 +30,14 @@ SELECT 'wal' AS what, wal_records, wal_fpi, wal_bytes::float8 AS wal_bytes, wal_
   FROM pg_stat_wal
 """)
 
-# What new sessions of our role begin with, in this database or in all: rows of "name=value" lists.
+# What new sessions of the servers' role (the owner of the schema, else our own) begin with, in this database or in all:
+# rows of "name=value" lists.
 ROLE_SETTINGS: Final = Query("""
 SELECT s.setconfig, s.setdatabase <> 0 AS in_database, s.setrole <> 0 AS of_role
   FROM pg_db_role_setting s
  WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-   AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+   AND s.setrole IN (0, coalesce((SELECT nspowner FROM pg_namespace WHERE nspname = {schema_name}),
+                                 (SELECT oid FROM pg_roles WHERE rolname = current_user)))
 """)
 
 # Client sessions of this database that are in a transaction, the oldest first.

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from queen.doctor.check import Query, Seen
 from queen.doctor.facts import Facts
+from queen.doctor.system import with_library
 
 NAME: Final = "pg_stat_statements"
 BLOCK_BYTES: Final = 8192
@@ -85,10 +86,11 @@ def slowest(found: Sequence[Statement]) -> list[Statement]:
 
 def how_to_enable(facts: Facts) -> str | None:
     """What is missing for statements to be counted, in one sentence; None when nothing is."""
-    loaded = NAME in facts.settings.text("shared_preload_libraries")
-    if not loaded and facts.pg_monitor:  # others do not see the setting
+    loaded = facts.settings.text("shared_preload_libraries")
+    if NAME not in loaded and facts.pg_monitor:  # others do not see the setting
+        value = with_library(loaded, NAME)
         return (
-            f"{NAME} is not loaded: ALTER SYSTEM SET shared_preload_libraries = '{NAME}', restart PostgreSQL, "
+            f"{NAME} is not loaded: ALTER SYSTEM SET shared_preload_libraries = {value}, restart PostgreSQL, "
             f"then CREATE EXTENSION {NAME}"
         )
     if NAME not in facts.extensions:

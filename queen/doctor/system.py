@@ -27,9 +27,9 @@ def set_system(facts: Facts, wanted: Mapping[str, str], note: str = "") -> Fix:
 
 
 def set_role(facts: Facts, wanted: Mapping[str, str], before: Mapping[str, str], note: str = "") -> Fix:
-    """A fix of class A: what new sessions of our role in this database begin with. `before`: what was set so already,
-    from pg_db_role_setting."""
-    target = f"ALTER ROLE {identifier(facts.role)} IN DATABASE {identifier(facts.database)}"
+    """A fix of class A: what new sessions of Queen's servers in this database begin with. `before`: what was set so
+    already, from pg_db_role_setting."""
+    target = f"ALTER ROLE {identifier(facts.servers_role)} IN DATABASE {identifier(facts.database)}"
     undo = tuple(
         f"{target} SET {name} = {literal(before[name])}" if name in before else f"{target} RESET {name}"
         for name in wanted
@@ -39,7 +39,7 @@ def set_role(facts: Facts, wanted: Mapping[str, str], before: Mapping[str, str],
 
 def role_settings(rows: Sequence[Row], *, own: bool = False) -> dict[str, str]:
     """The rows of shared.ROLE_SETTINGS as names and values, the more particular ones last, as PostgreSQL takes them.
-    `own`: only those of our role in this database, which `set_role` would change."""
+    `own`: only those of the servers' role in this database, which `set_role` would change."""
     found: dict[str, str] = {}
     for row in sorted(rows, key=lambda row: (row["of_role"], row["in_database"])):
         if not own or (row["of_role"] and row["in_database"]):
@@ -55,6 +55,16 @@ def identifier(name: str) -> str:
 def literal(value: str) -> str:
     """A text, quoted. None of our texts holds a backslash, so standard_conforming_strings does not matter."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def grant_monitor(facts: Facts) -> str:
+    """The line that lets our role see what pg_monitor may see."""
+    return f"GRANT pg_monitor TO {identifier(facts.role)};"
+
+
+def with_library(loaded: str, name: str) -> str:
+    """A value for shared_preload_libraries: those that are loaded, and one more."""
+    return ", ".join(literal(one.strip().strip('"')) for one in (*filter(None, loaded.split(",")), name))
 
 
 def _back(name: str, now: Setting | None) -> str:

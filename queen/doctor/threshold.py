@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,7 +34,23 @@ def parse(words: Iterable[str]) -> dict[str, Threshold]:
         now = found.get(key, check.thresholds[name])
         warn, crit = _value(word, match[3], now.warn, now.unit), _value(word, match[4] or "", now.crit, now.unit)
         found[key] = replace(now, warn=warn, crit=crit, origin=ORIGIN)
+    for key, limit in found.items():
+        _refuse_order(key, limit)
     return found
+
+
+def _refuse_order(key: str, limit: Threshold) -> None:
+    """Critical lies beyond warning, on the side where it is by itself."""
+    check, _, name = key.partition(".")
+    own = find(check).thresholds[name]
+    if limit.warn is None or limit.crit is None or own.warn is None or own.crit is None:
+        return
+    if (limit.crit - limit.warn) * (own.crit - own.warn) < 0:
+        side = "above" if own.crit > own.warn else "below"
+        raise SettingsError(
+            f"--threshold {key}: critical ({limit.crit:g}) would come before warning ({limit.warn:g})",
+            hint=f"this figure is worse the further it is {side}; write both, {key}=WARN,CRIT; none: never",
+        )
 
 
 def _value(word: str, text: str, now: float | None, unit: str) -> float | None:
@@ -43,7 +60,10 @@ def _value(word: str, text: str, now: float | None, unit: str) -> float | None:
     if text.lower() in ("none", "never"):
         return None
     try:
-        return _number(text, unit)
+        value = _number(text, unit)
+        if not math.isfinite(value):
+            raise ValueError("not finite")
+        return value
     except ValueError as error:
         raise SettingsError(f"--threshold {word!r}: {text!r} is no number", hint=_HINT) from error
 

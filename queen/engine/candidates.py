@@ -74,8 +74,8 @@ def batch_of(candidates: list[Candidate], bytes_max: int) -> PopBatch:
         numbers.append(number)
         lease_ids.append(own)
     queues = [candidate.partition.queue for candidate in candidates]
-    delayed = any(queue.delay_ms for queue in queues)
-    windowed = any(queue.window_ms for queue in queues)
+    delayed = any([queue.delay_ms for queue in queues])
+    windowed = any([queue.window_ms for queue in queues])
     return PopBatch(
         [candidate.partition.id for candidate in candidates],
         [candidate.ready.group_bytes for candidate in candidates],

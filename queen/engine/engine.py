@@ -68,7 +68,7 @@ _FAREWELL_S = 2.0
 _ROLL_UP_EVERY_S = 60.0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PopQuery:
     """What a pop asks for. Either `queue` (and perhaps `partition`), or `namespace` and/or `task`."""
 

@@ -119,7 +119,7 @@ class Leases:
             span.ready.hold(span.partition.id, lease.until + _GRACE_S)
             if span.ready.pauses:
                 span.ready.pauses.pop(span.partition.id, None)
-        lease.messages = sum(len(span.transaction_ids) for span in lease.spans.values())
+        lease.messages = sum([len(span.transaction_ids) for span in lease.spans.values()])
         self._leases[lease.id] = lease
         self._messages += lease.messages
         heapq.heappush(self._ends, (lease.until, next(self._sequence), lease))

@@ -107,11 +107,19 @@ class PopRequest:
             found += [(ready, partition) for partition in partitions]
         return found
 
+    def fills(self) -> bool:
+        """Does one of its queues want a pop to wait for a fuller batch (`Queue.fill_ms`)?"""
+        for ready in self.sets:
+            if ready.queue.fill_ms:
+                return True
+        return False
+
     def has_hints(self) -> bool:
         """Would a look find a candidate?"""
-        if self.only is not None:
-            return any(self.only in ready.ready for ready in self.sets)
-        return any(ready.ready for ready in self.sets)
+        for ready in self.sets:  # any() over a generator takes twice as long
+            if ready.ready and (self.only is None or self.only in ready.ready):
+                return True
+        return False
 
     def settle(self) -> None:
         """The look is over."""
@@ -186,7 +194,7 @@ class Pop:
                     if not await self._park(request, wait_until):
                         break
                     continue
-                if wait_until is not None and any(ready.queue.fill_ms for ready in request.sets):
+                if wait_until is not None and request.fills():
                     await self._fill.wait(
                         request, wait_until, lambda: self._is_over(request, wait_until), lambda: _wait(request, on_park)
                     )
@@ -199,7 +207,7 @@ class Pop:
                 _wait(request, on_park)
                 if not await self._park(request, wait_until):
                     break
-            if request.acks_itself or any(has_sealed(span.payloads) for _, span in request.spans):
+            if request.acks_itself or _has_sealed(request):
                 await self._opener.open(request)
         except asyncio.CancelledError:
             request.gone = True
@@ -231,8 +239,9 @@ class Pop:
 
     def _is_over(self, request: PopRequest, wait_until: float) -> bool:
         """Is there no point in waiting for anything?"""
-        closed = any(ready.closed for ready in request.sets)
-        return closed or request.gone or self._draining or self._loop.time() >= wait_until
+        if request.gone or self._draining or self._loop.time() >= wait_until:
+            return True
+        return any([ready.closed for ready in request.sets])
 
     async def _look(self, request: PopRequest) -> None:
         """Try while there are candidates; each try is at most one store call."""
@@ -306,8 +315,8 @@ class Pop:
     def _gather(self, requests: list[PopRequest], began_at: float) -> None:
         """Consumers that keep up with the producers get more at a time when they look less often: then pops and acks
         leave the database to the pushes. Where there is a backlog, and while there is little load, nothing waits."""
-        wanted = sum(request.batch for request in requests)
-        if self._gather_s and 2 * sum(_messages(request) for request in requests) < wanted:
+        wanted = sum([request.batch for request in requests])
+        if self._gather_s and 2 * sum([_messages(request) for request in requests]) < wanted:
             self.batcher.hold_until(began_at + self._gather_s)
 
     def _conclude(self, requests: list[PopRequest]) -> None:
@@ -323,7 +332,7 @@ class Pop:
             if request.gone or request.done.done() or self.paused:
                 continue
             found_now = request.take(self._partitions_max)
-            if request.auto_ack and any(ready.queue.encrypted for ready, _ in found_now):
+            if request.auto_ack and any([ready.queue.encrypted for ready, _ in found_now]):
                 request.auto_ack, request.acks_itself = False, True
             taken = of_one_epoch([Candidate(request, ready, partition) for ready, partition in found_now])
             if taken and not request.auto_ack:
@@ -471,4 +480,11 @@ def _wait(request: PopRequest, on_park: Callable[[PopRequest], None]) -> None:
 
 
 def _messages(request: PopRequest) -> int:
-    return sum(len(span.payloads) for _, span in request.spans)
+    return sum([len(span.payloads) for _, span in request.spans])
+
+
+def _has_sealed(request: PopRequest) -> bool:
+    for _, span in request.spans:
+        if has_sealed(span.payloads):
+            return True
+    return False

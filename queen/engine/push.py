@@ -177,7 +177,7 @@ class Push:
         if not messages:
             return request
         await self._split(request, messages)
-        if any(chunk.partition.queue.guarded for chunk in request.chunks):
+        if any([chunk.partition.queue.guarded for chunk in request.chunks]):
             taken = await self._guard.enter(request.chunks)
             try:
                 await self._store_all(request)
@@ -206,7 +206,7 @@ class Push:
 
     async def _split(self, request: PushRequest, messages: list[NewMessage]) -> None:
         # First, so that nothing is created for a request that is refused.
-        self._limits.check_payload(max(len(message.payload) for message in messages))
+        self._limits.check_payload(max([len(message.payload) for message in messages]))
         chunks: dict[Partition, PushChunk] = {}
         chunk: PushChunk | None = None
         for position, message in enumerate(messages):
@@ -230,7 +230,7 @@ class Push:
     def _count(self, request: PushRequest) -> None:
         counters = self._counters
         counters.push_requests += 1
-        if all(chunk.error is None for chunk in request.chunks):
+        if not any([chunk.error for chunk in request.chunks]):
             self._insert_us.record((request.stored_ns - request.admitted_ns) // 1000)
         mark = self._tallies.next_mark()
         for chunk in request.chunks:
@@ -357,7 +357,7 @@ class Push:
         for group in groups:
             if stored[position].offset is None and not wait:
                 self._wait_for(group, doubt)
-                position += sum(chunk.weight for chunk in group)
+                position += sum([chunk.weight for chunk in group])
                 continue
             for chunk in group:
                 rows = stored[position : position + chunk.weight]
@@ -385,7 +385,7 @@ class Push:
         """Store what may be stored already. Queues without deduplication cannot be repeated and fail."""
         self._counters.push_repeats += 1
         queues = {chunk.partition.queue for chunk in chunks}
-        if any(queue.options is None for queue in queues):
+        if any([queue.options is None for queue in queues]):
             names = sorted(queue.name for queue in queues)
             await until_known(lambda: self._load_options(names), doubt)
         safe = []
@@ -490,7 +490,7 @@ def _assemble(chunks: list[PushChunk]) -> tuple[PushBatch, list[list[PushChunk]]
             messages += chunk.messages
         counts.append(len(messages) - before)
         places += [place] * counts[-1]
-    has_due = any(chunk.has_due for chunk in chunks)
+    has_due = any([chunk.has_due for chunk in chunks])
     return _batch([group[0].partition.id for group in groups], counts, places, messages, has_due), groups
 
 
@@ -505,7 +505,7 @@ def assemble(placed: list[tuple[int, NewMessage]]) -> PushBatch:
             counts.append(0)
         counts[-1] += 1
         places.append(len(ids))
-    has_due = any(message.due is not None for _, message in placed)
+    has_due = any([message.due is not None for _, message in placed])
     return _batch(ids, counts, places, [message for _, message in placed], has_due)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -39,6 +39,10 @@ _DISCOVERY_REFUSED = (
     b'"hint":"add ?namespace= or ?task=, or name a queue: /api/v1/pop/queue/NAME"}'
 )
 
+_KEPT_MAX = 2048
+_KEPT_BYTES_MAX = 512
+"""Consumers ask the same again and again: what a short path and query ask for is kept, for so many of them."""
+
 Poll = Callable[[PopRequest], None]
 
 
@@ -57,6 +61,7 @@ class Hot:
         self._engine = engine
         self._settings = settings
         self._stats = engine.stats
+        self._kept = lru_cache(maxsize=_KEPT_MAX)(self._read)
 
     async def push(self, body: bytes) -> Answer:
         """POST /api/v1/push"""
@@ -113,6 +118,11 @@ class Hot:
 
     def _asked(self, path: bytes, raw_query: bytes) -> PopQuery | None:
         """The query of a pop path; None for a discovery pop without a filter."""
+        if len(path) + len(raw_query) <= _KEPT_BYTES_MAX:
+            return self._kept(path, raw_query)
+        return self._read(path, raw_query)
+
+    def _read(self, path: bytes, raw_query: bytes) -> PopQuery | None:
         segments = path[len(_POP) :].split(b"/")[2:]
         if not segments:
             asked = query.pop_query(None, None, raw_query, self._settings)
@@ -277,4 +287,7 @@ def internal_error() -> Answer:
 
 
 def _from_a_web_page(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(name == b"origin" or name == b"sec-fetch-site" for name, _ in headers)
+    for name, _ in headers:
+        if name == b"origin" or name == b"sec-fetch-site":
+            return True
+    return False

@@ -45,25 +45,30 @@ def push_defaults(raw: bytes) -> tuple[str | None, str | None]:
 def pop_query(queue: str | None, partition: str | None, raw: bytes, settings: EngineSettings) -> PopQuery:
     """What a pop asks for, with defaults and caps applied. Raises InvalidRequest for an unreadable parameter."""
     given = parse(raw)
-    query = PopQuery(
+    lease_s = min(_integer(given, "leaseSeconds", 0), settings.lease_seconds_max)
+    mode, start_at = _subscription(given, settings.subscription_mode_default)
+    return PopQuery(
         queue=wire.check_name("queue", queue, "path") if queue is not None else None,
         partition=wire.check_name("partition", partition, "path") if partition is not None else None,
+        namespace=wire.check_name("namespace", given.get("namespace", ""), "query") if queue is None else None,
+        task=wire.check_name("task", given.get("task", ""), "query") if queue is None else None,
         group=wire.group_name(given.get("consumerGroup")),
         batch=min(max(1, _integer(given, "batch", settings.pop_batch_default)), settings.pop_batch_max),
         partitions=_integer(given, "partitions", 1),
         auto_ack=_boolean(given, "autoAck"),
+        wait_ms=_wait_ms(given, settings),
+        lease_ms=lease_s * 1000 if lease_s > 0 else None,
+        mode=mode,
+        start_at=start_at,
     )
-    if _boolean(given, "wait"):
-        timeout_ms = min(max(0, _integer(given, "timeout", settings.pop_wait_ms_default)), settings.pop_wait_ms_max)
-        # Some clients give up at exactly their time-out: answer a little before it.
-        query.wait_ms = max(0, timeout_ms - min(_EARLY_MS_MAX, int(timeout_ms * _EARLY_SHARE)))
-    lease_s = min(_integer(given, "leaseSeconds", 0), settings.lease_seconds_max)
-    query.lease_ms = lease_s * 1000 if lease_s > 0 else None
-    if queue is None:
-        query.namespace = wire.check_name("namespace", given.get("namespace", ""), "query")
-        query.task = wire.check_name("task", given.get("task", ""), "query")
-    query.mode, query.start_at = _subscription(given, settings.subscription_mode_default)
-    return query
+
+
+def _wait_ms(given: dict[str, str], settings: EngineSettings) -> int:
+    timeout_ms = min(max(0, _integer(given, "timeout", settings.pop_wait_ms_default)), settings.pop_wait_ms_max)
+    if not _boolean(given, "wait"):
+        return 0
+    # Some clients give up at exactly their time-out: answer a little before it.
+    return max(0, timeout_ms - min(_EARLY_MS_MAX, int(timeout_ms * _EARLY_SHARE)))
 
 
 def _subscription(given: dict[str, str], default: str) -> tuple[str, str | None]:

@@ -93,6 +93,11 @@ def tids(values: Sequence[bytes | None]) -> TidArray:
     return TidArray(_equal(values, TidArray.element_oid, 6))
 
 
+def tids_or_null(values: Sequence[bytes | None] | None) -> TidArray | None:
+    """The same, or null in place of the array."""
+    return None if values is None else tids(values)
+
+
 def bigints(values: Sequence[int]) -> BigintArray:
     """bigint[] without nulls."""
     return BigintArray(_fixed(values, 20, 8, "q"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -19,6 +20,8 @@ from queen.errors import QueenError, SettingsError
 from queen.store.translate import translate
 
 _APPLICATION = "queen-admin"
+_OWN = frozenset({"application_name", "connect_timeout", "fallback_application_name", "options"})
+"""Parameters that say who connects, and not where to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,15 @@ def facts(dsn: str, *, timeout_s: float = 5.0) -> ServerFacts:
         ).fetchone()
     assert row is not None, "a query without FROM returns one row"
     return ServerFacts(version=row[0], connections=row[2], connections_max=row[1], database_bytes=row[3])
+
+
+def url_of(connection: psycopg.Connection[Any]) -> str:
+    """How this connection was made, as a URL with its password: what came from the environment or a password file is
+    in it. For a child that is given neither; never print it."""
+    found = {key: value for key, value in connection.info.get_parameters().items() if key not in _OWN}
+    if connection.info.password:
+        found["password"] = connection.info.password
+    return "postgresql:///?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in found.items())
 
 
 def split_password(dsn: str) -> tuple[str, str | None]:

@@ -15,6 +15,7 @@ from psycopg.rows import DictRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from queen.errors import CannotChange
+from queen.store.connect import url_of
 from queen.store.inspect import Row
 from queen.store.session import Session, line_of, refusal
 
@@ -35,6 +36,11 @@ class Operator(Session):
     def __init__(self, dsn: str, *, application: str = "queen-doctor", timeout_ms: int = 600_000) -> None:
         super().__init__(dsn, application)
         self._timeout_ms = timeout_ms
+
+    @property
+    def url(self) -> str:
+        """Where this session is, with its password, for a child that is given no environment: never print it."""
+        return url_of(self.connection)
 
     def claim(self, number: int) -> bool:
         """Take the advisory lock of this number until the session ends; False: another session has it."""

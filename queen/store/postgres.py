@@ -89,7 +89,7 @@ class PostgresStore(PostgresCluster):
             return await _fetch(connection, statement, parameters)
 
     async def push(self, batch: PushBatch) -> tuple[int, ...]:
-        spots = arrays.tids(self._partition_spots.mostly(batch.partition_ids))
+        spots = arrays.tids_or_null(self._partition_spots.mostly(batch.partition_ids))
         rows = await self._fetch(self._push, (*_push_parameters(batch), spots))
         bases: tuple[int, ...] = rows[0][0]
         if rows[0][1]:
@@ -119,6 +119,8 @@ class PostgresStore(PostgresCluster):
         if statement is None:
             statement = self._pops[epoch] = self._call(f"pop_{epoch}", 12)
         cursors = list(zip(batch.partition_ids, batch.groups, strict=True))
+        spots = self._cursor_spots.mostly(cursors)
+        partition_spots = self._partition_spots.of(batch.partition_ids) if spots is not None else None
         try:
             rows = await self._fetch(
                 statement,
@@ -133,8 +135,8 @@ class PostgresStore(PostgresCluster):
                     batch.bytes_max,
                     arrays.bigints_or_null(batch.delays_ms) if batch.delays_ms is not None else None,
                     arrays.bigints_or_null(batch.windows_ms) if batch.windows_ms is not None else None,
-                    arrays.tids(self._cursor_spots.mostly(cursors)),
-                    arrays.tids(self._partition_spots.mostly(batch.partition_ids)),
+                    arrays.tids_or_null(spots),
+                    arrays.tids_or_null(partition_spots),
                 ),
             )
         except errors.EpochGone:

@@ -19,6 +19,8 @@ from queen.tune.served import Served, served
 APPLICATION: Final = "queen-tune-pg"
 WINDOW_S_MIN: Final = 60.0
 """Counters younger than this say nothing about a load."""
+SHARE_BYTES_MIN: Final = 1 << 30
+"""Less log than this says nothing about page images under load: what little goes on is mostly a page's first change."""
 
 _MODULE: Final = "pg_stat_statements"
 _ALSO: Final = ("data_directory", "wal_level", "fsync", "full_page_writes", "synchronous_commit")
@@ -113,7 +115,7 @@ def _written(inspector: Inspector) -> tuple[float | None, float | None, float]:
         return None, None, window
     written = float(row["wal_bytes"])
     pages = float(row["full_page_images"]) * float(row["block_bytes"])
-    return written / window, min(1.0, pages / written), window
+    return written / window, min(1.0, pages / written) if written >= SHARE_BYTES_MIN else None, window
 
 
 def _tables(inspector: Inspector, schema: str) -> dict[str, dict[str, str]]:

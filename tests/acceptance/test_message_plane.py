@@ -274,6 +274,16 @@ def test_a_pop_creates_the_queue_and_registers_the_group(api: Api, server: Embed
     assert data(batch) == ["first"]
 
 
+def test_a_pop_without_a_group_creates_the_queue_too_and_the_partition_it_names(api: Api, queue: str) -> None:
+    path = f"/api/v1/resources/queues/{queue}"
+    assert api.http.get(path).status_code == 404
+    assert api.http.get(path).status_code == 404, "asking about it does not create it"
+    assert api.pop(queue) is None
+    assert api.get(path)["partitions"] == []
+    assert api.pop(queue, "p") is None
+    assert [one["name"] for one in api.get(path)["partitions"]] == ["p"]
+
+
 def test_auto_ack_delivers_once_and_takes_no_lease(api: Api, queue: str) -> None:
     api.push_to(queue, range(5))
     batch = api.pop(queue, batch=3, autoAck="true")

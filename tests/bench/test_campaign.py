@@ -31,7 +31,11 @@ def made(ask: Ask, word: Word) -> Result:
         request=request,
         fingerprint={
             "machine": "m",
-            "postgres": {"version": "15", "settings": list(ask.workload.postgres)},
+            "postgres": {
+                "version": "15",
+                "settings": list(ask.workload.postgres),
+                "storage": list(ask.workload.tables),
+            },
             "settings": {"serve": list(ask.workload.serve)},
         },
         fingerprint_hash=str(ask.workload.serve),
@@ -151,10 +155,11 @@ def test_a_comparison_runs_in_turns_with_one_proof_a_side(tmp_path: Path) -> Non
     assert len(found.runs) == 10
 
 
-def test_settings_of_postgresql_may_be_what_is_compared(tmp_path: Path) -> None:
+@pytest.mark.parametrize("knob", ["postgres: ['work_mem = 9MB']", "tables: ['cursors.fillfactor = 50']"])
+def test_settings_of_postgresql_and_of_tables_may_be_what_is_compared(tmp_path: Path, knob: str) -> None:
     (tmp_path / "a.yaml").write_text("postgres: [defaults]\n", "utf-8")
-    (tmp_path / "b.yaml").write_text("postgres: ['work_mem = 9MB']\n", "utf-8")
-    base = Workload(rate=1000)
+    (tmp_path / "b.yaml").write_text(f"{knob}\n", "utf-8")
+    base = Workload(rate=1000, postgres=("defaults",))
     plan = ab.plan(tmp_path / "a.yaml", tmp_path / "b.yaml", base, pairs=5, seed=1)
     found = asyncio.run(paired(asked("ab", workload=base, sides=plan), Runs()))
     assert found.comparison is not None

@@ -210,3 +210,17 @@ def test_settings_of_the_private_postgresql_are_read_and_durability_is_none_of_t
         knobs.parse("postgres", ["fsync = off"])
     with pytest.raises(SettingsError, match="no setting"):
         knobs.parse("postgres", ["fast please"])
+
+
+def test_settings_of_the_engine_and_of_tables_are_read_and_judged() -> None:
+    assert knobs.parse("settings", ["engine.pop_gather_ms=10"]) == ("engine.pop_gather_ms = 10",)
+    assert knobs.parse("tables", ["cursors.fillfactor=50"]) == ("cursors.fillfactor = 50",)
+    for name, line, words in (
+        ("settings", "engine.pop_gathr_ms = 10", "did you mean engine.pop_gather_ms"),
+        ("settings", "engine.pop_gather_ms = soon", "must be a duration"),
+        ("settings", "server.port = 1", "no setting of the engine"),
+        ("settings", "engine.encryption_key = 00", "no setting of the engine"),
+        ("tables", "cursors set (fillfactor = 50)", "no storage parameter"),
+    ):
+        with pytest.raises(SettingsError, match=words):
+            knobs.parse(name, [line])

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from queen.bench import target
@@ -21,9 +22,16 @@ from queen.bench.guard import watch
 from queen.bench.http_call import address, ask, call
 from queen.embedded import processes
 from queen.errors import ConsentNeeded, NotQueen, ServerUnreachable, SettingsError
+from queen.store.connect import url_of
 from tests.support.server import ROOT, clean_environment, wait_until
+from tests.tune.flow.support import one
 
 pytestmark = pytest.mark.pg
+
+
+def as_url(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        return url_of(connection)
 
 
 @pytest.fixture
@@ -95,6 +103,31 @@ def test_the_own_system_restarts_in_place_and_leaves_nothing(
     folder, pids = asyncio.run(run())
     assert not folder.exists()
     assert [pid for pid in pids if processes.is_running(pid)] == []
+
+
+def test_settings_of_the_engine_and_of_tables_reach_the_system_and_a_password_no_command_line(
+    database_dsn: str, postgres_programs: Path
+) -> None:
+    async def run() -> tuple[dict[str, Any], Any, str]:
+        async with target.started(
+            ("--pool-size", "3"),
+            settings=("engine.pop_gather_ms = 11",),
+            tables=("cursors.fillfactor = 55",),
+            dsn=as_url(database_dsn),
+            schema="queen_of_tests",
+            consent=True,
+        ) as system:
+            settings = await system.settings()
+            assert settings is not None
+            command = Path(f"/proc/{system.servers[0].pid}/cmdline").read_text()  # noqa: ASYNC240 - at once
+            found = one(database_dsn, "select reloptions from pg_class where oid = 'queen_of_tests.cursors'::regclass")
+            return settings["settings"], found, command
+
+    settings, storage, command = asyncio.run(run())
+    assert settings["engine"]["pop_gather_ms"] == 11
+    assert settings["database"]["pool_size"] == 3
+    assert "fillfactor=55" in storage
+    assert "postgresql:" not in command
 
 
 _KILLED = """

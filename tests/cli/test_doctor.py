@@ -24,6 +24,7 @@ from queen.cli.doctor.screen import Color, screen
 from queen.doctor.catalogue import catalogue, find
 from queen.doctor.check import Query, Seen
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.repair.shape import schema as repair_schema
 from queen.doctor.shape import schema
 from tests.doctor.support import execute, session
 from tests.support.command import queen_command, start_queen
@@ -112,7 +113,7 @@ def test_json_keeps_the_published_schema(ill_dsn: str, capsys: Capture) -> None:
     [
         (["V3"], 2, "CRITICAL - V3: queen.leases: autovacuum is switched off"),
         ([*WARN], 1, "WARNING - C1: "),
-        (["I1"], 0, "OK - 1 checks found nothing"),
+        (["I1"], 0, "OK - 1 check found nothing"),
     ],
 )
 def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word: str) -> None:
@@ -120,6 +121,29 @@ def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word:
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"QUEEN {word}")
     assert " | crit=" in line
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--color", "sometimes"],
+        ["--bogus"],
+        ["--window", "soon"],
+        ["--fail-on", "never"],
+        ["--list"],
+        ["--explain", "V4"],
+    ],
+)
+def test_wrong_usage_is_unknown_to_monitoring_and_not_critical(args: list[str], capsys: Capture) -> None:
+    assert cli.run(["doctor", "--nagios", *args]) == 3
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("QUEEN UNKNOWN - ")
+
+
+def test_nagios_counts_notes(database_dsn: str, capsys: Capture) -> None:
+    execute(database_dsn, "create index looked_for on queen.queues (namespace)")
+    assert doctor(database_dsn, "--nagios", "I5") == 0
+    assert capsys.readouterr().out.startswith("QUEEN OK - 1 check found 1 note and nothing worse | ")
 
 
 def test_a_baseline_hides_what_is_known(ill_dsn: str, tmp_path: Path, capsys: Capture) -> None:
@@ -207,6 +231,11 @@ def test_nothing_checked_is_unknown_and_ends_in_3(empty_database_dsn: str, capsy
         ["--explain", "Z9"],
         ["--undo", "nothing.undo"],
         ["V1", "--skip", "V1"],
+        ["--only", ""],
+        ["--only", ","],
+        ["--fix", ""],
+        ["--threshold", "V4=nan"],
+        ["--color", "sometimes"],
     ],
 )
 def test_wrong_usage_ends_in_2(ill_dsn: str, capsys: Capture, args: list[str]) -> None:
@@ -383,13 +412,30 @@ def test_a_repair_as_json(database_dsn: str, tmp_path: Path, capsys: Capture) ->
     execute(database_dsn, ILL)
     assert fix(database_dsn, tmp_path, "V3", "--json") == 0
     data: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(data, repair_schema())
     assert data["verdict"] == "healthy"
     assert [one["apply"] for one in data["done"]] == [[REPAIR]]
     assert data["changes"][0]["before"]["evidence"]["autovacuum_enabled"] == "off"
     assert data["changes"][0]["after"] is None
     assert Path(data["undo_file"]).is_file()
-    assert doctor(database_dsn, "--undo", data["undo_file"], "--json") == 0
-    assert json.loads(capsys.readouterr().out)["undone"][0]["ok"] is True
+    for args, planned, undone in ((["--dry-run"], 1, 0), ([], 1, 1), ([], 0, 0)):
+        assert doctor(database_dsn, "--undo", data["undo_file"], "--json", *args) == 0
+        answer = json.loads(capsys.readouterr().out)
+        jsonschema.validate(answer, repair_schema())
+        assert (len(answer["plan"]), [one["ok"] for one in answer["undone"]]) == (planned, [True] * undone)
+
+
+def test_a_repair_is_judged_without_what_the_baseline_knows(database_dsn: str, tmp_path: Path, capsys: Capture) -> None:
+    """V3 is known of one table; that of another is repaired, and the second look does not bring the known one back."""
+    execute(database_dsn, ILL)
+    file = str(tmp_path / "known.json")
+    assert doctor(database_dsn, "V3", "--save-baseline", file, "-q") == 1
+    execute(database_dsn, ILL.replace("leases", "cursors"))
+    assert fix(database_dsn, tmp_path, "V3", "--baseline", file, "--json") == 0
+    captured = capsys.readouterr()
+    data = json.loads(captured.out)
+    assert [one["object"] for one in data["done"]] == ["queen.cursors"]
+    assert data["verdict"] == "healthy"
 
 
 def test_ending_a_session_needs_consent(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -29,9 +30,10 @@ def look(
     thresholds: dict[str, Threshold] | None = None,
     pooler_admin: str | None = None,
     during: Callable[[], object] | None = None,
+    memos: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Result:
     """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
-    begins."""
+    begins; `memos` are those of a baseline file."""
 
     def on_stage(name: str, _seconds: float) -> None:
         if name == "window" and during is not None:
@@ -39,7 +41,7 @@ def look(
 
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
-    return run(ask, on_stage).results[0]
+    return run(replace(ask, memos=memos or {}), on_stage).results[0]
 
 
 def look_as(role: str, dsn: str, check: str) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from queen.doctor import needs
 from queen.doctor.catalogue import catalogue, find
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Result
+from queen.doctor.probes.server import ServerSample
 from queen.doctor.report import Report
 from queen.doctor.run import BUDGET_S, Ask, run
 from queen.errors import QueenError, StoreUnavailable
@@ -191,7 +193,7 @@ def test_a_plain_role_sees_less_and_is_told_what_would_help(plain_role: str, dat
     assert (report.facts.superuser, report.facts.pg_monitor, report.facts.may_alter_system) == (False, False, False)
     assert "V4" in gone
     assert _needing(needs.monitor) <= set(gone), "what pg_monitor shows is never said to be well"
-    assert gone["V4"].enable == f"GRANT pg_monitor TO {plain_role};"
+    assert gone["V4"].enable == f'GRANT pg_monitor TO "{plain_role}";'
     assert gone["V4"].reason == f"role {plain_role} is no member of pg_monitor"
     assert "V1" not in gone, "tables that it may read it may look at"
 
@@ -239,3 +241,27 @@ def test_a_question_that_is_wrong_on_any_server_is_an_error_and_no_need(database
     wrong = replace(find("V1"), queries={"q": Query("SELECT 1 / (SELECT 0)")}, needs=(), delta=False)
     broken = replace(wrong, queries={"q": Query("SELEKT 1")})
     assert [run(Ask(database_dsn, [check])).results[0].status for check in (wrong, broken)] == ["error", "error"]
+
+
+def test_a_server_of_another_database_is_not_asked(
+    module_dsn: str, empty_database_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answering process is registered in the database that it serves."""
+    instance = str(uuid.uuid4())
+    others = {"instanceId": str(uuid.uuid4()), "answering": False}
+    status = {"workers": [others, {"instanceId": instance, "answering": True}]}
+    sample = ServerSample("http://there:1", 0.0, status, {"workers": {"count": 2}})
+    monkeypatch.setattr("queen.doctor.probes.server.look", lambda _url: sample)
+    check = replace(still(), needs=(needs.server,), evaluate=lambda _: ())
+
+    def result(dsn: str) -> Result:
+        return run(Ask(dsn, [check], url="http://there:1")).results[0]
+
+    reason = "the Queen server at http://there:1 serves another database or schema"
+    assert (result(module_dsn).status, result(module_dsn).reason) == ("skipped", reason)
+    assert result(empty_database_dsn).reason == reason, "there is no schema at all"
+    execute(module_dsn, f"insert into queen.instances values ('{instance}', now(), now(), 16, 'test')")
+    assert result(module_dsn).status == "ok"
+    sample = replace(sample, status={"workers": []})
+    execute(module_dsn, "delete from queen.instances")
+    assert result(module_dsn).status == "ok", "a server that is cut off from its database does not tell"

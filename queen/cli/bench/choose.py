@@ -160,10 +160,14 @@ def _sides(options: Options, workload: Workload) -> ab.Plan | None:
     pairs = ab.PAIRS_DEFAULT if options.pairs is None else options.pairs
     plan = ab.plan(*options.ab, workload, pairs=pairs, seed=options.seed)
     for path, side in zip(options.ab, (plan.a, plan.b), strict=True):
-        if options.urls and side.serve:
-            raise SettingsError(f"{path}: serve is for a server of the bench's own, and --url names a running one")
-        if side.postgres and (options.urls or options.database_url):
-            raise SettingsError(f"{path}: postgres is for a private PostgreSQL of the bench, and the command names one")
+        for name in ("serve", "settings"):
+            if options.urls and getattr(side, name):
+                raise SettingsError(f"{path}: {name} is for a server of the bench's own, and --url names a running one")
+        for name in ("postgres", "tables"):
+            if getattr(side, name) and (options.urls or options.database_url):
+                raise SettingsError(
+                    f"{path}: {name} is for a private PostgreSQL of the bench, and the command names one"
+                )
     return plan
 
 

@@ -81,7 +81,9 @@ def _systems(chosen: Chosen) -> modes.OpenSystem:
             return
         async with target.started(
             workload.serve,
+            settings=workload.settings,
             postgres=workload.postgres,
+            tables=workload.tables,
             servers=options.servers or 1,
             dsn=options.database_url,
             consent=consents[0],

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from queen.cli import console
 from queen.cli.doctor.options import Wish
+from queen.doctor import baseline, threshold
 from queen.doctor import run as runs
-from queen.doctor import threshold
 from queen.doctor.catalogue import choose
 from queen.doctor.probes import server
 from queen.errors import AccessDenied, QueenError, ServerUnreachable, SettingsError, StoreUnavailable
 from queen.settings import Settings, database_configured, direct_dsn
 
 if TYPE_CHECKING:
+    from queen.doctor.baseline import Baseline
     from queen.doctor.report import Report
     from queen.doctor.run import Ask, OnStage
 
@@ -32,19 +33,22 @@ _UNDO_FOLDER: Final = "undo"
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A run to make, and where its undo file goes; None when it is to repair nothing."""
+    """A run to make, and where its undo file goes; None when it is to repair nothing. `known`: the user's baseline."""
 
     ask: Ask
     undo_folder: Path | None
     timeout_s: float
+    known: Baseline | None = None
 
 
 def take_aim(wish: Wish, settings: Settings) -> Aim:
-    """Resolve everything that a run needs. Raises SettingsError, ServerUnreachable when the server that was named does
-    not answer, EmbeddedError; ends the command when the private PostgreSQL does not run."""
+    """Resolve everything that a run needs. Raises SettingsError, DoctorFileError for a baseline that cannot be read,
+    ServerUnreachable when the server that was named does not answer, EmbeddedError; ends the command when the private
+    PostgreSQL does not run."""
     checks = choose((*wish.only, *wish.ids), wish.skip)
     if not checks:
         raise SettingsError("no check is left to run", hint="leave out some of --skip")
+    known = baseline.load(wish.baseline) if wish.baseline else None
     ask = runs.Ask(
         dsn=_dsn(settings),
         checks=checks,
@@ -54,8 +58,9 @@ def take_aim(wish: Wish, settings: Settings) -> Aim:
         deep=wish.deep,
         thresholds=threshold.parse(wish.thresholds),
         pooler_admin=wish.pooler_admin,
+        memos=known.memos if known else {},
     )
-    return Aim(ask, _undo_folder(settings) if wish.fix else None, wish.timeout_s)
+    return Aim(ask, _undo_folder(settings) if wish.fix else None, wish.timeout_s, known)
 
 
 def look(aim: Aim, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
@@ -75,6 +80,11 @@ def look(aim: Aim, on_stage: OnStage = lambda _name, _seconds: None) -> Report:
     if isinstance(outcome, BaseException):
         raise _hinted(outcome)
     return outcome
+
+
+def fresh(aim: Aim, report: Report) -> Report:
+    """The report without what the user's baseline knows."""
+    return report if aim.known is None else baseline.only_new(report, aim.known)
 
 
 def again(aim: Aim, ids: set[str]) -> Aim:

@@ -12,7 +12,7 @@ from queen.cli.doctor import options as o
 from queen.cli.doctor.options import Wish
 from queen.cli.doctor.screen import Color, screen
 from queen.cli.options import ConfigOption, DatabaseUrlOption, DataDirOption, flags
-from queen.errors import QueenError
+from queen.errors import QueenError, SettingsError
 from queen.settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -57,13 +57,16 @@ def doctor(
 
     Examples: queen doctor; queen doctor V C1 --window 30s; queen doctor --fix --dry-run; queen doctor --explain V4
     """
-    if list_ or explain is not None:
+    tells = list_ or explain is not None
+    if tells and not nagios:
         _tell(explain, color, as_json=as_json)
         return
     try:
+        if tells:
+            raise SettingsError("--nagios goes with a look at a database, not with --list or --explain")
         window_s = o.window(window)
         wish = Wish(
-            only=o.split(only),
+            only=o.named("--only", [only] if only is not None else []),
             skip=o.split(skip),
             window_s=window_s,
             timeout_s=o.timeout(timeout, window_s),
@@ -80,7 +83,7 @@ def doctor(
             quiet=quiet,
             color=color,
             watch_s=None if watch is None else o.seconds("--watch", watch, 1.0, 86_400.0),
-            ids=tuple(part for word in ids or () for part in o.split(word)),
+            ids=o.named("ID", ids or []),
             fix=fix,
             allow=tuple(allow or ()),
             yes=yes,

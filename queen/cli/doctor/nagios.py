@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from queen.cli.doctor.words import counted
 from queen.doctor.report import Report
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
@@ -53,4 +54,6 @@ def _text(report: Report) -> str:
     more = len(worth) - _NAMED_MAX
     if more > 0:
         parts.append(f"and {more} more")
-    return "; ".join(parts) or f"{len(report.results) - report.count('skipped')} checks found nothing"
+    notes = report.severities()["info"]
+    found = f"found {counted(notes, 'note')} and nothing worse" if notes else "found nothing"
+    return "; ".join(parts) or f"{counted(len(report.results) - report.count('skipped'), 'check')} {found}"

@@ -7,7 +7,7 @@ import sys
 
 from queen.cli import console
 from queen.cli.doctor import nagios
-from queen.cli.doctor.aim import Aim, look
+from queen.cli.doctor.aim import Aim, fresh, look
 from queen.cli.doctor.options import Wish
 from queen.cli.doctor.progress import Progress
 from queen.cli.doctor.screen import screen
@@ -19,13 +19,12 @@ from queen.doctor.shape import as_data
 
 def examine(wish: Wish, aim: Aim) -> Report:
     """The report, without what the baseline knows. Raises QueenError."""
-    known = baseline.load(wish.baseline) if wish.baseline else None
     with Progress(shown=not (wish.quiet or wish.nagios) and sys.stderr.isatty()) as progress:
         report = look(aim, progress.stage)
     if wish.save_baseline:
         baseline.save(report, wish.save_baseline)
         console.say(f"baseline: {wish.save_baseline}")
-    return report if known is None else baseline.only_new(report, known)
+    return fresh(aim, report)
 
 
 def show(wish: Wish, report: Report, *, compact: bool = False) -> int | None:

@@ -19,6 +19,7 @@ WATCH_DEFAULT: Final = "10s"
 WINDOW_MAX_S: Final = 3600.0
 _WINDOW_MIN_S: Final = 0.1
 _TIMEOUT_BESIDE_WINDOW_S: Final = 60.0
+_UNKNOWN: Final = 3
 
 _LOOK, _JUDGE, _SHOW, _REPAIR = "What to look at", "What counts", "Output", "Repair"
 
@@ -130,7 +131,21 @@ class DoctorCommand(PanelCommand):
             filled.append(word)
             if word == "--watch" and not after[:1].isdigit():
                 filled.append(WATCH_DEFAULT)
-        return list(super().parse_args(ctx, filled))
+        try:
+            return list(super().parse_args(ctx, filled))
+        except typer.TyperException as error:
+            if "--nagios" not in args:
+                raise
+            _tell_monitoring(error.format_message())
+            raise typer.Exit(_UNKNOWN) from error
+
+
+def _tell_monitoring(text: str) -> None:
+    """To a monitoring system exit code 2 would be a critical state of the database: wrong usage is unknown."""
+    from queen.cli import console
+    from queen.cli.doctor.nagios import head
+
+    console.put(head(_UNKNOWN, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +180,15 @@ class Wish:
 def split(text: str | None) -> tuple[str, ...]:
     """`V,C1` as its parts."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def named(option: str, words: Sequence[str]) -> tuple[str, ...]:
+    """The checks that these words name. Raises SettingsError when they were given and name none: an empty variable of a
+    script must not come to all of them."""
+    found = tuple(part for word in words for part in split(word))
+    if words and not found:
+        raise SettingsError(f"{option} names no check", hint="queen doctor --list names them")
+    return found
 
 
 def seconds(option: str, text: str, least: float, most: float) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from queen.cli import console
 from queen.cli.doctor import repair_data
-from queen.cli.doctor.aim import Aim, again, look
+from queen.cli.doctor.aim import Aim, again, fresh, look
 from queen.cli.doctor.once import examine
 from queen.cli.doctor.options import Wish
 from queen.cli.doctor.outcome import code_of, keep_traces
@@ -41,9 +41,9 @@ def repair(wish: Wish, aim: Aim) -> int:
             console.put_json(repair_data.of_repair(plan, nothing, [], before, [], dry_run=wish.dry_run))
         return code_of(before, wish.fail_on)
     outcome = _act(aim, plan, facts, view)
-    after = look(again(aim, {done.step.check for done in outcome.done}))
+    after = fresh(aim, look(again(aim, {done.step.check for done in outcome.done})))
     changes, whole, pending = _changes(before, after, outcome.done), _joined(before, after), _pending(after)
-    view.outcome(outcome, changes, after, pending)
+    view.outcome(outcome, changes, pending)
     if wish.as_json:
         console.put_json(repair_data.of_repair(plan, outcome, changes, whole, pending, dry_run=False))
     failed = any(not done.ok for done in outcome.done)
@@ -55,11 +55,12 @@ def take_back(wish: Wish, aim: Aim, path: Path) -> int:
     book = journal.read(path)
     facts = _facts(look(replace(aim, ask=replace(aim.ask, checks=(), url=None))))
     view = _view(wish)
-    if not book.open_entries():
+    planned = book.open_entries()
+    if not planned:
         view.line("Everything in this file was taken back before, or never ran.")
     found = _only_shown(book, facts, view) if wish.dry_run else act.take_back(aim.ask.dsn, book, facts, view.undone)
     if wish.as_json:
-        console.put_json(repair_data.of_undo(path, found))
+        console.put_json(repair_data.of_undo(path, planned, found, dry_run=wish.dry_run))
     failed = next((one.error for one in found if one.error is not None), None)
     if failed is None:
         return console.DONE
@@ -115,10 +116,18 @@ def _changes(before: Report, after: Report, done: Iterable[Done]) -> list[Change
     later = {(one.result.id, one.finding.object): one for one in after.ranked()}
     steps = {(one.step.check, one.step.object) for one in done}
     return [
-        Change(one, later.get((one.result.id, one.finding.object)))
+        Change(one, later.get((one.result.id, one.finding.object)), _not_seen(one.result.id, after))
         for one in before.ranked()
         if (one.result.id, one.finding.object) in steps
     ]
+
+
+def _not_seen(check: str, after: Report) -> str | None:
+    """Why a check could not look again; then nobody may say that its finding is gone."""
+    result = next((result for result in after.results if result.id == check), None)
+    if result is None or result.status not in ("skipped", "error"):
+        return None
+    return result.reason or result.status
 
 
 def _joined(before: Report, after: Report) -> Report:

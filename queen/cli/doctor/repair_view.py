@@ -10,7 +10,6 @@ from queen.cli.doctor.repair_data import Change
 from queen.cli.doctor.view import View
 from queen.doctor.repair.act import Done, Outcome, Undone
 from queen.doctor.repair.plan import Left, Plan, Step
-from queen.doctor.report import Report
 
 _NOTHING: Final = "Nothing here that the doctor may repair."
 
@@ -43,12 +42,12 @@ class RepairView:
         for dropped in done.dropped:
             self.line(f"dropped what it left behind: {dropped}")
 
-    def outcome(self, outcome: Outcome, changes: Sequence[Change], after: Report, pending: Sequence[str]) -> None:
+    def outcome(self, outcome: Outcome, changes: Sequence[Change], pending: Sequence[str]) -> None:
         """Before and after, what waits for a restart, and how to take it back."""
         self.line("Before and after:", "bold")
         for change in changes:
             self._row(change.before.result.id, f"before: {change.before.finding.summary}")
-            self._row("", f"after:  {_after(change, after)}")
+            self._row("", f"after:  {_after(change)}")
         if pending:
             self.line(f"Waits for a restart of PostgreSQL, which is yours to make: {', '.join(pending)}")
         self.line(f"To take it back: queen doctor --undo {outcome.undo_file}")
@@ -81,11 +80,8 @@ class RepairView:
             self._row("", "\n".join(left.lines), "cyan")
 
 
-def _after(change: Change, after: Report) -> str:
+def _after(change: Change) -> str:
     """Gone, or what is left; a check that could not look again does not say that it is gone."""
     if change.after is not None:
         return change.after.finding.summary
-    result = next((result for result in after.results if result.id == change.before.result.id), None)
-    if result is not None and result.status in ("skipped", "error"):
-        return f"not seen: {result.reason}"
-    return "gone"
+    return "gone" if change.not_seen is None else f"not seen: {change.not_seen}"

@@ -137,7 +137,7 @@ def _value(value: Any, full: bool) -> str:
     if isinstance(data, bool):
         text = "yes" if data else "no"
     elif isinstance(data, float):
-        text = f"{data:.4g}" if abs(data) < 1e6 else f"{data:.0f}"
+        text = f"{data:.4g}" if abs(data) < 1e4 else f"{data:.0f}"
     elif isinstance(data, str):
         text = " ".join(data.split()) or "''"
     elif isinstance(data, dict | list):

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import typer
-
 from queen.cli import console
-from queen.cli.tune_pg.target import APPLICATION, Target, shelf_without_server, target
+from queen.cli.tune_pg.target import APPLICATION, shelf_without_server, target
 from queen.errors import AccessDenied, EmbeddedError, StoreUnavailable, TuneInputError
 from queen.settings import Settings
 
@@ -57,6 +55,7 @@ class ActOptions:
     confirm_within_ms: int | None = None
     budget_ms: int | None = None
     pairs: int | None = None
+    bench: bool = True
     as_json: bool = False
 
 
@@ -75,6 +74,8 @@ def choose_act(wanted: dict[Act, bool], options: ActOptions) -> Act | None:
         raise TuneInputError("--confirm-within takes a time up to 1d")
     if act is not Act.measure and (options.budget_ms is not None or options.pairs is not None):
         raise TuneInputError("--budget and --pairs go with --measure")
+    if act not in (Act.apply, Act.verify) and not options.bench:
+        raise TuneInputError("--no-bench goes with --apply and --verify")
     if act not in (Act.diff, Act.apply) and (options.only or options.role or options.way is not WayAsked.auto):
         raise TuneInputError("--only, --role and --way go with --diff and --apply")
     return act
@@ -87,11 +88,13 @@ def run_act(act: Act, options: ActOptions, settings: Settings, make_plan: MakePl
     elif act is Act.apply:
         _apply(options, settings, make_plan)
     elif act in (Act.check, Act.verify):
-        _check(options, settings, thorough=act is Act.verify)
+        from queen.cli.tune_pg.verify import check
+
+        check(settings, thorough=act is Act.verify, bench=options.bench, as_json=options.as_json)
     elif act is Act.measure:
         from queen.cli.tune_pg.measure import measure
 
-        measure(options, make_plan())
+        measure(options, make_plan(), settings)
     elif act is Act.confirm:
         _confirm(options, settings)
     else:
@@ -99,7 +102,7 @@ def run_act(act: Act, options: ActOptions, settings: Settings, make_plan: MakePl
 
 
 def _diff(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
-    from queen.cli.tune_pg import tell
+    from queen.cli.tune_pg import stakes, tell
     from queen.store.inspect import Inspector
     from queen.tune.flow.live import compare, read
 
@@ -109,11 +112,12 @@ def _diff(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
         schema = settings.database.schema
         with Inspector(place.dsn, schema, application=APPLICATION) as inspector:
             live = read(inspector, schema, options.role, _names(plan))
-        tell.diff(compare(wish(plan, live), live), live, options.as_json)
+        found = compare(wish(plan, live), live)
+        tell.diff(found, stakes.stakes(place.dsn, schema, found), live, options.as_json)
 
 
 def _apply(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None:
-    from queen.cli.tune_pg import tell
+    from queen.cli.tune_pg import smoke, tell
     from queen.store.operate import Operator
     from queen.tune.flow.apply import apply
     from queen.tune.flow.confirm import start_watcher
@@ -139,44 +143,9 @@ def _apply(options: ActOptions, settings: Settings, make_plan: MakePlan) -> None
                 way=options.way.value,
                 confirm_within_s=None if within is None else within / 1000,
                 watch=partial(start_watcher, dsn=place.dsn),
+                before=partial(smoke.before, operator.url) if options.bench else None,
             )
         tell.applied(done, options.as_json)
-
-
-def _check(options: ActOptions, settings: Settings, *, thorough: bool) -> None:
-    from queen.cli.tune_pg import tell
-    from queen.store.operate import Operator
-    from queen.tune.flow.drift import check
-
-    with target(settings) as place:
-        with Operator(place.dsn, application=APPLICATION) as operator:
-            drift = check(operator, place.shelf(operator))
-        findings = _doctor(place, settings) if thorough else None
-        tell.drift(drift, findings, options.as_json)
-    if not drift.clean or findings:
-        raise typer.Exit(console.FOUND)
-
-
-def _doctor(place: Target, settings: Settings) -> list[tuple[str, str]]:
-    """What the doctor has to say about what a plan touches: (check, its summary) of each warning and worse."""
-    from queen.doctor.catalogue import catalogue
-    from queen.doctor.finding import SEVERITIES
-    from queen.doctor.run import Ask, run
-
-    checks = [check for check in catalogue() if check.id in TOUCHED]
-    if not checks:
-        return []
-    report = run(Ask(place.dsn, checks, settings.database.schema, window_s=1.0))
-    return [
-        (result.id, finding.summary)
-        for result in report.results
-        for finding in result.findings
-        if SEVERITIES[finding.status] >= SEVERITIES["warn"]
-    ]
-
-
-TOUCHED: Final = frozenset({"C1", "C2", "M1", "M4", "M5", "V3", "V8", "V12", "W1", "W4", "W8"})
-"""Checks of what a plan sets. M6 is left out: a value that waits for a restart is told by the comparison itself."""
 
 
 def _confirm(options: ActOptions, settings: Settings) -> None:

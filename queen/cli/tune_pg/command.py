@@ -91,7 +91,9 @@ def tune_pg(
     apply: Annotated[
         bool, _act("--apply", "Change the server, its tables and its role; keeps what was before.")
     ] = False,
-    verify: Annotated[bool, _act("--verify", "Read back what was applied, and ask the doctor.")] = False,
+    verify: Annotated[
+        bool, _act("--verify", "Read back what was applied; ask the server's log, the doctor and a short load.")
+    ] = False,
     check: Annotated[bool, _act("--check", "Exit with 1 when it is no longer as it was applied.")] = False,
     rollback: Annotated[bool, _act("--rollback", "Undo the last apply.")] = False,
     confirm: Annotated[bool, _act("--confirm", "Keep what --confirm-within would undo.")] = False,
@@ -103,6 +105,9 @@ def tune_pg(
     confirm_within: Annotated[
         int | None, duration("--confirm-within", "With --apply: undo it after this time unless confirmed.", _ACT)
     ] = None,
+    no_bench: Annotated[
+        bool, _act("--no-bench", "With --apply and --verify: without the load of half a minute.")
+    ] = False,
     only: Annotated[
         str | None,
         typer.Option("--only", metavar="KIND,…", help="Of server, table, role; all by default.", rich_help_panel=_ACT),
@@ -123,7 +128,7 @@ def tune_pg(
     Examples: queen tune-pg --target 10k; queen tune-pg --memory 64GB --cpus 16 --pg-version 17 --format alter-system;
     queen tune-pg --target 10k --apply --confirm-within 5m
     """
-    options = ActOptions(only, way, role, confirm_within, budget, pairs, as_json)
+    options = ActOptions(only, way, role, confirm_within, budget, pairs, not no_bench, as_json)
     acts = {Act.diff: diff, Act.apply: apply, Act.verify: verify, Act.check: check}
     act = choose_act({**acts, Act.rollback: rollback, Act.confirm: confirm, Act.measure: measure}, options)
     asked = Asked(

@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from queen.cli import console
+from queen.tune.flow.server_log import Told, Unread
 from queen.tune.flow.wanted import CLASSES
 
 if TYPE_CHECKING:
+    from queen.cli.tune_pg.stakes import AtStake
+    from queen.cli.tune_pg.verify import Verified
     from queen.tune.flow.apply import Done
     from queen.tune.flow.drift import Drift
     from queen.tune.flow.journal import Change, Journal
@@ -21,20 +24,24 @@ _VERSION: Final = 1
 _WORDS: Final = "A at once, B with a reload, C with a restart"
 
 
-def diff(found: Sequence[Found], live: Live, as_json: bool) -> None:
-    """Plan against server."""
+def diff(found: Sequence[Found], stakes: Sequence[AtStake], live: Live, as_json: bool) -> None:
+    """Plan against server. `stakes`: one for each of `found`."""
     from queen.tune.flow.drift import as_dict
 
-    differs = [entry for entry in found if entry.state == "differs"]
+    differs = [(entry, stake) for entry, stake in zip(found, stakes, strict=True) if entry.state == "differs"]
     if as_json:
-        _json("diff", settings=[as_dict(entry) for entry in found], pending=live.pending)
+        rows = [
+            {**as_dict(entry), "class": CLASSES[entry.wanted.needs], "at_stake": stake.as_dict()}
+            for entry, stake in zip(found, stakes, strict=True)
+        ]
+        _json("diff", settings=rows, pending=live.pending)
         return
     version = live.facts["version"]
     total = f"{len(differs)} of {len(found)} values differ from the plan"
     console.put(f"PostgreSQL {version // 10_000}.{version % 10_000}: {total}")
     if differs:
-        console.put(f"class: {_WORDS}")
-    _table([(entry.wanted, entry.value, entry.wanted.reason) for entry in differs])
+        console.put(f"class: {_WORDS}; at stake: of today's rate")
+    _table([(entry.wanted, entry.value, f"{entry.wanted.reason}; at stake: {stake.words}") for entry, stake in differs])
     for entry in found:
         if entry.state == "pending":
             console.put(f"  {entry.wanted.place} = {entry.wanted.value} waits for a restart")
@@ -61,18 +68,18 @@ def applied(done: Done, as_json: bool) -> None:
     if journal.confirm_by is not None:
         until = datetime.fromtimestamp(journal.confirm_by).astimezone()
         console.put(f"undone at {until:%H:%M:%S} unless you run: queen tune-pg --confirm")
-    console.put("to undo: queen tune-pg --rollback")
+    console.put("to look at what became of it: queen tune-pg --verify; to undo it: queen tune-pg --rollback")
 
 
-def drift(seen: Drift, findings: Sequence[tuple[str, str]] | None, as_json: bool) -> None:
-    """Server against the saved plan; `findings` of the doctor for --verify."""
+def drift(seen: Drift, verified: Verified | None, as_json: bool) -> None:
+    """Server against the saved plan; `verified`: what else --verify found."""
     from queen.tune.flow.drift import as_dict
 
     if as_json:
-        extra = {} if findings is None else {"doctor": [{"id": name, "summary": text} for name, text in findings]}
         settings = [as_dict(entry) for entry in seen.found]
-        began = seen.journal.began_at
-        _json("check", clean=seen.clean, applied_at=began, settings=settings, errors=list(seen.errors), **extra)
+        began, extra = seen.journal.began_at, {} if verified is None else _verified_dict(verified)
+        clean = seen.clean and (verified is None or verified.clean)
+        _json("check", clean=clean, applied_at=began, settings=settings, errors=list(seen.errors), **extra)
         return
     total = len(seen.found)
     if seen.clean:
@@ -84,8 +91,48 @@ def drift(seen: Drift, findings: Sequence[tuple[str, str]] | None, as_json: bool
         console.put(f"  error in a file: {error}")
     if seen.pending:
         console.put(f"waits for a restart of PostgreSQL: {', '.join(entry.wanted.name for entry in seen.pending)}")
-    for name, summary in findings or ():
-        console.put(f"  doctor {name}: {summary}")
+    if verified is not None:
+        _verified(verified)
+
+
+def _verified(verified: Verified) -> None:
+    _log(verified.log)
+    if not verified.findings:
+        console.put("doctor: nothing to say about what was applied")
+    for name, summary in verified.findings:
+        console.put(f"doctor {name}: {summary}")
+    if verified.bench is None:
+        console.put("load: not tried (--no-bench)")
+        return
+    words = {"worse": "WORSE than before the change", "not worse": "not worse than before", "no answer": "no answer"}
+    console.put(f"load: {words[verified.bench.word]}")
+    for reason in verified.bench.reasons:
+        console.put(_wrapped(reason))
+
+
+def _log(log: Told | Unread) -> None:
+    if isinstance(log, Unread):
+        console.put(_wrapped(f"log: skipped, {log.reason}", ""))
+        if log.enable:
+            console.put(_wrapped(f"to enable it: {log.enable}"))
+        return
+    part = "" if log.whole else " in the part that was read"
+    console.put(f"log: {len(log.errors) or 'no'} new kinds of errors since the change{part}")
+    for line in log.errors:
+        console.put(_wrapped(line))
+
+
+def _verified_dict(verified: Verified) -> dict[str, Any]:
+    log, bench = verified.log, verified.bench
+    return {
+        "doctor": [{"id": name, "summary": text} for name, text in verified.findings],
+        "log": {"skipped": log.reason, "enable": log.enable or None}
+        if isinstance(log, Unread)
+        else {"errors": list(log.errors), "whole": log.whole},
+        "bench": None
+        if bench is None
+        else {"word": bench.word, "reasons": list(bench.reasons), "comparison": bench.comparison},
+    }
 
 
 def confirmed(journal: Journal, as_json: bool) -> None:
@@ -121,7 +168,11 @@ def _table(rows: Sequence[tuple[Wanted, str | None, str]]) -> None:
         above = wish.object
         console.put(f"  {CLASSES[wish.needs]}  {wish.name:<36} {now if now is not None else '-':>10} → {wish.value}")
         if remark:
-            console.put("\n".join(textwrap.wrap(remark, 79, initial_indent="       ", subsequent_indent="       ")))
+            console.put(_wrapped(remark))
+
+
+def _wrapped(text: str, indent: str = "       ") -> str:
+    return "\n".join(textwrap.wrap(text, 79, initial_indent=indent, subsequent_indent="       "))
 
 
 def _origin(found: Found) -> str:

@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from queen.doctor.facts import Facts
+from queen.errors import CannotLook
+from queen.store.inspect import Inspector
+
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _BYTES_MAX: Final = 4_000_000
 _TIMEOUT_S: Final = 2.0
@@ -49,6 +53,24 @@ def look(url: str) -> ServerSample | None:
     if status is None and metrics is None:
         return None
     return ServerSample(url, time.monotonic(), status or {}, metrics or {})
+
+
+def is_of_another(sample: ServerSample, inspector: Inspector, facts: Facts) -> bool:
+    """Whether the server serves another database, or another schema: the process that answered is registered there and
+    not here. False where that cannot be told. Raises StoreUnavailable."""
+    workers = sample.status.get("workers")
+    ids = [one.get("instanceId") for one in workers or () if isinstance(one, Mapping) and one.get("answering")]
+    if not ids:
+        return False
+    if not facts.schema_complete or not facts.schema_readable:
+        return facts.schema_owner is None  # it has a schema, and here is none
+    try:
+        return not inspector.rows(_REGISTERED, [ids[0]])
+    except CannotLook:
+        return False
+
+
+_REGISTERED: Final = "SELECT 1 AS found FROM {schema}.instances WHERE instance_id::text = %s"
 
 
 def _get(url: str, path: str) -> Mapping[str, Any] | None:

@@ -22,6 +22,7 @@ from queen.errors import DoctorFileError
 VERSION: Final = 1
 _KIND: Final = "queen-doctor-undo"
 _BYTES_MAX: Final = 64_000_000
+_HINT: Final = "queen doctor --fix names its undo file; they lie in the folder undo of the data folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,9 @@ def read(path: Path) -> Book:
             raise ValueError("it does not begin as one")
         return Book(path, entries[0], _joined(entries[1:]))
     except OSError as error:
-        raise DoctorFileError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise DoctorFileError(f"{path} cannot be read: {error.strerror or error}", hint=_HINT) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DoctorFileError(f"{path} is no undo file of queen doctor: {error}") from error
+        raise DoctorFileError(f"{path} is no undo file of queen doctor: {error}", hint=_HINT) from error
 
 
 def _refuse_of_others(path: Path, status: os.stat_result) -> None:

@@ -10,6 +10,7 @@ from queen.doctor.facts import Facts
 from queen.doctor.finding import FixClass
 from queen.doctor.repair.provider import parameter_lines, provider
 from queen.doctor.report import Ranked
+from queen.doctor.system import identifier
 
 Leave = Literal["reload", "restart"]
 _NEEDS: Final[dict[FixClass, Leave]] = {"B": "reload", "C": "restart"}
@@ -107,5 +108,5 @@ def _grants(step: Step, facts: Facts) -> tuple[str, ...]:
     """What an administrator runs: from 15 on a right for the role, and in any case the statements themselves."""
     names = [line.split(" = ")[0] for line in parameter_lines(step.apply)]
     if facts.version >= 150000 and names:
-        return (f"GRANT ALTER SYSTEM ON PARAMETER {', '.join(names)} TO {facts.role};", *step.apply)
+        return (f"GRANT ALTER SYSTEM ON PARAMETER {', '.join(names)} TO {identifier(facts.role)};", *step.apply)
     return step.apply

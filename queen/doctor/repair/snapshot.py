@@ -16,8 +16,11 @@ from queen.errors import CannotChange
 from queen.store.operate import Operator
 
 _SYSTEM: Final = re.compile(r"ALTER\s+SYSTEM\s+(?:SET|RESET)\s+([\w.]+)\b.*", re.IGNORECASE | re.DOTALL)
-_TABLE: Final = re.compile(r"ALTER\s+TABLE\s+(\S+)\s+(SET|RESET)\s*\((.*)\)", re.IGNORECASE | re.DOTALL)
-_NAME: Final = r'("(?:[^"]|"")+"|[\w$]+)'
+_PART: Final = r'(?:"(?:[^"]|"")+"|[\w$]+)'
+_NAME: Final = f"({_PART})"
+_TABLE: Final = re.compile(
+    rf"ALTER\s+TABLE\s+({_PART}(?:\.{_PART})?)\s+(SET|RESET)\s*\((.*)\)", re.IGNORECASE | re.DOTALL
+)
 _ROLE: Final = re.compile(
     rf"ALTER\s+(?:ROLE|USER)\s+{_NAME}(?:\s+IN\s+DATABASE\s+{_NAME})?\s+(?:SET|RESET)\s+([\w.]+)\b.*",
     re.IGNORECASE | re.DOTALL,

@@ -74,6 +74,7 @@ async def status(
         slowFlushes=_slow_flushes(here),
         workerRestarts=_restarts(here),
         refusedRequests=_refusals(here),
+        rotation=_rotation(here),
         memory=past.memory(here, counts),
         history=past.history(here, counts, known.written),
     )
@@ -237,6 +238,16 @@ def _refusals(here: Context) -> shapes.Refusals:
 
 def _refusal(one: Event) -> shapes.Refusal:
     return shapes.Refusal(at=_text(one.at), verb=one.verb, code=one.kind, error=one.text, count=one.count)
+
+
+def _rotation(here: Context) -> shapes.Rotation:
+    engine = here.settings.engine
+    return shapes.Rotation(
+        ageMsMin=engine.epoch_age_ms_min,
+        ageMsMax=engine.epoch_age_ms_max,
+        bytesMax=engine.epoch_bytes_max,
+        epochsMax=engine.epochs_max,
+    )
 
 
 def _text(at: float) -> str:

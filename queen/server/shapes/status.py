@@ -154,6 +154,15 @@ class Refusals(Shape):
     events: list[Refusal] = Field(description="The last hundred, oldest first.")
 
 
+class Rotation(Shape):
+    """By which settings this server, when it leads, opens the next child table of messages (`engine.epoch*`)."""
+
+    ageMsMin: int = Field(examples=[600_000])
+    ageMsMax: int = Field(examples=[86_400_000])
+    bytesMax: int = Field(examples=[1_073_741_824])
+    epochsMax: int = Field(examples=[100])
+
+
 class Status(Shape):
     """The state of the system. Numbers that need the database are null while it is away."""
 
@@ -172,6 +181,7 @@ class Status(Shape):
     slowFlushes: SlowFlushes
     workerRestarts: WorkerRestarts
     refusedRequests: Refusals
+    rotation: Rotation
     memory: Memory
     history: History
 

@@ -21,47 +21,48 @@ create or replace function ack(
 ) returns table (place integer, acked_was bigint, acked bigint, released boolean, spot tid)
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
+declare
+    v_done integer := 0;
 begin
-    return query
-    with asked as materialized (
-        select u.*, case when u.completed > u.retried then u.retried - 1 else u.completed end as target
-          from unnest(p_partition_ids, p_groups, p_lease_ids, p_completed, p_retried, p_spots)
-               with ordinality u (partition_id, consumer_group, lease_id, completed, retried, spot, n)
-         order by u.n
-    ), by_spot as (
+    if p_spots is not null then
+        return query
         update cursors c
            set acked_was = c.acked,
                acked = greatest(c.acked, i.target),
                lease_id = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_id end,
-               lease_until = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end
-                                  then c.lease_until end,
+               lease_until = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_until end,
                deliveries = case when greatest(c.acked, i.target) < c.lease_end then c.deliveries else 0 end,
-               retries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0
-                              else c.retries end
-          from asked i
+               retries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0 else c.retries end
+          from (select u.*, case when u.completed > u.retried then u.retried - 1 else u.completed end as target
+                  from unnest(p_partition_ids, p_groups, p_lease_ids, p_completed, p_retried, p_spots)
+                       with ordinality u (partition_id, consumer_group, lease_id, completed, retried, spot, n)
+                 order by u.n) i
          where c.ctid = i.spot and c.partition_id = i.partition_id and c.consumer_group = i.consumer_group
            and (i.lease_id is null or (c.lease_id = i.lease_id and c.lease_until > now()))
            and (i.retried is null or i.retried > c.acked)
-        returning i.n, c.acked_was, c.acked, c.lease_id is null as released, c.ctid as spot
-    ), by_key as (
-        update cursors c
-           set acked_was = c.acked,
-               acked = greatest(c.acked, i.target),
-               lease_id = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_id end,
-               lease_until = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end
-                                  then c.lease_until end,
-               deliveries = case when greatest(c.acked, i.target) < c.lease_end then c.deliveries else 0 end,
-               retries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0
-                              else c.retries end
-          from asked i
-         where not exists (select from by_spot b where b.n = i.n)
-           and c.partition_id = i.partition_id and c.consumer_group = i.consumer_group
-           and (i.lease_id is null or (c.lease_id = i.lease_id and c.lease_until > now()))
-           and (i.retried is null or i.retried > c.acked)
-        returning i.n, c.acked_was, c.acked, c.lease_id is null as released, c.ctid as spot
-    )
-    select b.n::integer, b.acked_was, b.acked, b.released, b.spot from by_spot b
-     union all
-    select b.n::integer, b.acked_was, b.acked, b.released, b.spot from by_key b;
+        returning i.n::integer, c.acked_was, c.acked, c.lease_id is null, c.ctid;
+        get diagnostics v_done = row_count;
+        if v_done = cardinality(p_partition_ids) then
+            return;
+        end if;
+    end if;
+    -- The rest by key. What was done above was changed by this transaction.
+    return query
+    update cursors c
+       set acked_was = c.acked,
+           acked = greatest(c.acked, i.target),
+           lease_id = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_id end,
+           lease_until = case when i.retried is null and greatest(c.acked, i.target) < c.lease_end then c.lease_until end,
+           deliveries = case when greatest(c.acked, i.target) < c.lease_end then c.deliveries else 0 end,
+           retries = case when i.retried is null and greatest(c.acked, i.target) >= c.lease_end then 0 else c.retries end
+      from (select u.*, case when u.completed > u.retried then u.retried - 1 else u.completed end as target
+              from unnest(p_partition_ids, p_groups, p_lease_ids, p_completed, p_retried)
+                 with ordinality u (partition_id, consumer_group, lease_id, completed, retried, n)
+             order by u.n) i
+     where c.partition_id = i.partition_id and c.consumer_group = i.consumer_group
+       and (v_done = 0 or c.xmin <> pg_current_xact_id()::xid)
+       and (i.lease_id is null or (c.lease_id = i.lease_id and c.lease_until > now()))
+       and (i.retried is null or i.retried > c.acked)
+    returning i.n::integer, c.acked_was, c.acked, c.lease_id is null, c.ctid;
 end
 $$;

@@ -25,6 +25,8 @@ create or replace function push(
 )
 language plpgsql set search_path from current set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
+    v_spots     tid[] := p_spots;   -- per partition: where its row is said to lie
+    v_look_up   boolean := p_spots is null;
     v_locked    tid[];          -- per partition: where its row lies
     v_shifts    bigint[];       -- per partition: what to add to a message's ordinal to get its offset
     v_queues    integer[];
@@ -38,34 +40,36 @@ declare
 begin
     select max(epoch), min(epoch) into v_newest, v_oldest from epochs;
 
-    -- The row lock is held to commit: commit order is offset order. One pass in id order, so two calls cannot deadlock.
-    select array_agg(coalesce(l.next_offset, -1)), array_agg(l.next_offset - l.preceding - 1),
-           array_agg(coalesce(l.queue_id, 0)), array_agg(coalesce(l.once, false)),
-           array_agg(coalesce(greatest(l.epoch, v_newest), 0)), max(l.last_write_at), greatest(max(l.epoch), v_newest),
-           array_agg(l.spot)
-      into bases, v_shifts, v_queues, v_onces, v_epochs, v_last, v_highest, v_locked
-      from (select coalesce(h.next_offset, k.next_offset) as next_offset, coalesce(h.queue_id, k.queue_id) as queue_id,
-                   coalesce(h.epoch, k.epoch) as epoch, coalesce(h.last_write_at, k.last_write_at) as last_write_at,
-                   coalesce(h.spot, k.spot) as spot, i.preceding, q.dedup_window_s > 0 as once
-              from (select u.partition_id, u.spot, u.n, sum(u.count) over (order by u.n) - u.count as preceding
-                      from unnest(p_partition_ids, p_counts, p_spots)
-                           with ordinality u (partition_id, count, spot, n)) i
-              left join lateral (
-                    select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
-                      from partitions t where t.ctid = i.spot and t.partition_id = i.partition_id
-                       for no key update skip locked) h on true
-              left join lateral (
-                    -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
-                    select t.ctid as at from partitions t
-                     where h.next_offset is null
-                       and t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
-                     order by t.partition_id desc limit 1) w on true
-              left join lateral (
-                    select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
-                      from partitions t where t.ctid = w.at
-                       for no key update skip locked) k on true
-              left join queues q on q.queue_id = coalesce(h.queue_id, k.queue_id)
-             order by i.n) l;
+    -- The row lock is held to commit: commit order is offset order. Nothing waits, so two calls cannot deadlock. Rows that
+    -- are not where the hint says are looked up by key, and then all are taken by place once more.
+    loop
+        if v_look_up then
+            v_spots := array(
+                select coalesce(i.spot, (
+                        -- The newest version lies last as a rule: from the end, the dead ones are not walked through.
+                        select t.ctid from partitions t
+                         where t.partition_id >= i.partition_id and t.partition_id <= i.partition_id
+                         order by t.partition_id desc limit 1))
+                  from unnest(p_partition_ids, v_locked) with ordinality i (partition_id, spot, n)
+                 order by i.n);
+        end if;
+        select array_agg(coalesce(t.next_offset, -1)), array_agg(t.next_offset - i.preceding - 1),
+               array_agg(coalesce(t.queue_id, 0)), array_agg(coalesce(q.dedup_window_s > 0, false)),
+               array_agg(coalesce(greatest(t.epoch, v_newest), 0)), max(t.last_write_at),
+               greatest(max(t.epoch), v_newest), array_agg(t.spot)
+          into bases, v_shifts, v_queues, v_onces, v_epochs, v_last, v_highest, v_locked
+          from (select u.partition_id, u.spot, sum(u.count) over (order by u.n) - u.count as preceding
+                  from unnest(p_partition_ids, p_counts, v_spots)
+                       with ordinality u (partition_id, count, spot, n)
+                 order by u.n) i
+          left join lateral (
+                select t.ctid as spot, t.next_offset, t.queue_id, t.epoch, t.last_write_at
+                  from partitions t where t.ctid = i.spot and t.partition_id = i.partition_id
+                   for no key update skip locked) t on true
+          left join queues q on q.queue_id = t.queue_id;
+        exit when v_look_up or array_position(v_locked, null) is null;
+        v_look_up := true;
+    end loop;
 
     -- Read after the locks are held, and never behind the partition's last message: created_at follows offset order.
     v_now := greatest(clock_timestamp(), v_last);

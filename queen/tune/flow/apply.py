@@ -10,8 +10,10 @@ and a new plan is computed from what is there.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Final
 
 from queen.errors import CannotChange, QueenError
 from queen.store.operate import Operator
-from queen.tune.flow import act
+from queen.tune.flow import act, server_log
 from queen.tune.flow.journal import Change, Journal, Shelf, another_at_work
 from queen.tune.flow.live import Found, Live, compare, read
 from queen.tune.flow.places import choose
@@ -31,6 +33,9 @@ from queen.tune.lines import Plan
 APPLICATION: Final = "queen-tune-pg"
 LOCK: Final = 2
 """The advisory lock of everyone who tunes; the doctor has one of its own."""
+BENCH: Final = "bench.json"
+LOG: Final = "log.json"
+"""What a journal keeps of the time before it: a run of the bench, and where the server's log stood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +86,33 @@ def apply(
     way: str = "auto",
     confirm_within_s: float | None = None,
     watch: Callable[[Journal], int] | None = None,
+    before: Callable[[], bytes | None] | None = None,
 ) -> Done:
     """Make the server what the plan wants.
 
     `wish_list` makes the wishes of what the server is; `watch` starts the watcher of an unconfirmed apply and gives
-    its process id. Raises TuneRefused (nothing was changed), CannotChange (everything was put back).
+    its process id; `before` measures the server as it is, for `BENCH` of the journal, and is called only when there is
+    something to change. Raises TuneRefused (nothing was changed), CannotChange (everything was put back).
     """
     claim(operator)
     with shelf.locked():
         undone = recover(operator, shelf)
         names = [line.name for line in plan.lines] + [entry.setting for entry in plan.roles]
-        live = read(operator, schema, role, names)
-        wanted = wish_list(live)
-        changes = changes_of(compare(wanted, live))
-        refuse(live, changes, shelf, operator.connection.info.backend_pid)
+
+        def look() -> tuple[Live, list[Wanted], list[Change]]:
+            live = read(operator, schema, role, names)
+            wanted = wish_list(live)
+            changes = changes_of(compare(wanted, live))
+            refuse(live, changes, shelf, operator.connection.info.backend_pid)
+            return live, wanted, changes
+
+        live, wanted, changes = look()
+        bench = None
+        if before is not None and changes:
+            bench = before()
+            live, wanted, changes = look()  # that took a while
         journal = _begin(operator, host, shelf, live, schema, wanted, changes, way)
+        _keep(operator, journal, bench)
         if confirm_within_s is not None and changes:
             journal = journal.to("acting", confirm_by=time.time() + confirm_within_s)
             if watch is not None:
@@ -142,6 +159,17 @@ def _begin(
         journal = replace(journal, auto_conf=tuple(act.auto_conf(operator)))
     journal.write()
     return journal
+
+
+def _keep(operator: Operator, journal: Journal, bench: bytes | None) -> None:
+    """What the server was like before, for `--verify`."""
+    if bench is not None:
+        journal.put(BENCH, bench)
+    if journal.changes:
+        with suppress(CannotChange):  # a log that is not readable is told by --verify
+            stood = server_log.mark(operator)
+            if isinstance(stood, server_log.Mark):
+                journal.put(LOG, json.dumps(server_log.as_dict(stood)).encode())
 
 
 def _carry_out(operator: Operator, journal: Journal, names: Sequence[str]) -> list[Found]:

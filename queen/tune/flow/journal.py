@@ -3,6 +3,8 @@
     FOLDER/000001-20261130T033900/journal.json    state, wishes, changes with their old values, files
     FOLDER/000001-20261130T033900/0.before        byte copies of the files that are about to change
     FOLDER/000001-20261130T033900/0.after         and of what they become
+    FOLDER/000001-20261130T033900/log.json        where the server's log stood (server_log.py)
+    FOLDER/000001-20261130T033900/bench.json      how fast the server was, where that was tried
 
 States: acting → applied | waiting (for confirmation) → applied; any of them → undoing → undone. A journal that is
 `acting` or `undoing` while nobody holds the lock was interrupted: the next run puts everything back. Every write is
@@ -100,6 +102,17 @@ class Journal:
         with told_plainly(self.folder):
             return (self.folder / f"{number}.{when}").read_bytes()
 
+    def put(self, name: str, content: bytes) -> None:
+        """Something else to keep beside it, such as `bench.json`. Raises TuneRefused."""
+        with told_plainly(self.folder):
+            write_whole(self.folder / name, content)
+
+    def get(self, name: str) -> bytes | None:
+        """What `put` was given; None when nothing was. Raises TuneRefused."""
+        with told_plainly(self.folder):
+            path = self.folder / name
+            return path.read_bytes() if path.exists() else None
+
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads one. Raises TuneRefused for what is none."""
@@ -145,6 +158,11 @@ class Shelf:
     def latest(self) -> Journal | None:
         """The newest that stands: what the server should be like."""
         return next((journal for journal in reversed(self.all()) if journal.state in ("applied", "waiting")), None)
+
+    def changed(self) -> Journal | None:
+        """The newest of those that changed something: it knows what was before."""
+        standing = (journal for journal in reversed(self.all()) if journal.state in ("applied", "waiting"))
+        return next((journal for journal in standing if journal.changes), None)
 
     def new_folder(self) -> Path:
         """An empty folder for one more."""

@@ -11,6 +11,7 @@ from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.probes.pooler import Pooler
 from queen.doctor.probes.server import ServerSample
+from tests.doctor.seen import seen_with
 
 CONSOLE = Pooler(admin=True, version="1.24.1", config={"max_prepared_statements": "200"})
 
@@ -39,6 +40,14 @@ def test_a_server_that_prepares_nothing_or_goes_straight_is_well() -> None:
 def statuses(pooler: Pooler | None, *, pooled: bool, prepares: bool) -> list[str]:
     sample = ServerSample("http://x", 0.0, {"pool": {"pooler": pooled, "prepares": prepares}})
     seen: Any = Seen.__new__(Seen)
-    for name, value in {"server": sample, "pooler": pooler, "limits": find("C7").thresholds}.items():
+    for name, value in {"server": sample, "pooler": pooler}.items():
         object.__setattr__(seen, name, value)
     return [finding.status for finding in find("C7").evaluate(seen)]
+
+
+def test_a_pool_that_lets_wait_on_average_names_that_threshold() -> None:
+    """C5: nobody waits at the moment of the look."""
+    pool = {"database": "queen", "user": "queen", "cl_waiting": 0, "maxwait": 0, "maxwait_us": 0}
+    pooler = Pooler(admin=True, pools=(pool,), stats=({"database": "queen", "avg_wait_time": 2_000_000},))
+    (finding,) = find("C5").evaluate(seen_with(find("C5"), {}, pooler=pooler))
+    assert (finding.status, finding.threshold) == ("warn", find("C5").thresholds["mean"])

@@ -43,3 +43,20 @@ def test_a_key_on_the_log_of_messages_is_found_and_dropped(database_dsn: str) ->
     assert look(database_dsn, "I8").status == "ok"
     undo(database_dsn, finding.fix)
     assert about(look(database_dsn, "I8"), "queen.messages.of_queue")
+
+
+def test_keys_of_long_names_get_an_index_each(database_dsn: str) -> None:
+    """PostgreSQL cuts names at 63 bytes: two that are cut alike would be one."""
+    long = 'public."Ä long ""name"" that goes on to the very end of what is kept"'
+    execute(
+        database_dsn,
+        f"create table {long} (a int references queen.queues, b int, foreign key (b) references queen.queues)",
+    )
+    result = look(database_dsn, "I8")
+    assert len(result.findings) == 2
+    for finding in result.findings:
+        apply(database_dsn, finding.fix)
+    assert look(database_dsn, "I8").status == "ok"
+    for finding in result.findings:
+        undo(database_dsn, finding.fix)
+    assert len(look(database_dsn, "I8").findings) == 2

@@ -7,6 +7,9 @@ from typing import Any
 
 import psycopg
 
+from queen.doctor.catalogue import find
+from queen.doctor.finding import Threshold
+from tests.doctor.seen import seen_with
 from tests.doctor.support import execute, look, only, session
 
 FIRST, SECOND = ("update queen.counters set next_id = next_id + 1 where name = " + name for name in ("'a'", "'b'"))
@@ -62,3 +65,16 @@ def test_several_are_critical(module_dsn: str) -> None:
     execute(module_dsn, "insert into queen.counters values ('a', 1), ('b', 1) on conflict do nothing")
     finding = only(look(module_dsn, "L2", during=twice))
     assert (finding.status, finding.evidence["deadlocks"]) == ("crit", 2)
+
+
+def test_the_thresholds_of_the_user_count() -> None:
+    check = find("L2")
+    rows = [{"deadlocks": [{"datname": "d", "deadlocks": count, "found_after_ms": 1000}]} for count in (0, 2)]
+    for limit, statuses in (
+        (Threshold(0, 1), ["crit"]),
+        (Threshold(0, None), ["warn"]),
+        (Threshold(13, 20), []),
+        (Threshold(None, None), []),
+    ):
+        seen = seen_with(check, *rows, limits={"limit": limit})
+        assert [finding.status for finding in check.evaluate(seen)] == statuses

@@ -21,6 +21,7 @@ def test_small_buffers_are_found_and_gone_after_fix_and_restart(own_cluster: Own
     memory = finding.evidence["memory_MB"]
     assert finding.status == "warn"
     assert finding.evidence["shared_buffers_MB"] == 16
+    assert finding.threshold == m1.CHECK.thresholds["small"]
     assert finding.fix is not None
     assert finding.fix.kind == "C"
     assert finding.fix.apply[0] == f"ALTER SYSTEM SET shared_buffers = '{min(16 * 1024, int(memory / 4))}MB'"

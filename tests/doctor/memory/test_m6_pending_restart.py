@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from queen.doctor.checks.memory import m6_pending_restart as m6
+from queen.errors import CannotLook
 from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import about, look
 from tests.support.own_cluster import OwnCluster
@@ -24,3 +27,10 @@ def test_a_restart_does_not_help_against_the_command_line() -> None:
     (finding,) = m6.evaluate(seen_with(m6.CHECK, {}, facts=known))
     assert finding.fix is None
     assert "command line" in finding.remedy
+
+
+def test_hidden_settings_are_never_said_to_be_well() -> None:
+    with pytest.raises(CannotLook, match="does not see all settings"):
+        m6.evaluate(seen_with(m6.CHECK, {}, facts=facts(pg_monitor=False)))
+    waits = facts(setting("wal_buffers", "512", pending_restart=True), pg_monitor=False)
+    assert [one.object for one in m6.evaluate(seen_with(m6.CHECK, {}, facts=waits))] == ["wal_buffers"]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from queen.doctor.checks.queues.q8_rotation import due_ms
+from queen.doctor.catalogue import find
+from queen.doctor.checks.queues.q8_rotation import due_ms, evaluate, rules
+from queen.doctor.probes.server import ServerSample
 from queen.settings import EngineSettings
+from queen.store.inspect import Row
 from tests.doctor.queues.support import beat, fill, look
+from tests.doctor.seen import seen_with
 from tests.doctor.support import about, execute
 from tests.sql.client import Session
 
@@ -63,9 +68,26 @@ def test_where_no_server_runs_none_rotates(module_dsn: str) -> None:
 
 
 def test_a_busy_child_is_due_by_its_size_but_not_before_its_least_age() -> None:
-    settings = EngineSettings()
-    full = {"age_ms": 1_200_000.0, "newest_bytes": 2.0 * settings.epoch_bytes_max, "window_s": 0}
-    assert due_ms([full], settings) == 600_000
-    assert due_ms([{**full, "window_s": 3600}], settings) == 1_200_000
-    assert due_ms([{**full, "newest_bytes": 10.0}], settings) == DAY_MS
-    assert due_ms([full] * 60, settings) == 600_000 * 4
+    by = rules(seen_with(find("Q8"), {}))
+    full = {"age_ms": 1_200_000.0, "newest_bytes": 2.0 * EngineSettings().epoch_bytes_max, "window_s": 0}
+    assert due_ms([full], by) == 600_000
+    assert due_ms([{**full, "window_s": 3600}], by) == 1_200_000
+    assert due_ms([{**full, "newest_bytes": 10.0}], by) == DAY_MS
+    assert due_ms([full] * 60, by) == 600_000 * 4
+
+
+def test_the_settings_of_the_server_count_where_it_tells_them() -> None:
+    hour: Row = {"epoch": 7, "age_ms": 3_600_000.0, "newest_bytes": 10.0, "window_s": 0, "closed_ms": None}
+    hour |= {"recorded": False, "emptied": False}
+    servers: list[Row] = [{"servers": 1, "leader": True}]
+    seen = seen_with(find("Q8"), {"epochs": [hour], "servers": servers})
+    assert list(evaluate(seen)) == []
+    assert "default" in rules(seen).source
+    told = {"rotation": {"ageMsMin": 60_000, "ageMsMax": 900_000, "bytesMax": 1 << 30, "epochsMax": 8}}
+    server = ServerSample("http://here:1", 0.0, told, {})
+    (finding,) = evaluate(replace(seen, server=server))
+    assert finding.status == "crit"
+    assert (finding.evidence["due_at_age_s"], finding.evidence["epochs_behind"]) == (900, 3.0)
+    assert finding.evidence["judged_by"] == "the settings of http://here:1"
+    many = seen_with(find("Q8"), {"epochs": [hour] * 7, "servers": servers}, server=server)
+    assert [one.evidence["children_max"] for one in evaluate(many) if one.object == "children of messages"] == [8]

@@ -111,6 +111,17 @@ def test_what_a_role_had_set_goes_back(database_dsn: str, tmp_path: Path, postgr
         postgres_server.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
 
 
+def test_the_way_back_of_a_table_with_an_odd_name_is_what_the_server_had(database_dsn: str, tmp_path: Path) -> None:
+    """The check had looked before somebody set it."""
+    table = 'queen."Odd ""name"" SET (it\'s)"'
+    execute(database_dsn, f"create table {table} (a int) with (fillfactor = 55)")
+    change = step(f"ALTER TABLE {table} SET (fillfactor = 44)", undo=(f"ALTER TABLE {table} RESET (fillfactor)",))
+    outcome = act(database_dsn, tmp_path, change)
+    assert options(database_dsn, table) == {"fillfactor=44"}
+    back(database_dsn, outcome)
+    assert options(database_dsn, table) == {"fillfactor=55"}
+
+
 def test_a_vacuum_has_no_way_back_and_needs_none(module_dsn: str, table: str, tmp_path: Path) -> None:
     (undone,) = back(module_dsn, act(module_dsn, tmp_path, step(f"VACUUM (ANALYZE) {table}")))
     assert (undone.error, undone.note) == (None, "it has no way back and needs none")

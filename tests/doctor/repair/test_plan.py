@@ -79,7 +79,7 @@ def test_a_role_that_may_not_alter_the_system_is_told_the_grant() -> None:
     allow = Consent(allow=frozenset({"reload"}))
     made = plan(of("B", *SET), consent=allow, superuser=False, may_alter_system=False)
     assert made.steps == ()
-    assert made.left[0].lines[0] == "GRANT ALTER SYSTEM ON PARAMETER max_wal_size TO queen;"
+    assert made.left[0].lines[0] == 'GRANT ALTER SYSTEM ON PARAMETER max_wal_size TO "queen";'
     older = plan(of("B", *SET), consent=allow, superuser=False, may_alter_system=False, version=140010)
     assert older.left[0].lines == SET
 

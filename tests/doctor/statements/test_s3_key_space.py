@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.doctor.support import about, execute, look
+import secrets
+
+from tests.doctor.support import about, execute, look, look_as
 
 
 def test_a_serial_near_the_end_of_four_bytes_is_found_and_gone_with_eight(module_dsn: str) -> None:
@@ -47,3 +49,24 @@ def test_ids_of_queues_are_looked_at_too(module_dsn: str) -> None:
 def test_a_sequence_that_begins_anew_at_its_end_has_none(module_dsn: str) -> None:
     execute(module_dsn, "create sequence public.round maxvalue 10 cycle", "select setval('public.round', 10)")
     assert look(module_dsn, "S3").status == "ok"
+
+
+def test_what_the_role_may_not_read_is_not_said_to_be_well(database_dsn: str) -> None:
+    role = f"watcher_{secrets.token_hex(4)}"
+    execute(
+        database_dsn,
+        f"create role {role}",
+        'create schema "My ""own"""',
+        'create sequence "My ""own""".hidden',
+        f"grant usage on schema queen to {role}",
+    )
+    try:
+        result = look_as(role, database_dsn, "S3")
+        assert result.reason == f"role {role} may not read 1 sequences of this database"
+        execute(database_dsn, result.enable or "")
+        result = look_as(role, database_dsn, "S3")
+        assert result.reason == f"role {role} may not read the tables of Queen"
+        execute(database_dsn, result.enable or "")
+        assert look_as(role, database_dsn, "S3").status == "ok"
+    finally:
+        execute(database_dsn, f"drop owned by {role}", f"drop role {role}")

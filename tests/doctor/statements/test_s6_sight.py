@@ -23,6 +23,10 @@ def test_a_role_without_pg_monitor_is_named_and_gone_when_granted(database_dsn: 
     try:
         finding = about(look_as(role, database_dsn, "S6"), role)
         assert finding.evidence == {"role": role, "pg_monitor": False}
+        execute(database_dsn, "drop extension pg_stat_statements")
+        unknown = about(look_as(role, database_dsn, "S6"), "pg_stat_statements")
+        assert unknown.evidence == {"available": True, "loaded": None}, "the setting is hidden from such a role"
+        execute(database_dsn, "create extension pg_stat_statements")
         apply(database_dsn, finding.fix)
         assert look_as(role, database_dsn, "S6").status == "ok"
     finally:

@@ -25,3 +25,9 @@ def test_numbers_to_look_at_are_less_of_a_loss(module_dsn: str) -> None:
 
 def test_what_servers_told_one_another_is_unlogged_on_purpose(module_dsn: str) -> None:
     assert look(module_dsn, "S7").status == "ok"
+
+
+def test_a_table_that_somebody_else_put_there_is_no_promise_of_the_queue(module_dsn: str) -> None:
+    execute(module_dsn, "create unlogged table queen.mine (a int)")
+    assert about(look(module_dsn, "S7"), "queen.mine").status == "warn"
+    execute(module_dsn, "drop table queen.mine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import subprocess
 from dataclasses import replace
@@ -17,7 +18,7 @@ from queen.embedded.plan import make_plan
 from queen.errors import CannotLook
 from queen.settings import EmbeddedSettings
 from queen.store.inspect import Row
-from tests.doctor.support import apply, execute, look, only, undo
+from tests.doctor.support import apply, execute, look, look_as, only, undo
 from tests.support.fix_server import open_folder
 
 
@@ -41,6 +42,20 @@ def test_the_role_wins_over_the_database(database_dsn: str) -> None:
         f'alter role current_user in database "{name}" set default_transaction_read_only = off',
     )
     assert look(database_dsn, "S8").status == "ok"
+
+
+def test_a_role_that_does_not_see_the_files_is_told_all_that_it_needs(database_dsn: str) -> None:
+    role = f"watcher_{secrets.token_hex(4)}"
+    execute(database_dsn, f"create role {role}")
+    try:
+        grants = (look_as(role, database_dsn, "S8").enable or "").split("; ")
+        assert len(grants) == 2
+        execute(database_dsn, grants[1])
+        assert look_as(role, database_dsn, "S8").status == "skipped", "one of them does not let it see"
+        execute(database_dsn, grants[0])
+        assert look_as(role, database_dsn, "S8").status == "ok"
+    finally:
+        execute(database_dsn, f"drop owned by {role}", f"drop role {role}")
 
 
 @pytest.mark.pg

@@ -22,6 +22,7 @@ def test_a_slot_that_nobody_reads_is_found_and_gone_when_dropped(own_cluster: Ow
     assert finding.evidence["active"] is False
     assert finding.evidence["wal_status"] == "extended"
     assert 4 * 32 <= finding.evidence["kept_MB"] <= 200
+    assert finding.threshold == w6.CHECK.thresholds["size"], "the one that it is beyond"
     assert finding.fix is not None
     assert finding.fix.kind == "D"
     apply(own_cluster.dsn, finding.fix)
@@ -42,7 +43,7 @@ def test_a_slot_that_lost_what_it_needs_is_critical(own_cluster: OwnCluster) -> 
     own_cluster.execute(SLOT, *[LOG_8MB] * 9, "checkpoint")
     finding = about(look(own_cluster.dsn, "W6"), "slot forgotten")
     own_cluster.execute("alter system reset max_slot_wal_keep_size", "select pg_reload_conf()")
-    assert (finding.status, finding.evidence["wal_status"]) == ("crit", "lost")
+    assert (finding.status, finding.evidence["wal_status"], finding.threshold) == ("crit", "lost", None)
     apply(own_cluster.dsn, finding.fix)
     assert look(own_cluster.dsn, "W6").status == "ok"
 

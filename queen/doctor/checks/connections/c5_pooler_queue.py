@@ -20,17 +20,16 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     for pool in pooler.pools:
         waiting, longest_s = int(pool["cl_waiting"]), _longest_s(pool)
         mean = _mean_waiting(pooler.stats, str(pool["database"]))
-        severity = _severity(seen, waiting, longest_s, mean)
+        now = seen.limits["limit"].judge(longest_s) if waiting else None
+        severity = now or seen.limits["mean"].judge(mean)
         if severity is not None:
-            yield _finding(seen, pool, severity, {"cl_waiting": waiting, "maxwait_s": longest_s, "waiting_mean": mean})
+            facts = {"cl_waiting": waiting, "maxwait_s": longest_s, "waiting_mean": mean}
+            yield _finding(seen, pool, severity, facts, seen.limits["limit" if now else "mean"])
 
 
-def _severity(seen: Seen, waiting: int, longest_s: float, mean: float) -> Severity | None:
-    now = seen.limits["limit"].judge(longest_s) if waiting else None
-    return now or seen.limits["mean"].judge(mean)
-
-
-def _finding(seen: Seen, pool: Mapping[str, Any], severity: Severity, facts: Mapping[str, Any]) -> Finding:
+def _finding(
+    seen: Seen, pool: Mapping[str, Any], severity: Severity, facts: Mapping[str, Any], limit: Threshold
+) -> Finding:
     assert seen.pooler is not None
     name = f"{pool['database']}/{pool['user']}"
     size = seen.pooler.config.get("default_pool_size", "?")
@@ -46,7 +45,7 @@ def _finding(seen: Seen, pool: Mapping[str, Any], severity: Severity, facts: Map
         "Look for transactions that stay open (V5, V6): each keeps a connection of the pooler. If there is none, raise"
         f" default_pool_size (now {size}) as far as max_connections allows (C2).",
         object=f"pool {name}",
-        threshold=seen.limits["limit"],
+        threshold=limit,
         fix=Fix("E", ("; pgbouncer.ini, then RELOAD on its console", f"default_pool_size = {_larger(size)}")),
     )
 

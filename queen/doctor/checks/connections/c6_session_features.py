@@ -8,7 +8,7 @@ from typing import Final
 
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
-from queen.doctor.finding import Finding, Fix, Threshold
+from queen.doctor.finding import Finding, Fix
 from queen.doctor.needs import Ground, Missing
 from queen.doctor.pools import pool_of
 from queen.store.inspect import Row
@@ -49,7 +49,6 @@ def _deaf(seen: Seen) -> Finding:
         {"pooler": True, "listening": 0, "url": seen.server.url if seen.server else None},
         "Give each server a way around the pooler for its listener and migrations: database.direct_url.",
         object="listener",
-        threshold=seen.limits["limit"],
         fix=Fix("E", (_DIRECT,)),
     )
 
@@ -64,7 +63,6 @@ def _misused(seen: Seen, row: Row) -> Iterable[Finding]:
                 "That client needs a direct connection, or session pooling; for Queen: database.direct_url. Settings go"
                 " into ALTER ROLE … SET, or SET LOCAL inside a transaction.",
                 object=f"session {row['pid']}",
-                threshold=seen.limits["limit"],
             )
 
 
@@ -94,6 +92,5 @@ statements and milliseconds. With database.direct_url it listens past the pooler
 looks at the last statement of each session that the pooler has open.""",
     evaluate=evaluate,
     queries={"last": Query(_LAST)},
-    thresholds={"limit": Threshold(1, None, "sessions")},
     needs=(needs.monitor, pooler),
 )

@@ -7,7 +7,7 @@ from typing import Final
 
 from queen.doctor import needs
 from queen.doctor.check import Check, Seen
-from queen.doctor.finding import Finding, Fix, Severity, Threshold
+from queen.doctor.finding import Finding, Fix, Severity
 from queen.doctor.pools import pool_of
 from queen.doctor.probes.pooler import Pooler
 
@@ -35,7 +35,6 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         "Leave database.prepare_statements at auto or false; or use PgBouncer 1.22 or later with"
         " max_prepared_statements above 0.",
         object="database.prepare_statements",
-        threshold=seen.limits["limit"],
         fix=Fix("E", (_OFF,)),
     )
 
@@ -64,6 +63,5 @@ and only with max_prepared_statements above 0 (by default from 1.24 on).
 
 A server of Queen that notices a pooler prepares nothing, unless database.prepare_statements says so.""",
     evaluate=evaluate,
-    thresholds={"limit": Threshold(1, 1, "servers that prepare")},
     needs=(needs.server,),
 )

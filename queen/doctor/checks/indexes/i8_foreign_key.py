@@ -10,13 +10,16 @@ from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix
 from queen.store.inspect import Row
 
+# PostgreSQL cuts names at 63 bytes, and two that are cut alike would be one: long ones become a digest.
 # A part of a partitioned table inherits its parent's key; only the parent's is listed.
 _KEYS: Final = Query("""
 SELECT c.conname, format('%I', c.conname) AS quoted_name, pg_get_constraintdef(c.oid) AS definition,
        format('%I.%I', cn.nspname, cc.relname) AS child, format('%I.%I', pn.nspname, pc.relname) AS parent,
        cc.relkind = 'p' AS partitioned, cc.reltuples AS rows,
        cn.nspname = {schema_name} AND cc.relname ~ '^messages(_[0-9]+)?$' AS on_log,
-       format('%I', left(concat(cc.relname, '_', c.conname), 59) || '_idx') AS index_name,
+       format('%I', CASE WHEN octet_length(concat(cc.relname, '_', c.conname, '_idx')) <= 63
+                         THEN concat(cc.relname, '_', c.conname, '_idx')
+                         ELSE concat('fk_', md5(concat(cc.relname, '_', c.conname)), '_idx') END) AS index_name,
        format('%I', cn.nspname) AS child_schema,
        (SELECT string_agg(format('%I', a.attname), ', ' ORDER BY k.place)
           FROM unnest(c.conkey) WITH ORDINALITY k (attnum, place)

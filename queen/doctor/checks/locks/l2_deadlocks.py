@@ -21,9 +21,11 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         if not row["deadlocks"]:
             continue
         per_minute = 60 * row["deadlocks"] / seen.window_s
-        many = row["deadlocks"] >= _SEVERAL and seen.limits["limit"].judge(per_minute) == "crit"
+        severity = seen.limits["limit"].judge(per_minute)
+        if severity is None:
+            continue
         yield Finding(
-            "crit" if many else "warn",
+            "warn" if row["deadlocks"] < _SEVERAL else severity,
             f"{row['deadlocks']} deadlock(s) in {seen.window_s:.1f} s",
             {
                 "deadlocks": row["deadlocks"],

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from queen.doctor.check import Check, Query, Seen
+from queen.doctor.check import Check, NotSeen, Query, Seen
 from queen.doctor.finding import Finding
 from queen.doctor.shared import ROLE_SETTINGS
 from queen.doctor.system import role_settings, set_role
 
-# Whether it is on in our session, and PostgreSQL was built with it.
-_JIT = "SELECT pg_jit_available() AS available"
+# Whether it is on in our session, and PostgreSQL was built with it; only where it is on can the other be told.
+_JIT = "SELECT pg_jit_available() AS available, current_setting('jit') AS here"
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
-    """One finding when sessions of our role begin with jit on."""
-    settings = seen.facts.settings
-    if not seen.row("jit")["available"] or settings.number("jit_above_cost", 100_000) < 0:
+    """One finding when sessions of Queen's servers begin with jit on."""
+    settings, row = seen.facts.settings, seen.row("jit")
+    if not settings.on("jit") or settings.number("jit_above_cost", 100_000) < 0:
+        return
+    if not row["available"]:
+        if row["here"] == "off":
+            role = seen.facts.servers_role
+            raise NotSeen("jit is off for the doctor's own role, so nobody can tell", f"run it as role {role}")
         return
     yield Finding(
         "warn",

@@ -13,7 +13,7 @@ from queen.doctor.system import set_system
 from queen.doctor.wal import megabytes
 
 _MIB: Final = 1 << 20
-_SMALL: Final = 128 * _MIB  # what PostgreSQL comes with
+_LEAST: Final = 128 * _MIB  # what PostgreSQL comes with
 _MOST: Final = 16 << 30  # the hot part of a queue is its newest end: more is better left to the system's cache
 _SESSION: Final = 10 * _MIB  # what a session takes beside its work_mem
 _SORTS: Final = 4  # sorts and hashes that one statement may hold at once
@@ -43,10 +43,10 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
 
 def _buffers(seen: Seen, memory: MachineMemory) -> Iterable[Finding]:
     now = seen.facts.settings.bytes("shared_buffers")
-    wanted = int(min(max(memory.limit / 4, _SMALL), _MOST)) // _MIB
-    share = now / memory.limit
+    wanted = int(min(max(memory.limit / 4, _LEAST), _MOST)) // _MIB
+    share, small = now / memory.limit, seen.limits["small"].warn
     severity = seen.limits["limit"].judge(share)
-    if severity is None and not (now <= _SMALL and wanted * _MIB >= 2 * _SMALL):
+    if severity is None and (small is None or now > small * _MIB or wanted < 2 * small):
         return
     verb = "is small for" if severity is None else "takes much of"
     yield Finding(
@@ -55,7 +55,7 @@ def _buffers(seen: Seen, memory: MachineMemory) -> Iterable[Finding]:
         {"shared_buffers_MB": megabytes(now), "share": round(share, 4), **_of(memory)},
         f"Set shared_buffers to {wanted}MB, a quarter of the memory; queen tune-pg plans the rest.",
         object="shared_buffers",
-        threshold=seen.limits["limit"],
+        threshold=seen.limits["limit" if severity else "small"],
         fix=set_system(seen.facts, {"shared_buffers": f"{wanted}MB"}),
     )
 
@@ -97,6 +97,7 @@ shared_buffers takes a restart. `queen tune-pg` computes these values from the m
     thresholds={
         "limit": Threshold(0.40, None, "of the memory"),
         "sum": Threshold(0.80, None, "of the memory"),
+        "small": Threshold(128, None, "MB of shared_buffers or less"),
     },
     needs=(needs.local,),
 )

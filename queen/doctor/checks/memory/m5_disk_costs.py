@@ -9,14 +9,14 @@ from queen.doctor.check import Check, NotSeen, Seen
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.probes.disk import Disk
 from queen.doctor.shared import ROLE_SETTINGS
-from queen.doctor.system import role_settings, set_role, set_system
+from queen.doctor.system import grant_monitor, role_settings, set_role, set_system
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """Costs of a turning disk, and no read-ahead, on one that does not turn."""
     disk = seen.host.data_disk if seen.host else None
     if "data_directory" not in seen.facts.settings:
-        raise NotSeen("this role may not know the data directory", f"GRANT pg_monitor TO {seen.facts.role};")
+        raise NotSeen("this role may not know the data directory", grant_monitor(seen.facts))
     if disk is None or disk.rotational is None:
         raise NotSeen("the kernel does not say what kind of disk the data is on", "run it as a user who may look there")
     if not disk.rotational:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from queen.doctor.check import Check, Seen
+from queen.doctor.check import Check, NotSeen, Seen
 from queen.doctor.facts import Setting
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.system import grant_monitor
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
-    """One finding for each setting that waits for a restart."""
-    for name, setting in sorted(seen.facts.settings.items()):
-        if setting.pending_restart:
-            yield _finding(name, setting)
+    """One finding for each setting that waits for a restart. Raises NotSeen when there is none, and some are hidden
+    from the role: shared_preload_libraries is among them."""
+    waiting = [(name, setting) for name, setting in sorted(seen.facts.settings.items()) if setting.pending_restart]
+    if not waiting and not seen.facts.pg_monitor:
+        reason = f"role {seen.facts.role} does not see all settings, and none of the others waits"
+        raise NotSeen(reason, grant_monitor(seen.facts))
+    return [_finding(name, setting) for name, setting in waiting]
 
 
 def _finding(name: str, setting: Setting) -> Finding:

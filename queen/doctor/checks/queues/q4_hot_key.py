@@ -49,8 +49,9 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         if severity is None or row["lag"] < LAG_MIN or row["partitions"] < PARTITIONS_MIN:
             continue
         waited = waits.get((row["queue"], row["consumer_group"]), 0.0)
+        late = age.judge(waited) == "crit"
         yield Finding(
-            "crit" if age.judge(waited) == "crit" else severity,
+            "crit" if late else severity,
             f"{named(row)}: partition {row['partition']} holds {share:.0f} % of a backlog of {row['lag']:.0f}",
             {
                 "share_pct": round(share, 1),
@@ -63,7 +64,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
             "Split the key, as by tenant and object instead of tenant alone: a partition is worked off by one consumer "
             "at a time. Until then larger batches for this partition help more than further consumers.",
             object=f"{row['queue']} {row['partition']}",
-            threshold=limit,
+            threshold=age if late else limit,
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from queen.doctor import needs
@@ -26,6 +27,29 @@ SELECT count(*)::int AS servers, coalesce(bool_or(r.leads), false) AS leader
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When the leading server opens a child. `source`: who says so."""
+
+    age_ms_min: float
+    age_ms_max: float
+    bytes_max: float
+    epochs_max: int
+    source: str
+
+
+def rules(seen: Seen) -> Rules:
+    """Those of the server that was asked; the defaults where none was, or one that does not tell."""
+    told = seen.server.status.get("rotation") if seen.server is not None else None
+    if seen.server is not None and isinstance(told, Mapping):
+        source = f"the settings of {seen.server.url}"
+        ages, size = (float(told["ageMsMin"]), float(told["ageMsMax"])), float(told["bytesMax"])
+        return Rules(ages[0], ages[1], size, int(told["epochsMax"]), source)
+    own = EngineSettings()
+    source = "the default settings, for no server told its own (--url)"
+    return Rules(own.epoch_age_ms_min, own.epoch_age_ms_max, own.epoch_bytes_max, own.epochs_max, source)
+
+
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """A finding for a newest child that is overdue, for closed ones that are stuck, and for too many."""
     rows = seen.rows("epochs")
@@ -36,13 +60,13 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     yield from _many(seen, rows)
 
 
-def due_ms(rows: list[Row], settings: EngineSettings) -> float:
-    """The age at which the newest child should be followed by another, with these settings and this inflow."""
+def due_ms(rows: list[Row], by: Rules) -> float:
+    """The age at which the newest child should be followed by another, by these rules and with this inflow."""
     newest = rows[-1]
-    factor = _stretch(len(rows), settings.epochs_max)
-    fills_ms: float = newest["age_ms"] * settings.epoch_bytes_max * factor / max(newest["newest_bytes"], 1.0)
-    least_ms = max(float(settings.epoch_age_ms_min), newest["window_s"] * 1000 / 3)
-    return float(max(least_ms, min(fills_ms, settings.epoch_age_ms_max * factor)))
+    factor = _stretch(len(rows), by.epochs_max)
+    fills_ms: float = newest["age_ms"] * by.bytes_max * factor / max(newest["newest_bytes"], 1.0)
+    least_ms = max(by.age_ms_min, newest["window_s"] * 1000 / 3)
+    return float(max(least_ms, min(fills_ms, by.age_ms_max * factor)))
 
 
 def _stretch(epochs: int, epochs_max: int) -> float:
@@ -51,11 +75,11 @@ def _stretch(epochs: int, epochs_max: int) -> float:
 
 
 def _overdue(seen: Seen, rows: list[Row]) -> Iterable[Finding]:
-    limit, settings = seen.limits["limit"], EngineSettings()
+    limit, by = seen.limits["limit"], rules(seen)
     newest = rows[-1]
-    if not newest["newest_bytes"] or len(rows) >= settings.epochs_max:
+    if not newest["newest_bytes"] or len(rows) >= by.epochs_max:
         return
-    due = due_ms(rows, settings)
+    due = due_ms(rows, by)
     behind = newest["age_ms"] / due - 1
     severity = limit.judge(behind)
     if severity is not None:
@@ -67,6 +91,7 @@ def _overdue(seen: Seen, rows: list[Row]) -> Iterable[Finding]:
                 "age_s": round(newest["age_ms"] / 1000),
                 "due_at_age_s": round(due / 1000),
                 "bytes": int(newest["newest_bytes"]),
+                "judged_by": by.source,
                 "leader": seen.row("servers")["leader"],
             },
             "The leading server opens them: see its log. upkeep_lock_timeouts in /metrics tells whether it cannot get "
@@ -96,14 +121,20 @@ def _stuck(seen: Seen, rows: list[Row]) -> Iterable[Finding]:
 
 
 def _many(seen: Seen, rows: list[Row]) -> Iterable[Finding]:
-    limit, most = seen.limits["children"], EngineSettings().epochs_max
+    limit, by = seen.limits["children"], rules(seen)
+    most = by.epochs_max
     share = 100 * len(rows) / most
     severity = limit.judge(share)
     if severity is not None:
         yield Finding(
             severity,
             f"messages has {len(rows)} children of {most} at most; at the bound none is opened any more",
-            {"children": len(rows), "children_max": most, "emptied": sum(row["emptied"] for row in rows)},
+            {
+                "children": len(rows),
+                "children_max": most,
+                "emptied": sum(row["emptied"] for row in rows),
+                "judged_by": by.source,
+            },
             "Let epochs leave: a shorter retention, no abandoned group (Q2), no long transaction (V6). With much to "
             "keep, larger children: engine.epoch_bytes_max.",
             object="children of messages",
@@ -116,12 +147,13 @@ CHECK = Check(
     group="queues",
     title="Rotation of messages",
     why="Old messages leave by dropping whole children; one that is never closed only grows, and nothing leaves.",
-    false_positive="A server whose engine.epoch_* settings are other than the defaults: judge by those.",
+    false_positive="Servers with different engine.epoch_* settings, of which one was asked that does not lead; or none "
+    "was asked, and the settings are not the defaults.",
     explain="""\
 `messages` is cut into children. The leading server opens the next one when the newest reaches engine.epoch_bytes_max or
 engine.epoch_age_ms_max, but not before engine.epoch_age_ms_min and a third of the longest deduplication window. From
-the size and age of the newest child follows when it was due; one that is twice as old is one epoch behind. The defaults
-of these settings are used.
+the size and age of the newest child follows when it was due; one that is twice as old is one epoch behind. The settings
+are those that the server that is asked tells, else the defaults; the evidence says which.
 
 A closed child is settled when every transaction that was open at its close has ended, and can be emptied only then.
 The number of children is bounded by engine.epochs_max.""",

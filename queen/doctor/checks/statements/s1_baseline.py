@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from queen.doctor import needs
-from queen.doctor.check import Check, Query, Seen
+from queen.doctor.check import Check, Memo, Query, Seen
 from queen.doctor.finding import Finding, Fix, Threshold
 from queen.doctor.stake import statement_share
 from queen.errors import CannotLook
@@ -37,18 +39,34 @@ SELECT b.name, b.hours, b.calls::float8 AS calls, b.mean_ms, b.best_ms, b.blocks
 """
 _STATE = "SELECT dealloc, stats_reset FROM pg_stat_statements_info"
 
+_Some = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Usual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What calls of a function cost when a baseline file was written: in the hours of the server's history, or, with
+    `hours` null, in the window of that run. `messages`: what they carried; null: not known."""
+
+    name: str
+    calls: _Some
+    mean_ms: _Some
+    best_ms: _Some
+    blocks: Annotated[float, msgspec.Meta(ge=0)]
+    hours: Annotated[int, msgspec.Meta(ge=1)] | None
+    messages: Annotated[float, msgspec.Meta(ge=0)] | None
+
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
     """One finding for each function whose calls take much longer than they used to."""
-    if seen.rows("state") != [] and seen.row("state")["stats_reset"] != seen.first["state"][0]["stats_reset"]:
+    if _was_reset(seen):
         raise CannotLook("pg_stat_statements was reset inside the window", hint="run it again")
-    baselines = {row["name"]: row for row in seen.rows("baselines")}
+    baselines = _baselines(seen)
     if not baselines:
         raise CannotLook(
             "there is no baseline: no whole hour of the last week with 1,000 calls is written down",
-            hint="CREATE EXTENSION pg_stat_statements;  -- and let queen serve run for three hours",
+            hint="let queen serve run for three hours; or, while all is well: queen doctor --save-baseline FILE, and "
+            "--baseline FILE later",
         )
-    called = [row for row in seen.changes("totals", "name", "calls", "total_ms", "blocks") if row["calls"] > 0]
+    called = _called(seen)
     whole_ms = sum(row["total_ms"] for row in called)
     enough = [row for row in called if row["name"] in baselines and seen.limits["calls"].judge(row["calls"])]
     if not enough:
@@ -58,6 +76,42 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         )
     for row in enough:
         yield from _compare(seen, row, baselines[row["name"]], whole_ms)
+
+
+def usual(seen: Seen) -> Iterable[Usual]:
+    """What a baseline file keeps: the history of the server; of functions that have none, this window."""
+    if _was_reset(seen):
+        return
+    written = _written(seen)
+    for row in written.values():
+        yield Usual(**{name: row[name] for name in Usual.__struct_fields__})
+    for row in _called(seen):
+        if row["name"] not in written and row["total_ms"] > 0 and seen.limits["calls"].judge(row["calls"]):
+            mean_ms, handled = row["total_ms"] / row["calls"], _handled_in_window(seen, row["name"])
+            yield Usual(row["name"], row["calls"], mean_ms, mean_ms, row["blocks"] / row["calls"], None, handled)
+
+
+def _baselines(seen: Seen) -> dict[str, Row]:
+    """By function: from the server's history, else from the user's baseline file."""
+    remembered = {one.name: {**msgspec.structs.asdict(one), "from": _FILE} for one in seen.memos.get("S1", ())}
+    return {**remembered, **_written(seen)}
+
+
+def _written(seen: Seen) -> dict[str, Row]:
+    rows = [row for row in seen.rows("baselines") if row["mean_ms"] > 0]
+    return {row["name"]: {**row, "from": _HISTORY} for row in rows}
+
+
+_FILE: Final = "the baseline file"
+_HISTORY: Final = "the server's history"
+
+
+def _was_reset(seen: Seen) -> bool:
+    return seen.rows("state") != [] and seen.row("state")["stats_reset"] != seen.first["state"][0]["stats_reset"]
+
+
+def _called(seen: Seen) -> list[Row]:
+    return [row for row in seen.changes("totals", "name", "calls", "total_ms", "blocks") if row["calls"] > 0]
 
 
 def _compare(seen: Seen, row: Row, base: Row, whole_ms: float) -> Iterable[Finding]:
@@ -81,6 +135,7 @@ def _compare(seen: Seen, row: Row, base: Row, whole_ms: float) -> Iterable[Findi
             "baseline_blocks": round(base["blocks"], 1),
             "calls": int(row["calls"]),
             "baseline_hours": base["hours"],
+            "baseline_from": base["from"],
             "batches_larger_by": round(larger, 2) if larger is not None else None,
             **_evicted(seen),
         },
@@ -104,12 +159,16 @@ _SLOWER: Final = (
 def _larger_batches(seen: Seen, row: Row, base: Row) -> float | None:
     """How many times more messages a call carries now than then, 1 at least; None when one of both is not known. A
     call that does more may take longer."""
-    now, before = (_handled(sample) for sample in (seen.server, seen.server_before))
-    name = row["name"]
-    if not base["messages"] or name not in now or name not in before:
+    handled = _handled_in_window(seen, row["name"])
+    if not base["messages"] or handled is None:
         return None
-    ratio: float = (now[name] - before[name]) / row["calls"] / (base["messages"] / base["calls"])
-    return max(1.0, ratio)
+    return float(max(1.0, handled / row["calls"] / (base["messages"] / base["calls"])))
+
+
+def _handled_in_window(seen: Seen, name: str) -> float | None:
+    """Messages that this function handled between the two looks at the server; None without one."""
+    now, before = (_handled(sample) for sample in (seen.server, seen.server_before))
+    return max(0.0, now[name] - before[name]) if name in now and name in before else None
 
 
 def _handled(sample: Any) -> Mapping[str, float]:
@@ -145,6 +204,9 @@ The leading server writes down by the hour what calls of Queen's functions cost,
 for a week. This check compares the calls inside its window with the median of the whole hours that had a thousand calls
 or more; the hour that runs and the one before it are left out, so that what is slow now does not become the measure.
 
+Where the server has written down no such hour yet, --baseline FILE serves: the file has what --save-baseline found, the
+hours of that time or else the calls of its window.
+
 A call that carries more messages may take longer. With a server to ask, the messages of a call now and then are
 compared, and the baseline is raised by as much. A tenth of a millisecond is never judged, nor are fewer than a hundred
 calls.
@@ -159,4 +221,5 @@ When a call reads more blocks too, the cause lies in the tables: dead rows, inde
     thresholds={"limit": Threshold(2, 5, "× the baseline"), "calls": Threshold(100, None, "calls")},
     needs=(needs.tables, needs.statements),
     delta=True,
+    memo=Memo(Usual, usual),
 )

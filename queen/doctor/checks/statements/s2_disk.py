@@ -10,6 +10,7 @@ from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Severity, Threshold
 from queen.doctor.probes.disk import Disk
 from queen.doctor.probes.host import Host
+from queen.doctor.system import grant_monitor
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -58,7 +59,7 @@ def _disks(host: Host | None) -> dict[str, Disk]:
 
 def _enable(seen: Seen) -> str:
     if not seen.facts.pg_monitor:
-        return f"GRANT pg_monitor TO {seen.facts.role};"
+        return grant_monitor(seen.facts)
     return "run queen doctor as the user that runs PostgreSQL"
 
 

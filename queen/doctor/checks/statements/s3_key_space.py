@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from queen.doctor.check import Check, Query, Seen
+from queen.doctor.check import Check, NotSeen, Query, Seen
 from queen.doctor.finding import Finding, Threshold
+from queen.doctor.system import identifier
 
 # A sequence that is owned by a column ends where the type of the column ends, also when it could count on itself.
 _SEQUENCES = """
@@ -32,11 +33,36 @@ SELECT 'queues.queue_id' AS name, (next_id - 1)::float8 AS reached FROM {schema}
 UNION ALL
 SELECT 'epochs.epoch', max(epoch)::float8 FROM {schema}.epochs
 """
+# How far a sequence is, only those may know who may read it. The CASE keeps the question from other relations.
+_HIDDEN = """
+SELECT count(*)::int AS sequences, string_agg(DISTINCT format('%I', n.nspname), ', ') AS schemas
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE CASE WHEN c.relkind = 'S' AND c.relpersistence <> 't' THEN NOT has_sequence_privilege(c.oid, 'select, usage')
+            ELSE false END
+"""
 _INT4 = 2_147_483_647.0
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
-    """One finding for each key that has used up most of its numbers."""
+    """One finding for each key that has used up most of its numbers. Raises NotSeen when there is none, and not all
+    could be looked at."""
+    found = list(_seen(seen))
+    if not found:
+        _refuse_hidden(seen)
+    return found
+
+
+def _refuse_hidden(seen: Seen) -> None:
+    row, facts = seen.row("hidden"), seen.facts
+    if row["sequences"]:
+        line = f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA {row['schemas']} TO {identifier(facts.role)};"
+        raise NotSeen(f"role {facts.role} may not read {row['sequences']} sequences of this database", line)
+    if facts.schema_owner is not None and not seen.rows("own"):
+        line = f"GRANT SELECT ON ALL TABLES IN SCHEMA {identifier(facts.schema)} TO {identifier(facts.role)};"
+        raise NotSeen(f"role {facts.role} may not read the tables of Queen", line)
+
+
+def _seen(seen: Seen) -> Iterable[Finding]:
     own = seen.facts.schema
     for row in seen.rows("own"):
         name = f"{own}.{row['name']}"
@@ -74,11 +100,12 @@ CHECK = Check(
     false_positive="A sequence that somebody set high once and that nobody draws from any more.",
     explain="""\
 Every sequence of the database is compared with its end: its own maximum, or the largest number of the column that it
-belongs to, whichever comes first. Sequences that begin anew at their end are left out.
+belongs to, whichever comes first. Sequences that begin anew at their end are left out. One that the role may not read
+could be anywhere: then the check is skipped, unless it found something.
 
 Queen itself uses no sequences. Its ids come from the table `counters`; those of messages, partitions and dead letters
 have eight bytes and do not end, those of queues and epochs have four and are looked at here.""",
     evaluate=evaluate,
-    queries={"sequences": Query(_SEQUENCES), "own": Query(_OWN, optional=True)},
+    queries={"sequences": Query(_SEQUENCES), "own": Query(_OWN, optional=True), "hidden": Query(_HIDDEN)},
     thresholds={"limit": Threshold(75, 90, "% used")},
 )

@@ -7,6 +7,7 @@ from typing import Final
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.system import RELOAD, identifier, with_library
 
 _NAME: Final = "pg_stat_statements"
 _AVAILABLE = "SELECT default_version AS version FROM pg_available_extensions WHERE name = 'pg_stat_statements'"
@@ -16,15 +17,16 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     """A finding for the role and for the extension. They limit what is seen, and harm no message."""
     if not seen.facts.pg_monitor:
         yield _monitor(seen)
-    loaded = _NAME in seen.facts.settings.text("shared_preload_libraries")
+    # Others do not see the setting: then nobody knows.
+    loaded = _NAME in seen.facts.settings.text("shared_preload_libraries") if seen.facts.pg_monitor else None
     if _NAME not in seen.facts.extensions:
         yield _extension(seen, loaded)
-    elif not loaded and seen.facts.pg_monitor:  # others do not see the setting
+    elif loaded is False:
         yield _preload(seen)
 
 
 def _monitor(seen: Seen) -> Finding:
-    role = '"' + seen.facts.role.replace('"', '""') + '"'
+    role = identifier(seen.facts.role)
     return Finding(
         "info",
         f"role {seen.facts.role} is no member of pg_monitor",
@@ -35,8 +37,8 @@ def _monitor(seen: Seen) -> Finding:
     )
 
 
-def _extension(seen: Seen, loaded: bool) -> Finding:
-    if not loaded and seen.facts.pg_monitor:
+def _extension(seen: Seen, loaded: bool | None) -> Finding:
+    if loaded is False:
         return _preload(seen)
     if not seen.rows("available"):
         return Finding(
@@ -58,7 +60,6 @@ def _extension(seen: Seen, loaded: bool) -> Finding:
 
 def _preload(seen: Seen) -> Finding:
     now = seen.facts.settings.text("shared_preload_libraries")
-    value = ", ".join(f"'{one.strip()}'" for one in (*filter(None, now.split(",")), _NAME))
     return Finding(
         "info",
         f"{_NAME} is not in shared_preload_libraries, so it counts nothing",
@@ -67,8 +68,8 @@ def _preload(seen: Seen) -> Finding:
         object=_NAME,
         fix=Fix(
             "C",
-            (f"ALTER SYSTEM SET shared_preload_libraries = {value}",),
-            ("ALTER SYSTEM RESET shared_preload_libraries",),
+            (f"ALTER SYSTEM SET shared_preload_libraries = {with_library(now, _NAME)}", RELOAD),
+            ("ALTER SYSTEM RESET shared_preload_libraries", RELOAD),
             f"After the restart: CREATE EXTENSION {_NAME}",
         ),
     )

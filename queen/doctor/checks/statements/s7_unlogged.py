@@ -8,6 +8,7 @@ from typing import Final
 from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix, Severity
+from queen.doctor.manifest import manifest
 
 UNLOGGED_ON_PURPOSE: Final = {
     "changes_0": "what servers told one another in the last 30 seconds; after a crash each looks at everything anyway",
@@ -43,8 +44,11 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
 
 
 def _severity(relname: str) -> Severity:
-    """Numbers to look at are a pity; all others are promises."""
-    return "warn" if relname.startswith(("activity", "instance_activity", "queue_stats", "group_stats")) else "crit"
+    """Numbers to look at are a pity, and what is not Queen's is its owner's matter; all others are promises."""
+    if relname.startswith(("activity", "instance_activity", "queue_stats", "group_stats")):
+        return "warn"
+    ours = relname in manifest().tables or relname.startswith("messages_")
+    return "crit" if ours else "warn"
 
 
 CHECK = Check(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix
+from queen.doctor.system import identifier
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -17,14 +18,18 @@ SELECT CASE WHEN s.setdatabase = 0 THEN 'role' WHEN s.setrole = 0 THEN 'database
  CROSS JOIN LATERAL unnest(s.setconfig) c (option)
  WHERE c.option LIKE 'default_transaction_read_only=%'
    AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-   AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = current_user))
+   AND s.setrole IN (0, coalesce((SELECT nspowner FROM pg_namespace WHERE nspname = {schema_name}),
+                                 (SELECT oid FROM pg_roles WHERE rolname = current_user)))
  ORDER BY s.setrole <> 0 AND s.setdatabase <> 0, s.setrole <> 0
 """
 _FILES = """
 SELECT setting AS value, format('%s:%s', sourcefile, sourceline) AS place FROM pg_file_settings
  WHERE name = 'default_transaction_read_only' ORDER BY seqno
 """
-_MAY = "SELECT has_function_privilege('pg_show_all_file_settings()', 'execute') AS files"
+_MAY = """
+SELECT has_function_privilege('pg_show_all_file_settings()', 'execute')
+       AND has_table_privilege('pg_file_settings', 'select') AS files
+"""
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
@@ -32,13 +37,15 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
     if seen.facts.in_recovery:
         yield _standby(seen)
         return
+    role = identifier(seen.facts.role)
     row = _last(seen.rows("set")) or _last(seen.rows("files"))
     if row is not None and row["value"].lower() in ("on", "true", "yes", "1"):
         yield _read_only(seen, row)
     elif row is None and not seen.row("may")["files"]:
         raise CannotLook(
             "no standby, but the configuration files of the server cannot be read by this role",
-            hint=f'GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO "{seen.facts.role}";',
+            hint=f"GRANT SELECT ON pg_file_settings TO {role}; "
+            f"GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO {role};",
         )
 
 
@@ -57,8 +64,7 @@ def _standby(seen: Seen) -> Finding:
 
 
 def _read_only(seen: Seen, row: Row) -> Finding:
-    database = '"' + seen.facts.database.replace('"', '""') + '"'
-    role = '"' + seen.facts.role.replace('"', '""') + '"'
+    database, role = identifier(seen.facts.database), identifier(seen.facts.servers_role)
     target = {
         "role": f"ROLE {role}",
         "database": f"DATABASE {database}",

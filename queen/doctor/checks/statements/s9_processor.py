@@ -10,6 +10,7 @@ from queen.doctor import needs
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import NO_STAKE, Finding, Fix, Severity, Stake, Threshold
 from queen.doctor.statements import COUNTED, Statement, how_to_enable, inside, slowest
+from queen.doctor.system import grant_monitor, identifier
 from queen.errors import CannotLook
 from queen.store.inspect import Row
 
@@ -53,7 +54,7 @@ def _load(seen: Seen) -> tuple[Severity | None, dict[str, Any]]:
     if not seen.facts.pg_monitor or not seen.waits.samples:
         raise CannotLook(
             "PostgreSQL runs elsewhere, and sessions of other roles are not seen",
-            hint=f'GRANT pg_monitor TO "{seen.facts.role}";',
+            hint=grant_monitor(seen.facts),
         )
     sessions = seen.waits.busy * seen.waits.share("CPU")
     shown = {"sessions_on_cpu": round(sessions, 1), "samples": seen.waits.samples}
@@ -140,8 +141,7 @@ def _wanted(bytes_per_call: float, now: float) -> int:
 
 
 def _set_work_mem(seen: Seen, wanted: int) -> Fix:
-    quoted = [f'"{name}"' for name in (one.replace('"', '""') for one in (seen.facts.role, seen.facts.database))]
-    target = f"ALTER ROLE {quoted[0]} IN DATABASE {quoted[1]}"
+    target = f"ALTER ROLE {identifier(seen.facts.servers_role)} IN DATABASE {identifier(seen.facts.database)}"
     now = seen.facts.settings.get("work_mem")
     undo = f"{target} RESET work_mem"
     if now is not None and now.source == "database user":

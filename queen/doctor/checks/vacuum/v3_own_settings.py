@@ -67,7 +67,7 @@ def _finding(seen: Seen, row: Row, own: Mapping[str, str], wrong: Mapping[str, s
         },
         f"Let a count of dead rows ({VACUUM_AT[row['relname']]}) call its vacuum, and let that vacuum not pause.",
         object=row["name"],
-        threshold=seen.limits["limit"],
+        threshold=seen.limits["limit"] if lax else None,
         fix=set_options(row["name"], row["reloptions"], wrong),
     )
 

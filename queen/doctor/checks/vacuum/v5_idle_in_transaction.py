@@ -46,7 +46,7 @@ def _session_finding(seen: Seen, row: Row, severity: Severity) -> Finding:
 
 
 def _role_finding(seen: Seen, timeout: float) -> Finding:
-    role = seen.facts.role
+    role = seen.facts.servers_role
     length = f"{timeout:.0f} s" if timeout else "0, which is no limit"
     setting = seen.facts.settings.get(_TIMEOUT)
     before = role_settings(seen.rows("roles"), own=True)

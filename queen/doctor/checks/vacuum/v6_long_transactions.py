@@ -54,7 +54,7 @@ def _wanted(seen: Seen) -> tuple[str, str]:
 
 
 def _guarded(seen: Seen) -> bool:
-    """Whether new sessions of our role have the time-out. statement_timeout of our own session is the doctor's, so
+    """Whether new sessions of the servers have the time-out. statement_timeout of our own session is the doctor's, so
     what role and database say counts, and the server's file is not known."""
     name, _ = _wanted(seen)
     if seen.facts.version >= 170000 and seen.facts.settings.number(name) > 0:
@@ -64,7 +64,7 @@ def _guarded(seen: Seen) -> bool:
 
 def _role_finding(seen: Seen, count: int) -> Finding:
     name, value = _wanted(seen)
-    role = seen.facts.role
+    role = seen.facts.servers_role
     before = role_settings(seen.rows("roles"), own=True)
     return Finding(
         "info",

@@ -65,9 +65,17 @@ def _finding(seen: Seen, row: Row, severity: Severity) -> Finding:
         },
         _remedy(row),
         object=f"slot {row['slot_name']}",
-        threshold=seen.limits["limit"] if free else seen.limits["size"],
+        threshold=_passed(seen, kept or 0.0, free),
         fix=_fix(seen, row),
     )
+
+
+def _passed(seen: Seen, kept: float, free: float | None) -> Threshold | None:
+    """The threshold that it is beyond; None: it is named for its state alone."""
+    if free and seen.limits["limit"].judge(kept / free):
+        return seen.limits["limit"]
+    size = seen.limits["size"]
+    return size if size.judge(kept / max(seen.facts.settings.bytes("max_wal_size"), 1.0)) else None
 
 
 def _remedy(row: Row) -> str:
