@@ -128,6 +128,8 @@ class Worker:
 
     async def finish(self) -> None:
         """Report the rest, and say goodbye."""
+        # Each second counts what was due before it began; this one has no next.
+        self._producer.count_due(time.perf_counter_ns())
         self._send_records()
         await self._end_second()
         self._say(Bye(self.plan.worker))

@@ -62,7 +62,6 @@ def serve(
     """
     from queen import log as logs
     from queen import settings as s
-    from queen.server import run, sockets
 
     given = flags(
         host=host,
@@ -81,6 +80,9 @@ def serve(
     settings = s.resolve(given, config_path=config).settings
     logs.setup(settings.log.format, settings.log.level)
     _warn_if_open(settings)
+    # Only now, since it takes a second: what is wrong with the settings is told at once.
+    from queen.server import run, sockets
+
     run.check_workers(settings)
     taken = sockets.bind(settings)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from queen import errors, model
@@ -187,6 +187,13 @@ class Catalog:
     def by_id(self, partition_id: int) -> Partition | None:
         """The partition if it is known here."""
         return self._by_id.get(partition_id)
+
+    def note_heads(self, partition_ids: Sequence[int], heads: Sequence[int]) -> None:
+        """Messages were stored in these partitions, up to before these offsets; those not known here are left out."""
+        for partition_id, head in zip(partition_ids, heads, strict=True):
+            partition = self.by_id(partition_id)
+            if partition is not None:
+                partition.stored(head - 1)
 
     async def ensure_partition(self, queue: str, name: str) -> Partition:
         """The partition, created in the database when it is not there."""

@@ -8,54 +8,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import psycopg
 from psycopg import Connection, sql
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 
 from queen.errors import CannotLook, QueenError
-from queen.store.translate import translate
+from queen.store.session import Session, line_of, refusal
 
 APPLICATION: Final = "queen-doctor"
 STATEMENT_TIMEOUT_MS: Final = 2000
 LOCK_TIMEOUT_MS: Final = 100
-_CONNECT_S: Final = 3
 
 Row = dict[str, Any]
 
 
-class Inspector:
-    """A session of one DSN. A context manager; opening raises StoreUnavailable, AccessDenied or another QueenError."""
+class Inspector(Session):
+    """The session that looks; opened like every `Session`."""
 
     def __init__(self, dsn: str, schema: str = "queen", *, application: str = APPLICATION) -> None:
-        self._dsn = dsn
-        self._application = application
+        super().__init__(dsn, application)
         self.schema = schema
         self.statements = 0
         """Statements sent so far, each a transaction of its own."""
         self.busy_s = 0.0
         """Seconds spent waiting for their answers."""
-        self._connection: Connection[DictRow] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._connection = self._dial()
-        except psycopg.Error as error:
-            raise translate(error) or QueenError(str(error)) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @property
-    def connection(self) -> Connection[DictRow]:
-        """The open connection, for tests and for those who need its facts."""
-        if self._connection is None:
-            raise AssertionError("the session is not open")
-        return self._connection
 
     @property
     def version(self) -> int:
@@ -106,8 +84,8 @@ class Inspector:
 
     def _refusal(self, error: psycopg.Error) -> QueenError:
         if self.connection.closed or self.connection.broken or (error.sqlstate or "").startswith(("08", "57P")):
-            return translate(error) or QueenError(str(error))
-        return CannotLook(" ".join(str(error).split("\n")[0].split()), kind=_kind(error))
+            return refusal(error)
+        return CannotLook(line_of(error), kind=_kind(error))
 
     def _dial(self) -> Connection[DictRow]:
         options = (
@@ -121,17 +99,6 @@ class Inspector:
             if "parameter" not in str(error):
                 raise
             return self._connect()
-
-    def _connect(self, **parameters: Any) -> Connection[DictRow]:
-        return Connection[DictRow].connect(
-            self._dsn,
-            autocommit=True,
-            connect_timeout=_CONNECT_S,
-            application_name=self._application,
-            prepare_threshold=None,
-            row_factory=dict_row,
-            **parameters,
-        )
 
 
 def _kind(error: psycopg.Error) -> str:

@@ -7,21 +7,20 @@ and tried again after a pause, so that nothing queues behind it. It runs what it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
-from queen.errors import CannotChange, QueenError
+from queen.errors import CannotChange
 from queen.store.connect import url_of
 from queen.store.inspect import Row
-from queen.store.translate import translate
+from queen.store.session import Session, line_of, refusal
 
 LOCK_TIMEOUT_MS: Final = 2000
 ATTEMPTS: Final = 5
-_CONNECT_S: Final = 3
 _GONE: Final = (
     psycopg.errors.UndefinedObject,
     psycopg.errors.UndefinedTable,
@@ -31,33 +30,12 @@ _GONE: Final = (
 _LOCK_CLASS: Final = 0x51454E  # "QEN": keeps the advisory lock apart from those of other programs
 
 
-class Operator:
-    """A session of one DSN. A context manager; opening raises StoreUnavailable, AccessDenied or another QueenError."""
+class Operator(Session):
+    """The session that changes; opened like every `Session`."""
 
     def __init__(self, dsn: str, *, application: str = "queen-doctor", timeout_ms: int = 600_000) -> None:
-        self._dsn = dsn
-        self._application = application
+        super().__init__(dsn, application)
         self._timeout_ms = timeout_ms
-        self._connection: Connection[DictRow] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self._connection = self._dial()
-        except psycopg.Error as error:
-            raise translate(error) or QueenError(str(error)) from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    @property
-    def connection(self) -> Connection[DictRow]:
-        """The open connection."""
-        if self._connection is None:
-            raise AssertionError("the session is not open")
-        return self._connection
 
     @property
     def url(self) -> str:
@@ -76,14 +54,14 @@ class Operator:
             return cursor.fetchall() if cursor.description else []
         except psycopg.errors.LockNotAvailable as error:
             raise CannotChange(
-                f"a lock was not free within {LOCK_TIMEOUT_MS / 1000:.0f} s: {_line(error)}",
+                f"a lock was not free within {LOCK_TIMEOUT_MS / 1000:.0f} s: {line_of(error)}",
                 hint="find who holds it with: queen doctor --only L1,V5,V6",
                 busy=True,
             ) from error
         except psycopg.Error as error:
             if self.connection.closed:
-                raise translate(error) or QueenError(str(error)) from error
-            raise CannotChange(_line(error), gone=isinstance(error, _GONE)) from error
+                raise refusal(error) from error
+            raise CannotChange(line_of(error), gone=isinstance(error, _GONE)) from error
 
     def run(self, text: str) -> list[Row]:
         """The same for one statement of a plan: a lock that is not free is tried for again, `ATTEMPTS` times in all."""
@@ -106,14 +84,7 @@ class Operator:
             raise
 
     def _dial(self) -> Connection[DictRow]:
-        connection = Connection[DictRow].connect(
-            self._dsn,
-            autocommit=True,
-            connect_timeout=_CONNECT_S,
-            application_name=self._application,
-            prepare_threshold=None,
-            row_factory=dict_row,
-        )
+        connection = self._connect()
         # Set one by one: a pooler refuses them as options of the start packet.
         connection.execute(f"set lock_timeout = {LOCK_TIMEOUT_MS}")
         connection.execute(f"set statement_timeout = {self._timeout_ms}")
@@ -122,7 +93,3 @@ class Operator:
 
 class _Busy(CannotChange):
     """A lock that was not free: worth another attempt."""
-
-
-def _line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split("\n")[0].split())

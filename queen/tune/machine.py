@@ -43,11 +43,11 @@ class Disk:
 
 def memory(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
     """The least of the machine's memory and the limits of every control group above the process. None: not seen."""
-    total = _field(_text(root / "proc/meminfo"), "MemTotal")
+    total = _field(text_of(root / "proc/meminfo"), "MemTotal")
     found = [Seen(int(total.split()[0]) * 1024, "MemTotal")] if total else []
-    for path in _groups(pid, "memory", root):
+    for path in groups(pid, "memory", root):
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
-            limit = _limit(_text(path / name))
+            limit = limit_of(text_of(path / name))
             if limit is not None:
                 found.append(Seen(limit, f"limit of the control group ({name})"))
     return min(found, key=lambda seen: seen.value, default=None)
@@ -55,15 +55,15 @@ def memory(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
 
 def available(root: Path = ROOT) -> int | None:
     """Bytes that programs can still take without others being pushed out. None: not seen."""
-    text = _field(_text(root / "proc/meminfo"), "MemAvailable")
+    text = _field(text_of(root / "proc/meminfo"), "MemAvailable")
     return int(text.split()[0]) * 1024 if text else None
 
 
 def processors(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
     """The least of the processors that the process may use and every control group's share of them, rounded up."""
-    allowed = _field(_text(root / "proc" / str(pid) / "status"), "Cpus_allowed_list")
+    allowed = _field(text_of(root / "proc" / str(pid) / "status"), "Cpus_allowed_list")
     found = [Seen(_count(allowed), "processors that it may use")] if allowed else []
-    for path in _groups(pid, "cpu", root):
+    for path in groups(pid, "cpu", root):
         share = _share(path)
         if share is not None:
             found.append(Seen(share, "share of the control group"))
@@ -72,7 +72,7 @@ def processors(pid: int | str = "self", root: Path = ROOT) -> Seen | None:
 
 def disk(folder: Path, root: Path = ROOT, device: tuple[int, int] | None = None) -> Disk | None:
     """The kind of disk below a folder; `device` is its number where the caller knows it. None: not seen."""
-    kind = _filesystem(folder, _text(root / "proc/self/mountinfo"))
+    kind = _filesystem(folder, text_of(root / "proc/self/mountinfo"))
     if kind in _NETWORK:
         return Disk("network", f"file system {kind}")
     number = device or _device(folder)
@@ -94,12 +94,13 @@ def wal_space(data_dir: Path) -> int | None:
 
 def clock(root: Path = ROOT) -> str | None:
     """The kernel's clock: tsc, kvm-clock, hpet … None: not seen."""
-    return _text(root / _CLOCK).strip() or None
+    return text_of(root / _CLOCK).strip() or None
 
 
-def _groups(pid: int | str, controller: str, root: Path) -> Iterator[Path]:
-    """The folders of every control group above a process that may hold limits of this controller, in both versions."""
-    for line in _text(root / "proc" / str(pid) / "cgroup").splitlines():
+def groups(pid: int | str, controller: str, root: Path) -> Iterator[Path]:
+    """The folders of every control group above a process that may hold limits of this controller, in both versions,
+    the nearest first."""
+    for line in text_of(root / "proc" / str(pid) / "cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         names = controllers.split(",") if controllers else []
@@ -119,7 +120,8 @@ def _upwards(top: Path, path: str) -> Iterator[Path]:
     yield top
 
 
-def _limit(text: str) -> int | None:
+def limit_of(text: str) -> int | None:
+    """The limit that a file of a control group holds. None: there is none."""
     word = text.strip()
     if not word.isdecimal():
         return None
@@ -127,9 +129,9 @@ def _limit(text: str) -> int | None:
 
 
 def _share(path: Path) -> int | None:
-    words = _text(path / "cpu.max").split()
+    words = text_of(path / "cpu.max").split()
     if len(words) != 2:
-        words = [_text(path / "cpu.cfs_quota_us").strip(), _text(path / "cpu.cfs_period_us").strip()]
+        words = [text_of(path / "cpu.cfs_quota_us").strip(), text_of(path / "cpu.cfs_period_us").strip()]
     if not all(word.isdecimal() for word in words) or int(words[1]) == 0:
         return None
     return max(1, -(-int(words[0]) // int(words[1])))
@@ -151,7 +153,7 @@ def _block_device(place: Path) -> Disk | None:
     if known:
         return next((disk for disk in known if disk.storage == "hdd"), known[0])
     whole = place if (place / "queue").is_dir() else place.parent
-    turns = _text(whole / "queue/rotational").strip()
+    turns = text_of(whole / "queue/rotational").strip()
     if turns not in ("0", "1"):
         return None
     if whole.name.startswith("nvme"):
@@ -202,7 +204,7 @@ def _field(text: str, name: str) -> str:
     return ""
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """What a file says; nothing when it is not to be had."""
     try:
         return path.read_text(errors="replace")

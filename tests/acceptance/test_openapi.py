@@ -30,11 +30,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 8
-"""Requests to each route, good ones and as many bad ones."""
-
 bounded = settings(
-    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     database=None,
@@ -43,10 +39,10 @@ bounded = settings(
 )
 
 
-def hold_to_the_page(operation: APIOperation, mode: GenerationMode) -> None:
+def hold_to_the_page(operation: APIOperation, mode: GenerationMode, examples: int) -> None:
     """Raises what is not as the page says."""
 
-    @bounded
+    @settings(bounded, max_examples=examples)
     @given(case=operation.as_strategy(generation_mode=mode))
     def check(case: Case) -> None:
         # A poll that waits says nothing more, only later.
@@ -95,7 +91,9 @@ def _is_declared(schema: dict[str, Any]) -> bool:
     return bool(schema.get("properties")) or (schema.get("type") == "array" and _is_declared(schema["items"]))
 
 
-def test_every_answer_is_documented(server: EmbeddedServer) -> None:
+@pytest.mark.parametrize("examples", [4, pytest.param(25, marks=pytest.mark.slow)])
+def test_every_answer_is_documented(server: EmbeddedServer, examples: int) -> None:
+    """So many requests to each route, good ones and as many bad ones."""
     page = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     wrong: list[str] = []
     count = 0
@@ -105,7 +103,7 @@ def test_every_answer_is_documented(server: EmbeddedServer) -> None:
         count += 1
         for mode in GenerationMode:
             try:
-                hold_to_the_page(operation, mode)
+                hold_to_the_page(operation, mode, examples)
             except Unsatisfiable:
                 continue  # nothing wrong can be sent to a route that takes nothing
             except BaseExceptionGroup as group:

@@ -86,6 +86,7 @@ def test_one_ctrl_c_keeps_what_was_measured(home: Path) -> None:
     assert done.code == 130
     assert done.out.startswith(b"PARTIAL")
     assert json.loads((home / "out" / "result.json").read_text("utf-8"))["partial"] is True
+    assert "PARTIAL" in (home / "out" / "report.html").read_text("utf-8")
     assert "Traceback" not in done.err
     check_nothing_is_left(home)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Done, end, queen_command, signal_until_gone, start_queen, wait_until
+from tests.support.command import Done, end, signal_until_gone, start_queen, wait_until, warm_command
 from tests.support.fake_queen import FakeQueen, Fault, cut, fake_queen, refuse
 
 
@@ -20,7 +20,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def consume(queen: FakeQueen, home: Path, *args: str) -> Done:
-    return queen_command(home, "consume", "--queue", "q", "--url", queen.url, *args)
+    return warm_command(home, "consume", "--queue", "q", "--url", queen.url, *args)
 
 
 def completed(queen: FakeQueen) -> int:
@@ -182,7 +182,7 @@ def test_a_duration_ends_the_run(queen: FakeQueen, tmp_path: Path) -> None:
 def test_an_unreachable_server_is_exit_code_3(tmp_path: Path) -> None:
     with fake_queen() as gone:
         url = gone.url
-    done = queen_command(tmp_path, "consume", "--queue", "q", "--url", url, "--retry-for", "0s")
+    done = warm_command(tmp_path, "consume", "--queue", "q", "--url", url, "--retry-for", "0s")
     assert (done.code, done.out) == (3, b"")
     assert f"queen: cannot reach {url}: connection refused (exit 3)" in done.err
 

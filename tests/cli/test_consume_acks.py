@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from queen.cli.traffic.pretend import Pretence, Pretender
 from queen.client import Message
-from tests.support.command import Done, end, queen_command, start_queen
+from tests.support.command import Done, end, start_queen, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen
 
 
@@ -23,7 +23,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def consume(queen: FakeQueen, home: Path, *args: str) -> tuple[Done, dict[str, Any]]:
-    done = queen_command(home, "consume", "--queue", "q", "--url", queen.url, "--json", *args)
+    done = warm_command(home, "consume", "--queue", "q", "--url", queen.url, "--json", *args)
     return done, json.loads(done.err.splitlines()[-1])
 
 

@@ -14,7 +14,7 @@ from msgspec import Raw
 from queen.cli.traffic.commands import variables_of
 from queen.client import Message
 from queen.settings.schema import RESERVED_VARIABLES
-from tests.support.command import Done, end, queen_command, start_queen, wait_until
+from tests.support.command import Done, end, start_queen, wait_until, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen
 
 FAIL_TWICE = 'n=$(cat); echo "$n" >> seen; [ "$n" != 2 ] || [ "$(grep -c 2 seen)" -gt 2 ]'
@@ -28,7 +28,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def consume(queen: FakeQueen, home: Path, *args: str, kept: str = "") -> tuple[Done, dict[str, Any]]:
-    done = queen_command(home, "consume", "--queue", "q", "--url", queen.url, "--json", *args, KEPT=kept)
+    done = warm_command(home, "consume", "--queue", "q", "--url", queen.url, "--json", *args, KEPT=kept)
     return done, json.loads(done.err.splitlines()[-1])
 
 

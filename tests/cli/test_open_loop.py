@@ -18,7 +18,7 @@ from queen.cli.traffic.open_loop import OpenLoop
 from queen.cli.traffic.place import Reading
 from queen.cli.traffic.schedule import Ramp, due_times_s
 from queen.cli.traffic.tally import Tally
-from tests.support.command import Done, end, queen_command, start_queen, wait_until
+from tests.support.command import Done, end, start_queen, wait_until, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen
 
 
@@ -29,7 +29,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def produce(queen: FakeQueen, home: Path, *args: str) -> Done:
-    return queen_command(home, "produce", "--queue", "q", "--url", queen.url, *args)
+    return warm_command(home, "produce", "--queue", "q", "--url", queen.url, *args)
 
 
 def test_even_arrivals_are_even_and_random_ones_come_at_the_same_rate() -> None:
@@ -169,7 +169,7 @@ def test_progress_tells_the_time_left_of_a_file_and_nothing_of_a_pipe(queen: Fak
     done = produce(queen, tmp_path, "--file", "f", "--rate", "150", "--progress", "300ms")
     assert ", failed 0, " in done.err
     assert " s left" in done.err
-    piped = queen_command(
+    piped = warm_command(
         tmp_path, "produce", "--queue", "q", "--url", queen.url, "--file", "-", "--rate", "150", "--progress", "300ms",
         stdin=b"x\n" * 200,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import ROOT, Done, end, queen_command, signal_until_gone, start_queen, wait_until
+from tests.support.command import ROOT, Done, end, signal_until_gone, start_queen, wait_until, warm_command
 from tests.support.fake_queen import FakeQueen, cut, fake_queen, refuse
 
 
@@ -26,7 +26,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def produce(queen: FakeQueen, home: Path, *args: str, stdin: bytes = b"", **variables: str) -> Done:
-    return queen_command(home, "produce", "--queue", "q", "--url", queen.url, *args, stdin=stdin, **variables)
+    return warm_command(home, "produce", "--queue", "q", "--url", queen.url, *args, stdin=stdin, **variables)
 
 
 def numbers(queen: FakeQueen, partition: str) -> list[int]:
@@ -234,7 +234,7 @@ def test_an_overloaded_server_is_told_after_the_patience(queen: FakeQueen, tmp_p
 def test_an_unreachable_server_is_exit_code_3(tmp_path: Path) -> None:
     with fake_queen() as gone:
         url = gone.url
-    done = queen_command(tmp_path, "produce", "--queue", "q", "--count", "1", "--retry-for", "0s", QUEEN_URL=url)
+    done = warm_command(tmp_path, "produce", "--queue", "q", "--count", "1", "--retry-for", "0s", QUEEN_URL=url)
     assert done.code == 3
     assert done.err.splitlines()[0] == f"queen: cannot reach {url}: connection refused (exit 3)"
     assert "queen serve" in done.err

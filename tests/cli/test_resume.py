@@ -19,7 +19,7 @@ from queen.cli.traffic.place import Place
 from queen.cli.traffic.resume_file import ResumeFile
 from queen.cli.traffic.settled import Settled
 from queen.errors import ResumeRefused
-from tests.support.command import Done, end, queen_command, start_queen, wait_until
+from tests.support.command import Done, end, start_queen, wait_until, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen, refuse
 
 
@@ -30,7 +30,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def produce(queen: FakeQueen, home: Path, *args: str) -> Done:
-    return queen_command(home, "produce", "--queue", "q", "--url", queen.url, "--resume", "state", *args)
+    return warm_command(home, "produce", "--queue", "q", "--url", queen.url, "--resume", "state", *args)
 
 
 def write(path: Path, numbers: range) -> None:
@@ -225,7 +225,7 @@ def test_a_state_of_another_run_and_no_state_at_all_are_refused(queen: FakeQueen
 
 def test_a_state_that_cannot_be_written_shows_before_anything_is_sent(queen: FakeQueen, tmp_path: Path) -> None:
     write(tmp_path / "f", range(10))
-    done = queen_command(tmp_path, "produce", "--queue", "q", "--url", queen.url, "--file", "f", "--resume", "no/state")
+    done = warm_command(tmp_path, "produce", "--queue", "q", "--url", queen.url, "--file", "f", "--resume", "no/state")
     assert done.code == 1
     assert "cannot write no/state: no such file or directory" in done.err
     assert queen.seen == []

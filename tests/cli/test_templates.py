@@ -17,7 +17,7 @@ from queen.cli.traffic.generated import payloads
 from queen.cli.traffic.spread import Keys, SizeRange, zipf
 from queen.cli.traffic.template import Template
 from queen.errors import SettingsError
-from tests.support.command import Done, queen_command
+from tests.support.command import Done, warm_command
 from tests.support.fake_queen import FakeQueen, fake_queen
 
 EVERYTHING = """{"id": {{seq}}, "from": {{seq 5}}, "key": "{{uuid}}", "n": {{int -3 3}}, "x": {{float 0 1}},
@@ -32,7 +32,7 @@ def queen() -> Iterator[FakeQueen]:
 
 
 def produce(queen: FakeQueen, home: Path, *args: str) -> Done:
-    return queen_command(home, "produce", "--queue", "q", "--url", queen.url, *args)
+    return warm_command(home, "produce", "--queue", "q", "--url", queen.url, *args)
 
 
 def test_every_generator_makes_what_it_says() -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +54,26 @@ def queen_command(home: Path, *args: str, stdin: bytes = b"", **variables: str) 
         check=False,
     )
     return Done(done.returncode, done.stdout, done.stderr.decode())
+
+
+def warm_command(home: Path, *args: str, stdin: bytes = b"", **variables: str) -> Done:
+    """As `queen_command`, in a process forked from one that has imported Queen: see tests/support/warm.py."""
+    with _service().call() as caller, ThreadPoolExecutor(3) as pool:
+        order = {"args": args, "env": _environment(home, variables), "cwd": str(home)}
+        (input_end, given), (out, output_end), (err, error_end) = (os.pipe() for _ in range(3))
+        theirs = (input_end, output_end, error_end)
+        socket.send_fds(caller, [json.dumps(order).encode() + b"\n"], theirs)
+        for end_of_theirs in theirs:
+            os.close(end_of_theirs)
+        texts = [pool.submit(_read, end) for end in (out, err)]
+        pool.submit(_write, given, stdin)
+        with caller.makefile() as answers:
+            pid = int(answers.readline())
+            limit = threading.Timer(TIMEOUT_S, os.kill, (pid, signal.SIGKILL))
+            limit.start()
+            code = int(answers.readline())
+            limit.cancel()
+        return Done(code, texts[0].result(), texts[1].result().decode())
 
 
 def start_queen(home: Path, *args: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -88,6 +116,60 @@ def wait_until(condition: Any, what: str) -> None:
     while not condition():
         assert time.monotonic() < ends_at, f"waited in vain for {what}"
         time.sleep(0.01)
+
+
+class _Service:
+    """The process of tests/support/warm.py, for this test run."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="queen-warm-"))
+        self._errors = self._folder / "errors"
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.warm", str(self._folder / "s")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env=_environment(self._folder, {}),
+                cwd=self._folder,
+            )
+        atexit.register(self._end)
+        wait_until(self._listens, "the service of warm commands")
+
+    def call(self) -> socket.socket:
+        """A connection to it, for one command."""
+        caller = socket.socket(socket.AF_UNIX)
+        caller.connect(str(self._folder / "s"))
+        return caller
+
+    def _listens(self) -> bool:
+        assert self._process.poll() is None, self._errors.read_text("utf-8")
+        try:
+            self.call().close()
+        except OSError:
+            return False
+        return True
+
+    def _end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(TIMEOUT_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@cache
+def _service() -> _Service:
+    return _Service()
+
+
+def _read(end: int) -> bytes:
+    with open(end, "rb") as file:
+        return file.read()
+
+
+def _write(end: int, content: bytes) -> None:
+    with suppress(BrokenPipeError), open(end, "wb") as file:
+        file.write(content)
 
 
 def _environment(home: Path, variables: dict[str, str]) -> dict[str, str]:

@@ -42,6 +42,18 @@ def cut(*, process: bool) -> Fault:
     return Fault(cut=True, process=process)
 
 
+class _Log(list[dict[str, Any]]):
+    """The messages of a partition, and the place of each transaction id among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: dict[str, int] = {}
+
+    def add(self, transaction_id: str, payload: Any) -> None:
+        self.places.setdefault(transaction_id, len(self))
+        self.append({"transactionId": transaction_id, "payload": payload})
+
+
 @dataclass
 class Seen:
     """A request as it arrived."""
@@ -63,7 +75,7 @@ class FakeQueen:
     def __init__(self) -> None:
         self.url = ""
         self.seen: list[Seen] = []
-        self.logs: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        self.logs: dict[tuple[str, str], _Log] = defaultdict(_Log)
         self.cursors: dict[tuple[str, str, str], int] = defaultdict(int)
         self.leases: dict[tuple[str, str, str], tuple[str, int]] = {}
         self.deliveries: dict[tuple[str, str, str, int], int] = defaultdict(int)
@@ -184,10 +196,10 @@ class FakeQueen:
         }
         if (error := self.fail_item(item)) is not None:
             return {**result, "status": "failed", "error": error}
-        if any(stored["transactionId"] == item.get("transactionId") for stored in log):
+        if item.get("transactionId") in log.places:
             return {**result, "status": "duplicate"}
         transaction_id = item.get("transactionId") or f"{partition}-{len(log)}"
-        log.append({"transactionId": transaction_id, "payload": item["payload"]})
+        log.add(transaction_id, item["payload"])
         return {**result, "status": "queued", "transaction_id": transaction_id}
 
     async def _pop_waiting(self, seen: Seen) -> Answer:
@@ -247,9 +259,7 @@ class FakeQueen:
                 if item["status"] != "completed":
                     ended.add(key)
                 elif key not in ended:
-                    offset = [stored["transactionId"] for stored in self.logs[key[0], key[1]]].index(
-                        item["transactionId"]
-                    )
+                    offset = self.logs[key[0], key[1]].places[item["transactionId"]]
                     self.cursors[key] = max(self.cursors[key], offset + 1)
                     if self.cursors[key] == self.leases[key][1]:
                         ended.add(key)

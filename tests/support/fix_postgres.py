@@ -18,6 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import psycopg
@@ -25,6 +26,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from queen.embedded import conf
 from queen.embedded.cluster import Cluster
 from queen.embedded.find import find_binaries
 from queen.errors import EmbeddedError
@@ -98,7 +100,10 @@ def postgres_server() -> Iterator[PostgresServer]:
     try:
         # The baseline, so that the tests see the same server on every machine.
         settings = EmbeddedSettings(data_dir=str(folder / "d"), wal_reserve_bytes=0, tune="baseline")
-        with Cluster.open(settings, holder="tests") as cluster:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(conf, "server_command", _command_that_never_syncs)
+            cluster = Cluster.open(settings, holder="tests")
+        with cluster:
             yield PostgresServer(cluster.dsn, cluster.bin_dir)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -154,6 +159,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.pg)
+
+
+_server_command = conf.server_command
+
+
+def _command_that_never_syncs(*arguments: Any) -> list[str]:
+    """What is in these databases need not outlive the machine. To drop one syncs all others, for each of 600 tests."""
+    return ["fsync=off" if word == "fsync=on" else word for word in _server_command(*arguments)]
 
 
 def _closing(server: PostgresServer) -> Iterator[PostgresServer]:

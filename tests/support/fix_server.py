@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -17,7 +18,9 @@ from queen.embedded.cluster import Cluster
 from queen.embedded.find import find_binaries
 from queen.errors import EmbeddedError
 from queen.settings import EmbeddedSettings
+from queen.store.migrate import migrate
 from tests.support.api import Api
+from tests.support.fix_postgres import SCHEMA
 from tests.support.server import EmbeddedServer, Server
 
 MakeServer = Callable[..., EmbeddedServer]
@@ -63,9 +66,11 @@ def open_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def server_template(postgres_programs: Path) -> Iterator[Path]:
-    """A data folder that was used and closed once; copies of it save the time of initdb."""
+    """A data folder that was used and closed once; copies of it save the time of initdb and of the migrations."""
     folder = open_folder()
-    Cluster.open(EmbeddedSettings(data_dir=str(folder / "t"), wal_reserve_bytes=0, tune="baseline")).close()
+    settings = EmbeddedSettings(data_dir=str(folder / "t"), wal_reserve_bytes=0, tune="baseline")
+    with Cluster.open(settings, holder="tests") as cluster:
+        asyncio.run(migrate(cluster.dsn, SCHEMA))
     yield folder / "t"
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,14 +5,13 @@ Sizes are bytes. Running totals (swapping, kills) are counted since the machine,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from queen.tune import machine
+
 ROOT: Final = Path("/")
-_NO_LIMIT: Final = 1 << 60  # version 1 of control groups writes a huge number for "no limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,13 @@ def look(pid: int, root: Path = ROOT) -> MachineMemory | None:
     total, available = sizes["MemTotal"] * 1024, sizes.get("MemAvailable", sizes.get("MemFree", 0)) * 1024
     limit, limited_by = total, "the machine"
     kills = [_numbers(root / "proc/vmstat").get("oom_kill", 0)]
-    for group in _groups(pid, root):
+    for group in machine.groups(pid, "memory", root):
         for name, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
-            most = _number(group / name)
-            if most is not None and 0 < most < _NO_LIMIT:
+            most = machine.limit_of(machine.text_of(group / name))
+            if most is not None:
                 limit, limited_by = min((limit, limited_by), (most, f"control group, {name}"))
                 available = min(available, most - max(0, (_number(group / used) or 0) - _reclaimable(group)))
-    for group in _groups(pid, root):
+    for group in machine.groups(pid, "memory", root):
         counted = _numbers(group / "memory.events") or _numbers(group / "memory.oom_control")
         if "oom_kill" in counted:
             kills = [counted["oom_kill"]]
@@ -67,21 +66,6 @@ def look(pid: int, root: Path = ROOT) -> MachineMemory | None:
     )
 
 
-def _groups(pid: int, root: Path) -> Iterator[Path]:
-    """The folders of the control groups above a process that tell about memory, nearest first."""
-    for line in _text(root / "proc" / str(pid) / "cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
-        parts = [part for part in path.split("/") if part]
-        if ".." in parts:  # the group lies outside of what is mounted here: only its top is ours to see
-            parts = []
-        for depth in range(len(parts), -1, -1):
-            yield top.joinpath(*parts[:depth])
-
-
 def _reclaimable(group: Path) -> int:
     """What a group uses for cached files that nobody waits for: the kernel gives it back when it is needed."""
     stat = _numbers(group / "memory.stat")
@@ -91,7 +75,7 @@ def _reclaimable(group: Path) -> int:
 def _numbers(path: Path) -> dict[str, int]:
     """Lines of a name and a number, with or without a colon and a unit."""
     found = {}
-    for line in _text(path).splitlines():
+    for line in machine.text_of(path).splitlines():
         words = line.replace(":", " ").split()
         if len(words) > 1 and words[1].isdecimal():
             found[words[0]] = int(words[1])
@@ -99,11 +83,5 @@ def _numbers(path: Path) -> dict[str, int]:
 
 
 def _number(path: Path) -> int | None:
-    text = _text(path).strip()
+    text = machine.text_of(path).strip()
     return int(text) if text.isdecimal() else None
-
-
-def _text(path: Path) -> str:
-    with suppress(OSError):
-        return path.read_text("ascii", "replace")
-    return ""

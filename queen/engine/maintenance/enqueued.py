@@ -15,6 +15,7 @@ from collections.abc import Callable
 from queen import errors
 from queen.engine.catalog import Catalog
 from queen.engine.hearing import Hearing
+from queen.engine.maintenance.loop import Background, wait_until
 from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.stats import Stats
 from queen.settings import EngineSettings
@@ -33,7 +34,7 @@ _WHOLE_LOOK_S = 60.0
 _SKIPPED_MAX = 1000
 
 
-class Enqueued:
+class Enqueued(Background):
     """The loop: start, stop, tick."""
 
     name = "enqueued"
@@ -62,7 +63,6 @@ class Enqueued:
         self._seen = NOTHING_SEEN
         self._whole_at = self._next_at = self._clock.time()
         self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         hearing.on_enqueued = self.wake
 
     def wake(self, anew: bool = False) -> None:
@@ -71,17 +71,6 @@ class Enqueued:
         if anew:
             self._whole_at = self._next_at
         self._woken.set()
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = self._clock.create_task(self._run(), name=f"loop {self.name}")
-
-    async def stop(self) -> None:
-        """End, also in the middle of a tick."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            self._task = None
 
     async def tick(self) -> None:
         """Place all that is there. Raises what the store raises."""
@@ -123,10 +112,7 @@ class Enqueued:
             self._note_due(moved.due_ms)
         # Polls wait for messages of partitions that this server never heard of, here and elsewhere.
         await self._catalog.find_partitions(moved.partition_ids)
-        for partition_id, head in zip(moved.partition_ids, moved.heads, strict=True):
-            partition = self._catalog.by_id(partition_id)
-            if partition is not None:
-                partition.stored(head - 1)
+        self._catalog.note_heads(moved.partition_ids, moved.heads)
 
     async def _run(self) -> None:
         while True:
@@ -134,21 +120,13 @@ class Enqueued:
             if not self._leading():
                 # Whoever leads next looks at all.
                 self._seen, self._next_at = NOTHING_SEEN, self._clock.time()
-                await self._sleep(_LEAD_CHECK_S)
+                await wait_until(self._next_at + _LEAD_CHECK_S, self._woken)
             elif self._clock.time() >= self._next_at:
                 await self._try()
                 # What is committed within this time is placed together.
                 await asyncio.sleep(_GATHER_S)
             else:
-                await self._sleep(min(self._next_at - self._clock.time(), _LEAD_CHECK_S))
-
-    async def _sleep(self, seconds: float) -> None:
-        """So long, or until it is woken."""
-        timer = self._clock.call_later(seconds, self._woken.set)
-        try:
-            await self._woken.wait()
-        finally:
-            timer.cancel()
+                await wait_until(min(self._next_at, self._clock.time() + _LEAD_CHECK_S), self._woken)
 
     async def _try(self) -> None:
         try:

@@ -1,4 +1,5 @@
-"""The shape of a background loop: `tick` every so often until stopped; a failed tick is logged, the next one tried."""
+"""The shape of background loops: what runs until it is stopped, and one that calls `tick` every so often: a failed tick
+is logged, the next one tried."""
 
 from __future__ import annotations
 
@@ -12,7 +13,37 @@ from queen import errors
 log = logging.getLogger(__name__)
 
 
-class Loop:
+class Background:
+    """What runs beside requests, as a task named after it: start, stop."""
+
+    name: str
+    _task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"loop {self.name}")
+
+    async def stop(self) -> None:
+        """End, also in the middle of a tick."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            self._task = None
+
+    async def _run(self) -> None:
+        raise NotImplementedError
+
+
+async def wait_until(at: float, event: asyncio.Event) -> None:
+    """Wait until this time of the loop's clock, or until the event; it is set afterwards."""
+    timer = asyncio.get_running_loop().call_at(at, event.set)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()
+
+
+class Loop(Background):
     """Calls `tick` every `interval_s`, spread a little so that several servers do not march in step.
 
     The first time after an interval, or `at_once`.
@@ -25,18 +56,6 @@ class Loop:
         self._tick = tick
         self._interval_s = interval_s
         self._at_once = at_once
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin ticking."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"loop {self.name}")
-
-    async def stop(self) -> None:
-        """End, also in the middle of a tick."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            self._task = None
 
     async def _run(self) -> None:
         if not self._at_once:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from queen import errors
 from queen.engine.catalog import Catalog
+from queen.engine.maintenance.loop import Background, wait_until
 from queen.engine.mode import operation_bytes_max, operation_messages_max
 from queen.engine.stats import Stats
 from queen.settings import EngineSettings
@@ -26,7 +27,7 @@ _FAILED_PAUSE_S = 1.0
 _SKIPPED_MAX = 1000
 
 
-class Placing:
+class Placing(Background):
     """The loop that places due messages: start, stop, tick."""
 
     name = "placing"
@@ -44,23 +45,11 @@ class Placing:
         self._loop = asyncio.get_running_loop()
         self._next_at: float | None = None  # when to ask again, on the loop's clock; None: nothing is known to come
         self._earlier = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     def note(self, due_ms: int) -> None:
         """A message was stored here that is due in so many ms."""
         if self._leading() or due_ms <= self._near_ms:
             self._look_at(self._loop.time() + due_ms / 1000)
-
-    def start(self) -> None:
-        """Begin."""
-        self._task = self._loop.create_task(self._run(), name=f"loop {self.name}")
-
-    async def stop(self) -> None:
-        """End, also in the middle of a tick."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-            self._task = None
 
     async def tick(self) -> None:
         """Place all that is due. Raises what the store raises."""
@@ -93,10 +82,7 @@ class Placing:
         if self._catalog.announces:
             # Other servers wait for messages of partitions that this one never heard of.
             await self._catalog.find_partitions(placed.partition_ids)
-        for partition_id, head in zip(placed.partition_ids, placed.heads, strict=True):
-            partition = self._catalog.by_id(partition_id)
-            if partition is not None:
-                partition.stored(head - 1)
+        self._catalog.note_heads(placed.partition_ids, placed.heads)
 
     async def _run(self) -> None:
         checked_at = float("-inf")
@@ -111,16 +97,8 @@ class Placing:
                 # What becomes due within this time is placed together.
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            await self._sleep_until(check_at if self._next_at is None else min(check_at, self._next_at))
-
-    async def _sleep_until(self, at: float) -> None:
-        """Until then, or until something is due earlier."""
-        self._earlier.clear()
-        timer = self._loop.call_at(at, self._earlier.set)
-        try:
-            await self._earlier.wait()
-        finally:
-            timer.cancel()
+            self._earlier.clear()
+            await wait_until(check_at if self._next_at is None else min(check_at, self._next_at), self._earlier)
 
     async def _try(self) -> None:
         try:

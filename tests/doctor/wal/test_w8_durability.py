@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from psycopg.conninfo import conninfo_to_dict
+
 from tests.doctor.support import about, apply, execute, look, only, undo
 from tests.support.own_cluster import OwnCluster
 
@@ -27,17 +29,19 @@ def test_each_switch_is_found_and_gone_after_the_fix(own_cluster: OwnCluster) ->
         own_cluster.reload(finding.object, "on")
 
 
-def test_commits_that_do_not_wait_are_found_where_they_are_set(database_dsn: str) -> None:
-    name = database_dsn.split("///")[1].split("?")[0]
-    execute(database_dsn, f"alter database {name} set synchronous_commit = off")
-    finding = only(look(database_dsn, "W8"))
+def test_commits_that_do_not_wait_are_found_where_they_are_set(own_cluster: OwnCluster) -> None:
+    dsn = own_cluster.dsn
+    name = conninfo_to_dict(dsn)["dbname"]
+    execute(dsn, f"alter database {name} set synchronous_commit = off")
+    finding = only(look(dsn, "W8"))
     assert finding.status == "warn"
     assert finding.evidence["source"] == "database"
     assert finding.evidence["loss_window_ms"] == 600
-    apply(database_dsn, finding.fix)
-    assert look(database_dsn, "W8").status == "ok"
-    undo(database_dsn, finding.fix)
-    assert look(database_dsn, "W8").status == "warn"
+    apply(dsn, finding.fix)
+    assert look(dsn, "W8").status == "ok"
+    undo(dsn, finding.fix)
+    assert look(dsn, "W8").status == "warn"
+    execute(dsn, f"alter database {name} reset synchronous_commit")
 
 
 def test_commits_that_do_not_wait_by_the_server_s_file(own_cluster: OwnCluster) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterable
 
 from queen.doctor.check import Check, NotSeen, Query, Seen
 from queen.doctor.finding import Finding
-from queen.doctor.role import role_settings
 from queen.doctor.shared import ROLE_SETTINGS
-from queen.doctor.system import set_role
+from queen.doctor.system import role_settings, set_role
 
 # Whether it is on in our session, and PostgreSQL was built with it; only where it is on can the other be told.
 _JIT = "SELECT pg_jit_available() AS available, current_setting('jit') AS here"
@@ -34,7 +33,7 @@ def evaluate(seen: Seen) -> Iterable[Finding]:
         },
         "Turn it off for the role; sessions take that when they connect anew.",
         object="jit",
-        fix=set_role(seen.facts, {"jit": "off"}, role_settings(seen.rows("role"))),
+        fix=set_role(seen.facts, {"jit": "off"}, role_settings(seen.rows("role"), own=True)),
     )
 
 

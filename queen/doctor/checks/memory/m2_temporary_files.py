@@ -8,9 +8,8 @@ from typing import Final
 
 from queen.doctor.check import Check, Query, Seen
 from queen.doctor.finding import Finding, Fix, Threshold
-from queen.doctor.role import role_settings
 from queen.doctor.shared import ROLE_SETTINGS
-from queen.doctor.system import set_role
+from queen.doctor.system import role_settings, set_role
 from queen.doctor.wal import megabytes
 
 _MIB: Final = 1 << 20
@@ -60,7 +59,7 @@ def _fix(seen: Seen, wanted: int) -> Fix | None:
     if not wanted:
         return None
     note = "Sessions that are open keep the old value."
-    return set_role(seen.facts, {"work_mem": f"{wanted}MB"}, role_settings(seen.rows("role")), note)
+    return set_role(seen.facts, {"work_mem": f"{wanted}MB"}, role_settings(seen.rows("role"), own=True), note)
 
 
 CHECK = Check(

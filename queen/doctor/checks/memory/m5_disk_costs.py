@@ -8,9 +8,8 @@ from queen.doctor import needs
 from queen.doctor.check import Check, NotSeen, Seen
 from queen.doctor.finding import Finding, Threshold
 from queen.doctor.probes.disk import Disk
-from queen.doctor.role import role_settings
 from queen.doctor.shared import ROLE_SETTINGS
-from queen.doctor.system import grant_monitor, set_role, set_system
+from queen.doctor.system import grant_monitor, role_settings, set_role, set_system
 
 
 def evaluate(seen: Seen) -> Iterable[Finding]:
@@ -45,7 +44,7 @@ def _cost(seen: Seen, disk: Disk) -> Iterable[Finding]:
             "Set it to 1.1 for the role: an index look-up is hardly dearer than a scan.",
             object="random_page_cost",
             threshold=seen.limits["limit"],
-            fix=set_role(seen.facts, {"random_page_cost": "1.1"}, role_settings(seen.rows("role"))),
+            fix=set_role(seen.facts, {"random_page_cost": "1.1"}, role_settings(seen.rows("role"), own=True)),
         )
 
 
@@ -59,7 +58,7 @@ def _read_ahead(seen: Seen, disk: Disk) -> Iterable[Finding]:
             {"effective_io_concurrency": depth, "rotational": disk.rotational, "folder": disk.folder},
             "Set it to 200 for the role. Queen's hot statements do not prefetch; walks over old messages do.",
             object="effective_io_concurrency",
-            fix=set_role(seen.facts, {"effective_io_concurrency": "200"}, role_settings(seen.rows("role"))),
+            fix=set_role(seen.facts, {"effective_io_concurrency": "200"}, role_settings(seen.rows("role"), own=True)),
         )
 
 

@@ -7,9 +7,8 @@ from typing import Final
 
 from queen.doctor.check import Check, Seen
 from queen.doctor.finding import Finding, Fix
-from queen.doctor.role import role_settings
 from queen.doctor.shared import ROLE_SETTINGS
-from queen.doctor.system import set_role, set_system
+from queen.doctor.system import role_settings, set_role, set_system
 
 _SWITCHES: Final = {
     "fsync": "nothing is written through to the disk: a crash of the machine can destroy the whole database",
@@ -49,7 +48,7 @@ def _lazy_commits(seen: Seen) -> Finding:
         fix=set_role(
             seen.facts,
             {"synchronous_commit": "on"},
-            role_settings(seen.rows("role")),
+            role_settings(seen.rows("role"), own=True),
             "For our role in this database, wherever it was turned off; sessions that are open keep the old value.",
         ),
     )
