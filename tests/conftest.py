@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 pytest_plugins = [
+    "tests.support.chosen_version",
     "tests.support.fix_browser",
     "tests.support.fix_postgres",
     "tests.support.fix_server",
@@ -10,5 +11,9 @@ pytest_plugins = [
     "tests.support.fix_versions",
     "tests.support.fix_own_cluster",
     "tests.support.fix_pgbouncer",
+    "tests.support.fix_control_group",
+    "tests.support.fix_preload",
+    "tests.support.fix_disk",
+    "tests.support.fix_swap",
     "tests.support.tiers",
 ]

@@ -19,6 +19,11 @@ from queen.store.operate import Operator
 
 WINDOW_S = 0.3
 
+LATE_S = 0.7
+LONG_WINDOW_S = 1.5
+"""Up to 14 the statistics come from a file, which may be half a second old, and a session tells what it did at most
+twice a second. From 15 on they can be made to come at once."""
+
 
 def look(
     dsn: str,
@@ -29,16 +34,22 @@ def look(
     deep: bool = False,
     thresholds: dict[str, Threshold] | None = None,
     pooler_admin: str | None = None,
+    at_once: bool = False,
     during: Callable[[], object] | None = None,
     memos: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> Result:
     """What this check says of the database. `thresholds` by name within the check; `during` is called when the window
-    begins; `memos` are those of a baseline file."""
+    begins; `memos` are those of a baseline file. `at_once`: late statistics are not waited for, because what is looked
+    at would be over."""
 
     def on_stage(name: str, _seconds: float) -> None:
         if name == "window" and during is not None:
             during()
+            settle(dsn)
 
+    if not at_once:
+        settle(dsn)
+    window_s = max(window_s, LONG_WINDOW_S) if _statistics_are_late(dsn) else window_s
     named = {f"{check}.{name}": limit for name, limit in (thresholds or {}).items()}
     ask = Ask(dsn, [find(check)], url=url, window_s=window_s, deep=deep, thresholds=named, pooler_admin=pooler_admin)
     return run(replace(ask, memos=memos or {}), on_stage).results[0]
@@ -95,8 +106,8 @@ def session(dsn: str, **parameters: Any) -> Iterator[psycopg.Connection[Any]]:
 
 
 def work(dsn: str, *statements: str) -> None:
-    """The same, and the statistics of it are counted when this returns."""
-    execute(dsn, "begin", *statements, "commit", "select pg_stat_force_next_flush()")
+    """The same in one transaction."""
+    execute(dsn, "begin", *statements, "commit")
 
 
 def wait_for(dsn: str, question: str) -> None:
@@ -132,9 +143,39 @@ def meanwhile(step: Callable[[], object]) -> Iterator[None]:
 
 
 def execute(dsn: str, *statements: str) -> None:
-    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns."""
+    """Statements of a test, each a transaction of its own. What they did is in the statistics when this returns, or
+    when the next `look` begins."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
+            if statement.startswith("vacuum") and _statistics_are_late(dsn):
+                # What came before would be told after it, and be counted on top of what it found.
+                time.sleep(LATE_S)
+                connection.execute("select 1")
             connection.execute(statement)
-            if connection.info.server_version >= 150000:
-                connection.execute("select pg_stat_force_next_flush()")
+            flush(connection)
+
+
+def flush(connection: psycopg.Connection[Any]) -> None:
+    """Let this session tell the statistics what it did."""
+    if connection.info.server_version >= 150000:
+        connection.execute("select pg_stat_force_next_flush()")
+
+
+def settle(dsn: str) -> None:
+    """Up to 14, wait until all that was done is in the statistics, and the database itself too."""
+    if _statistics_are_late(dsn):
+        psycopg.connect(dsn).close()
+        time.sleep(LATE_S)
+
+
+_late: dict[tuple[str, str], bool] = {}
+"""By host and port."""
+
+
+def _statistics_are_late(dsn: str) -> bool:
+    parts = conninfo_to_dict(dsn)
+    place = str(parts.get("host")), str(parts.get("port"))
+    if place not in _late:
+        with psycopg.connect(dsn) as connection:
+            _late[place] = connection.info.server_version < 150000
+    return _late[place]

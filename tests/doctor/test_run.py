@@ -23,7 +23,7 @@ from queen.doctor.probes.server import ServerSample
 from queen.doctor.report import Report
 from queen.doctor.run import BUDGET_S, Ask, run
 from queen.errors import QueenError, StoreUnavailable
-from tests.doctor.support import execute
+from tests.doctor.support import execute, settle
 from tests.support.command import wait_until
 from tests.support.fix_postgres import PostgresServer
 
@@ -33,6 +33,7 @@ _OWN_STATEMENTS = 10
 
 def everything(dsn: str, window_s: float = 0.3) -> Report:
     """All checks."""
+    settle(dsn)
     return run(Ask(dsn, catalogue(), window_s=window_s))
 
 
@@ -162,8 +163,10 @@ def test_a_reset_inside_the_window_skips_what_is_compared(module_dsn: str) -> No
     def on_stage(name: str, _: float) -> None:
         if name == "window":
             execute(module_dsn, "select pg_stat_reset()")
+            settle(module_dsn)
 
     execute(module_dsn, "select pg_stat_reset()")
+    settle(module_dsn)
     (result,) = run(Ask(module_dsn, [moving()], window_s=0.2), on_stage).results
     assert (result.status, result.reason) == ("skipped", "statistics were reset inside the window")
 

@@ -12,21 +12,24 @@ from typing import Any
 
 import pytest
 
+from tests.support import newer_pgbouncer
 from tests.support.fix_server import open_folder
 from tests.support.pgbouncer import PgBouncer
+from tests.support.versions import NotHere
 
 MakePgBouncer = Callable[..., PgBouncer]
 
 
-@pytest.fixture(scope="session")
-def pgbouncer_program() -> str:
-    """The program. Skips where there is none; in CI that is a failure."""
-    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if found is None:
+@pytest.fixture(scope="session", params=["system", pytest.param("newer", marks=pytest.mark.slow)])
+def pgbouncer_program(request: pytest.FixtureRequest) -> str:
+    """The program: the system's, and in the slow tier a newer one, which keeps prepared statements. Skips where there
+    is none; in CI that is a failure."""
+    try:
+        return str(newer_pgbouncer.program()) if request.param == "newer" else _of_the_system()
+    except NotHere as reason:
         if "CI" in os.environ:
-            pytest.fail("CI needs the Debian package pgbouncer")
-        pytest.skip("needs the Debian package pgbouncer")
-    return found
+            pytest.fail(f"CI needs PgBouncer: {reason}")
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +58,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "pgbouncer_program" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.components)
+
+
+def _of_the_system() -> str:
+    found = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if found is None:
+        raise NotHere("the Debian package pgbouncer is not installed")
+    return found

@@ -19,6 +19,10 @@ from queen.embedded.account import Account, choose_account
 from queen.store.connect import ping
 from tests.support.server import PATIENCE_S, wait_until
 
+# How a copy of a running server begins, and what ends it and tells where its log has to be read from.
+_BACKUP = ("select pg_backup_start('copy', true)", "select labelfile from pg_backup_stop(false)")
+_BACKUP_14 = ("select pg_start_backup('copy', true, false)", "select labelfile from pg_stop_backup(false, false)")
+
 
 class OwnCluster:
     """One cluster in a folder; stopped at first. Socket only, in the same folder."""
@@ -40,8 +44,14 @@ class OwnCluster:
         """Its database as a URL; the role is a superuser."""
         return f"postgresql:///queen?host={self.folder}&user=queen"
 
-    def start(self) -> None:
-        """Start it and wait until it answers."""
+    @property
+    def pid(self) -> int:
+        """The process that starts its sessions."""
+        assert self._process is not None, "it is stopped"
+        return self._process.pid
+
+    def start(self, **environment: str) -> None:
+        """Start it and wait until it answers. `environment`: variables for this run beside those that we have."""
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.bin_dir / "postgres", "-D", self.data, "-k", self.folder, "-c", "listen_addresses="],
@@ -49,6 +59,7 @@ class OwnCluster:
                 stdout=log,
                 stderr=log,
                 umask=0o077,
+                env={**os.environ, **environment},
                 **self.as_account(),
             )
         wait_until(self._answers, f"PostgreSQL to answer; see {self.folder / 'log'}")
@@ -60,17 +71,46 @@ class OwnCluster:
             self._process.wait(PATIENCE_S)
             self._process = None
 
-    def restart(self) -> None:
+    def restart(self, **environment: str) -> None:
         """Stop it and start it: what was pending comes into force."""
         self.stop()
-        self.start()
+        self.start(**environment)
 
     def standby(self, folder: Path, slot: str) -> OwnCluster:
-        """A standby of it, made by pg_basebackup, that follows it through a new slot; not started."""
+        """A standby of it that follows it through a new slot, under the slot's name; not started.
+
+        A copy of the running server's folder, by the functions that there are for it: pg_basebackup does not come with
+        every version that the tests use.
+        """
         copy = OwnCluster(folder, self.bin_dir, None)
-        options = ["-R", "-c", "fast", "-X", "stream", "--no-sync", "-C", "-S", slot]
-        self.run("pg_basebackup", "-d", self.dsn, "-D", str(copy.data), *options)
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            begin, end = _BACKUP if connection.info.server_version >= 150000 else _BACKUP_14
+            connection.execute("select pg_create_physical_replication_slot(%s, true)", [slot])
+            connection.execute(begin)
+            # A file that goes away meanwhile is made again from the log.
+            subprocess.run(["cp", "-a", str(self.data), str(copy.data)], check=False, stderr=subprocess.DEVNULL)
+            label = connection.execute(end).fetchone()
+        assert label is not None
+        copy.write("backup_label", label[0])
+        (copy.data / "postmaster.pid").unlink()
+        for slot_folder in (copy.data / "pg_replslot").iterdir():
+            shutil.rmtree(slot_folder)
+        copy.write("standby.signal", "")
+        source = f"host={self.folder} user=queen application_name={slot}"
+        copy.add("queen.conf", f"primary_conninfo = '{source}'\nprimary_slot_name = '{slot}'\n")
         return copy
+
+    def write(self, name: str, text: str) -> None:
+        """A file of its data folder, readable by it."""
+        path = self.data / name
+        path.write_text(text, "utf-8")
+        if self.account.switch:
+            shutil.chown(path, self.account.uid, self.account.gid)
+
+    def add(self, name: str, text: str) -> None:
+        """More lines for a file of its data folder."""
+        with (self.data / name).open("a", encoding="utf-8") as file:
+            file.write(text)
 
     def run(self, program: str, *arguments: str, check: bool = True) -> None:
         """Run one of PostgreSQL's programs as the cluster's user."""
@@ -122,8 +162,6 @@ class OwnCluster:
             shutil.chown(folder, self.account.uid, self.account.gid)
 
     def _configure(self, settings: Mapping[str, str]) -> None:
-        path = self.data / "queen.conf"
         lines = [f"{name} = '{value}'\n" for name, value in {"logging_collector": "off", **settings}.items()]
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+        self.add("queen.conf", "".join(lines))
         os.chmod(self.data, 0o700)

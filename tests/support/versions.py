@@ -49,7 +49,7 @@ def bin_dir(major: int) -> Path:
     cache = cache_folder()
     found = cache / RELEASES[major] / "bin"
     if not found.is_dir():
-        with _locked(cache):
+        with locked(cache):
             if not found.is_dir():
                 _install(major, cache)
     return found
@@ -132,7 +132,7 @@ def _make_links(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(cache: Path) -> Iterator[None]:
+def locked(cache: Path) -> Iterator[None]:
     """One download at a time: several test processes may want the same version."""
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(cache, os.O_RDONLY)

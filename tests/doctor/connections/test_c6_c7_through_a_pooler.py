@@ -4,12 +4,14 @@ listens in vain."""
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from tests.doctor.connections.conftest import MakeServer
 from tests.doctor.support import about, look, only
 from tests.support.fix_pgbouncer import MakePgBouncer
 
 
+@pytest.mark.parametrize("pgbouncer_program", ["system"], indirect=True)
 def test_a_server_without_a_way_around_the_pooler_is_found_until_it_has_one(
     dsn: str, make_pgbouncer: MakePgBouncer, serve: MakeServer
 ) -> None:
@@ -29,6 +31,23 @@ def test_a_server_without_a_way_around_the_pooler_is_found_until_it_has_one(
     well = serve(bouncer.url(), QUEEN_DATABASE__DIRECT_URL=dsn)
     assert look(dsn, "C6", url=well.url, pooler_admin=console).status == "ok"
     assert look(dsn, "C7", url=well.url, pooler_admin=console).status == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pgbouncer_program", ["newer"], indirect=True)
+def test_a_newer_pooler_is_told_to_keep_no_statements_until_it_keeps_them(
+    dsn: str, make_pgbouncer: MakePgBouncer, serve: MakeServer
+) -> None:
+    bouncer = make_pgbouncer(dsn, max_prepared_statements=0)
+    console = bouncer.url("pgbouncer")
+    server = serve(bouncer.url(), QUEEN_DATABASE__PREPARE_STATEMENTS="true", QUEEN_DATABASE__DIRECT_URL=dsn)
+    prepared = only(look(dsn, "C7", url=server.url, pooler_admin=console))
+    assert prepared.status == "crit"
+    assert prepared.evidence["max_prepared_statements"] == "0"
+    assert prepared.evidence["pooler_version"] >= "1.24"
+    with psycopg.connect(console, autocommit=True) as admin:
+        admin.pgconn.exec_(b"set max_prepared_statements = 200")
+    assert look(dsn, "C7", url=server.url, pooler_admin=console).status == "ok"
 
 
 def test_what_a_client_sent_through_the_pooler_is_found_in_its_sessions(

@@ -10,7 +10,7 @@ import psycopg
 from queen.doctor.catalogue import find
 from queen.doctor.finding import Threshold
 from tests.doctor.seen import seen_with
-from tests.doctor.support import execute, look, only, session
+from tests.doctor.support import execute, flush, look, only, session
 
 FIRST, SECOND = ("update queen.counters set next_id = next_id + 1 where name = " + name for name in ("'a'", "'b'"))
 
@@ -34,7 +34,7 @@ def finish(connection: psycopg.Connection[Any], statements: list[str]) -> int:
             connection.execute(statement)
     except psycopg.errors.DeadlockDetected:
         connection.rollback()
-        connection.execute("select pg_stat_force_next_flush()")
+        flush(connection)
         connection.rollback()
         return 1
     connection.commit()

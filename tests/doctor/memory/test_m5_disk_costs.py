@@ -1,8 +1,10 @@
-"""M5 on a real PostgreSQL, whose disk is said to be solid by a /sys of the test's own."""
+"""M5 on a real PostgreSQL: on a disk of its own, of which the kernel itself says what it is (slow tier, for it takes a
+device and root), and on the machine's disk with a /sys of the test's own, which needs no rights."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from queen.doctor.probes import disk
 from queen.doctor.probes.host import Host
 from tests.doctor.seen import facts, seen_with, setting
 from tests.doctor.support import about, apply, execute, look, undo
+from tests.support.fix_disk import LoopDisk
+from tests.support.own_cluster import OwnCluster
 
 
 def _sys(root: Path, folder: str, turns: str) -> Path:
@@ -23,6 +27,35 @@ def _sys(root: Path, folder: str, turns: str) -> Path:
     (root / "dev/block").mkdir(parents=True)
     (root / f"dev/block/{os.major(number)}:{os.minor(number)}").symlink_to(device)
     return root
+
+
+@pytest.fixture
+def on_its_own_disk(loop_disk: LoopDisk, postgres_programs: Path, server_template: Path) -> Iterator[OwnCluster]:
+    """A cluster on it, that takes it for a turning one."""
+    made = OwnCluster(loop_disk.folder / "pg", postgres_programs, server_template,
+                      random_page_cost="4", effective_io_concurrency="1")  # fmt: skip
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop("immediate")
+
+
+@pytest.mark.slow
+@pytest.mark.pg
+def test_the_kernel_says_that_the_disk_does_not_turn(loop_disk: LoopDisk, on_its_own_disk: OwnCluster) -> None:
+    dsn = on_its_own_disk.dsn
+    loop_disk.turn(True)
+    assert look(dsn, "M5").status == "ok", "the costs are those of such a disk"
+    loop_disk.turn(False)
+    result = look(dsn, "M5")
+    assert result.status == "warn"
+    finding = about(result, "random_page_cost")
+    assert finding.evidence["rotational"] is False
+    assert str(finding.evidence["folder"]).startswith(str(loop_disk.folder))
+    for one in result.findings:
+        apply(dsn, one.fix)
+    assert look(dsn, "M5").status == "ok"
 
 
 def test_costs_of_a_turning_disk_are_found_and_gone_after_the_fix(

@@ -1,7 +1,12 @@
-"""M9 on this machine with limits brought to it, and on invented machines. No test may starve the machine."""
+"""M9 with memory really taken, within a control group: no test may starve the machine. Control groups of version 2 are
+invented, for the processes of these tests lie in those of version 1."""
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +17,22 @@ from queen.doctor.probes import memory
 from queen.doctor.probes.host import Host
 from queen.doctor.probes.memory import MachineMemory
 from tests.doctor.seen import seen_with
-from tests.doctor.support import about, look
+from tests.doctor.support import about, look, only
+from tests.support.fix_control_group import MakeGroup
+from tests.support.own_cluster import OwnCluster
 
 GIB = 1 << 30
+LIMIT = 256 << 20
+_TAKER = """
+import sys
+open("/proc/self/oom_score_adj", "w").write("1000")
+sys.stdin.readline()
+taken = []
+while True:
+    for _ in range(int(sys.stdin.readline())):
+        taken.append(bytearray(b"x") * (1 << 20))
+    print("taken", flush=True)
+"""
 MEMINFO = (
     "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\nSwapTotal: 1024 kB\nSwapFree: 512 kB\nHugepagesize: 2048 kB\n"
 )
@@ -38,6 +56,95 @@ def test_little_left_is_found_with_the_numbers_of_this_machine(module_dsn: str) 
     finding = about(look(module_dsn, "M9", thresholds={"limit": Threshold(1.01, None, "of the memory")}), "memory")
     assert 0 < finding.evidence["available_MB"] <= finding.evidence["memory_MB"]
     assert 0 < finding.evidence["left_share"] <= 1
+
+
+@pytest.fixture
+def taker() -> Iterator[subprocess.Popen[str]]:
+    """A process that takes as many MiB as a line of its input says; the first line lets it begin."""
+    command = [sys.executable, "-S", "-c", _TAKER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.spec("R23")
+def test_memory_that_is_taken_is_found_and_gone_when_it_is_given_back(
+    own_cluster: OwnCluster, control_group: MakeGroup, taker: subprocess.Popen[str]
+) -> None:
+    group = control_group("memory", LIMIT)
+    group.add(own_cluster.pid)
+    group.add(taker.pid)
+    tell(taker, "")
+    assert look(own_cluster.dsn, "M9").status == "ok"
+    left = LIMIT - group.read("memory.usage_in_bytes")
+    tell(taker, (left >> 20) - (LIMIT >> 20) * 8 // 100)
+    assert answer(taker) == "taken"
+    finding = about(look(own_cluster.dsn, "M9"), "memory")
+    assert finding.status in ("warn", "crit"), "8 % are left, less what the doctor's session takes"
+    assert 0 < finding.evidence["left_share"] < 0.1
+    assert finding.evidence["memory_MB"] == LIMIT >> 20
+    assert finding.evidence["limited_by"] == "control group, memory.limit_in_bytes"
+    taker.kill()
+    taker.wait()
+    assert look(own_cluster.dsn, "M9").status == "ok"
+
+
+@pytest.mark.slow
+@pytest.mark.spec("R23")
+def test_a_process_that_the_kernel_ends_is_found_and_is_a_note_later(
+    own_cluster: OwnCluster, control_group: MakeGroup, taker: subprocess.Popen[str]
+) -> None:
+    group = control_group("memory", LIMIT)
+    group.add(own_cluster.pid)
+    group.add(taker.pid)
+    tell(taker, "")
+
+    def too_much() -> None:
+        tell(taker, 2 * LIMIT >> 20)
+        taker.wait(30)
+
+    finding = about(look(own_cluster.dsn, "M9", during=too_much), "oom")
+    assert taker.returncode == -signal.SIGKILL
+    assert finding.status == "crit"
+    assert (finding.evidence["oom_kills"], finding.evidence["oom_kills_in_window"]) == (1, 1)
+    later = only(look(own_cluster.dsn, "M9"))
+    assert (later.object, later.status, later.evidence["oom_kills_in_window"]) == ("oom", "info", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.spec("R23")
+@pytest.mark.usefixtures("swap")
+def test_swapping_is_found_and_gone_when_its_cause_is(
+    own_cluster: OwnCluster, control_group: MakeGroup, taker: subprocess.Popen[str]
+) -> None:
+    group = control_group("memory", LIMIT // 2)
+    group.add(taker.pid)
+    tell(taker, "")
+
+    def more_than_there_is() -> None:
+        tell(taker, LIMIT * 3 // 4 >> 20)
+        assert answer(taker) == "taken"
+
+    finding = about(look(own_cluster.dsn, "M9", during=more_than_there_is), "swap")
+    assert finding.status in ("warn", "crit")
+    assert finding.evidence["swapped_pages_per_s"] > 100
+    assert finding.evidence["swap_used_MB"] > 16
+    taker.kill()
+    taker.wait()
+    # What the kernel ended before, in other groups, may be mentioned.
+    assert {one.object for one in look(own_cluster.dsn, "M9").findings} <= {"oom"}
+
+
+def tell(process: subprocess.Popen[str], line: object) -> None:
+    assert process.stdin is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def answer(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def test_a_machine_without_groups(tmp_path: Path) -> None:

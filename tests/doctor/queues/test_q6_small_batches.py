@@ -10,7 +10,7 @@ from queen.doctor.check import Seen
 from queen.doctor.finding import Result, Threshold
 from queen.doctor.probes.server import ServerSample
 from queen.doctor.probes.waits import Waits
-from tests.doctor.support import execute, look, meanwhile, only
+from tests.doctor.support import execute, flush, look, meanwhile, only
 from tests.sql.client import Session
 
 LOAD = {"rate": Threshold(20, None, "messages/s")}
@@ -24,7 +24,7 @@ def look_under_load(dsn: str, rows: int) -> Result:
         def push() -> None:
             session.push({partition: [uuid.uuid4().hex for _ in range(rows)]})
             # What a session counted of tables reaches the others a second later; the window of this test is shorter.
-            session.rows("select pg_stat_force_next_flush()")
+            flush(session.connection)
 
         with meanwhile(push):
             return look(dsn, "Q6", thresholds=LOAD, window_s=0.5)

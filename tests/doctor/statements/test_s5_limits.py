@@ -1,4 +1,5 @@
-"""S5: limits as /proc and the control groups show them. A quota cannot be set here, so its files are invented."""
+"""S5: limits as /proc and the control groups show them. Quotas are real in the slow tier, and invented where none can
+be set. Time that a hypervisor takes away is invented: nothing inside a machine can make it."""
 
 from __future__ import annotations
 
@@ -15,8 +16,10 @@ import pytest
 from queen.doctor.catalogue import find
 from queen.doctor.check import Seen
 from queen.doctor.finding import Finding, Threshold
-from queen.doctor.probes.host import CGROUPS, Host, Throttle, nofile, throttle
-from tests.doctor.support import look, only
+from queen.doctor.probes.host import Host, Throttle, nofile, throttle
+from tests.doctor.support import execute, look, meanwhile, only
+from tests.support.fix_control_group import MakeGroup
+from tests.support.own_cluster import OwnCluster
 
 NO_STEAL = {"steal": Threshold(None, None)}  # of the machine that runs the tests
 _HOST = Host(100.0, 50.0, 0.0, cpus=4)
@@ -63,23 +66,31 @@ def test_a_server_that_may_open_few_files_is_found_and_gone_with_a_higher_limit(
 
 
 @pytest.mark.slow
-def test_a_real_quota_is_found_and_gone_when_lifted(module_dsn: str) -> None:
-    group = CGROUPS / "cpu" / f"queen-test-{os.getpid()}"
-    try:
-        group.mkdir()
-        (group / "cpu.cfs_quota_us").write_text("20000")
-    except OSError as error:
-        pytest.skip(f"control groups of version 1 cannot be made here: {error}")
-    try:
-        with server("10000", "burn") as (url, pid):
-            (group / "cgroup.procs").write_text(str(pid))
-            finding = only(look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL))
-            assert (finding.object, finding.status) == ("queen serve", "crit")
-            assert finding.evidence["throttled_pct"] > 50
-            (group / "cpu.cfs_quota_us").write_text("-1")
-            assert look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL).status == "ok"
-    finally:
-        group.rmdir()
+def test_a_real_quota_is_found_and_gone_when_lifted(module_dsn: str, control_group: MakeGroup) -> None:
+    group = control_group("cpu", 20_000)
+    with server("10000", "burn") as (url, pid):
+        group.add(pid)
+        finding = only(look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL))
+        assert (finding.object, finding.status) == ("queen serve", "crit")
+        assert finding.evidence["throttled_pct"] > 50
+        group.write("cpu.cfs_quota_us", -1)
+        assert look(module_dsn, "S5", url=url, window_s=2.0, thresholds=NO_STEAL).status == "ok"
+
+
+@pytest.mark.slow
+def test_a_real_quota_of_postgresql_is_found_and_gone_when_lifted(
+    own_cluster: OwnCluster, control_group: MakeGroup
+) -> None:
+    group = control_group("cpu", 20_000)
+    group.add(own_cluster.pid)
+    with meanwhile(lambda: execute(own_cluster.dsn, "select count(*) from generate_series(1, 200000)")):
+        finding = only(look(own_cluster.dsn, "S5", window_s=2.0, thresholds=NO_STEAL))
+        assert (finding.object, finding.status) == ("PostgreSQL", "crit")
+        assert finding.evidence["throttled_pct"] > 50
+        assert finding.at_stake.high_pct is not None
+        assert finding.at_stake.high_pct > 100
+        group.write("cpu.cfs_quota_us", -1)
+        assert look(own_cluster.dsn, "S5", window_s=2.0, thresholds=NO_STEAL).status == "ok"
 
 
 def test_the_limit_of_a_process_is_read_from_proc() -> None:

@@ -48,7 +48,7 @@ def test_a_vacuum_that_could_remove_nothing_is_no_excuse(database_dsn: str) -> N
 def test_the_trigger_follows_the_server_where_a_table_has_no_own(database_dsn: str) -> None:
     execute(
         database_dsn,
-        "create table queen.notes (n int)",
+        "create table queen.notes (n int) with (autovacuum_enabled = off)",
         "insert into queen.notes select generate_series(1, 2000)",
         "analyze queen.notes",
         "update queen.notes set n = n + 1",

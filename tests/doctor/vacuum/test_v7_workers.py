@@ -74,9 +74,11 @@ def test_a_starving_table_is_served_when_there_are_more_workers(own_cluster: Own
     assert list(finding.evidence["busy_with"]) == ["queen.big"]
     assert look(own_dsn, "V7").status == "ok", "not for long enough"
     assert finding.fix is not None
-    assert finding.fix.kind == "C"
+    by_reload = own_cluster.value("select current_setting('server_version_num')::int >= 180000")
+    assert finding.fix.kind == ("B" if by_reload else "C")
     apply(own_dsn, finding.fix)
-    own_cluster.restart()
+    if not by_reload:
+        own_cluster.restart()
     wait_until(lambda: look(own_dsn, "V7", thresholds=SOON, window_s=0.1).status == "ok")
     wait_until(lambda: [found.object for found in look(own_dsn, "V1", window_s=0.1).findings] == ["queen.big"])
     undo(own_dsn, finding.fix)

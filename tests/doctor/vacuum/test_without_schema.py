@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from queen.doctor.catalogue import choose
 from queen.doctor.run import Ask, run
+from tests.doctor.support import settle
 
 
 def test_a_database_without_queen(empty_database_dsn: str) -> None:
+    settle(empty_database_dsn)
     report = run(Ask(empty_database_dsn, choose(["V"]), window_s=0.2))
     found = {result.id: result.status for result in report.results}
     assert {name for name, status in found.items() if status == "ok"} == {"V4", "V5", "V6", "V8", "V10"}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
 
 from queen.doctor.checks.wal.w9_synchronous_standby import required
 from tests.doctor.support import apply, look, only
+from tests.support.fix_server import open_folder
 from tests.support.own_cluster import OwnCluster
 from tests.support.server import wait_until
 
@@ -24,22 +23,22 @@ def test_how_many_a_commit_waits_for(names: str, count: int) -> None:
     assert required(names) == count
 
 
-@contextmanager
-def _receiver(cluster: OwnCluster) -> Iterator[None]:
-    """Takes the log as a synchronous standby does."""
-    folder = cluster.folder / "received"
-    folder.mkdir()
-    folder.chmod(0o777)
-    command: list[str | Path] = [cluster.bin_dir / "pg_receivewal", "-D", folder, "--synchronous", "--no-loop"]
-    process = subprocess.Popen([*command, "-d", cluster.dsn + "&application_name=copy"], **cluster.as_account())
+@pytest.fixture
+def standby(own_cluster: OwnCluster) -> Iterator[OwnCluster]:
+    """A standby by the name of `copy`, not started."""
+    folder = open_folder()
+    made = own_cluster.standby(folder, "copy")
     try:
-        yield
+        yield made
     finally:
-        process.terminate()
-        process.wait(30)
+        made.stop("immediate")
+        own_cluster.execute("select pg_drop_replication_slot('copy')")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_missing_standby_is_found_and_gone_when_it_comes_or_is_not_wanted(own_cluster: OwnCluster) -> None:
+def test_a_missing_standby_is_found_and_gone_when_it_comes_or_is_not_wanted(
+    own_cluster: OwnCluster, standby: OwnCluster
+) -> None:
     assert look(own_cluster.dsn, "W9").status == "ok"
     own_cluster.execute("create table waits (n int)", "alter system set synchronous_standby_names = 'copy'")
     own_cluster.reload("synchronous_standby_names", "copy")
@@ -50,9 +49,10 @@ def test_a_missing_standby_is_found_and_gone_when_it_comes_or_is_not_wanted(own_
             hanging.pgconn.send_query(b"commit")
             wait_until(lambda: _waits(watching, pid), "the commit to hang")
             finding = only(look(own_cluster.dsn, "W9"))
-            with _receiver(own_cluster):
-                wait_until(lambda: look(own_cluster.dsn, "W9").status == "ok", "the standby to be seen")
-                wait_until(lambda: not _waits(watching, pid), "the commit to go on")
+            standby.start()
+            wait_until(lambda: look(own_cluster.dsn, "W9").status == "ok", "the standby to be seen")
+            wait_until(lambda: not _waits(watching, pid), "the commit to go on")
+            standby.stop("immediate")
         while hanging.pgconn.get_result() is not None:
             pass
     assert finding.status == "crit"
