@@ -239,7 +239,7 @@ def test_a_client_whose_connections_are_all_in_use_says_so(queen: FakeQueen) -> 
         await asyncio.to_thread(queen.put, "q", "a", "late")
         assert (await waiting).messages
 
-    run(queen.url, work, NO_RETRY, timeout_s=0.2, connections_max=1)
+    run(queen.url, work, NO_RETRY, timeout_s=1.0, connections_max=1)
     assert queen.of("push") == []
 
 

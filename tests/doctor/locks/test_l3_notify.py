@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from queen.doctor.finding import Threshold
 from tests.doctor.support import about, execute, look, session
+from tests.support.own_cluster import OwnCluster
 
 NOTIFY = "select pg_notify('mine', repeat('x', 7000))"
 PAGE = 1 / (1 << 20)  # of the queue of 8 GiB
@@ -61,7 +62,9 @@ def notifiers(dsn: str, count: int, *statements: str) -> Iterator[None]:
             thread.join(10)
 
 
-def test_commits_in_line_are_found_and_gone_when_one_notifies_for_all(database_dsn: str) -> None:
+def test_commits_in_line_are_found_and_gone_when_one_notifies_for_all(own_cluster: OwnCluster) -> None:
+    # One that waits for its disk; else commit_delay would delay nothing.
+    database_dsn = own_cluster.dsn
     write = "insert into queen.leases values (gen_random_uuid(), '{}', now())"
     with notifiers(database_dsn, 4, write, NOTIFY):
         finding = about(look(database_dsn, "L3", window_s=1.0), "commits with notifications")
