@@ -299,6 +299,8 @@ def second(module_servers: MakeServer, server: EmbeddedServer) -> EmbeddedServer
 def test_work_of_another_server_counts_when_it_is_written_and_a_killed_one_loses_its_minute(
     server: EmbeddedServer, second: EmbeddedServer, api: Api, queue: str
 ) -> None:
+    # What is written down at the turn of a minute is seen by all.
+    wait_until(lambda: 1 < datetime.now(UTC).second < 50, "the turn of the minute to be over")
     api.push_to(queue, [1])
     second.start()
     with Api(second.url) as other:

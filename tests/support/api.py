@@ -22,10 +22,11 @@ def segment(name: str) -> str:
 
 
 class Api:
-    """Calls to one server."""
+    """Calls to one server. `durability` is what its database promises of a push."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, durability: str = "committed") -> None:
         self.url = url
+        self.durability = durability
         self.http = httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -38,7 +39,7 @@ class Api:
         """Push items; the results."""
         answer = self.http.post("/api/v1/push", json={"items": items})
         assert answer.status_code == 201, answer.text
-        assert answer.headers["queen-durability"] == "committed"
+        assert answer.headers["queen-durability"] == self.durability
         results: list[dict[str, Any]] = answer.json()
         assert [result["index"] for result in results] == list(range(len(items)))
         return results

@@ -13,6 +13,7 @@ NEWEST = "select count(payload) from (select payload from queen.messages order b
 
 def test_a_deep_backlog_is_found_and_gone_when_only_the_newest_is_read(own_cluster: OwnCluster) -> None:
     own_cluster.execute(
+        "drop schema if exists queen cascade",
         "create schema queen",
         "create table queen.messages (id int primary key, payload text)",
         "insert into queen.messages select n, repeat('x', 1000) from generate_series(1, 30000) n",
