@@ -314,6 +314,8 @@ def test_the_overview_and_the_namespaces_add_up(session: Session, live_max: int)
     assert (row.total, row.pending, row.processing, row.dead_letters) == (16, 12, 6, 0)
     assert row.offset_lags == [4.0, 3.0, 3.0, 6.0]
     assert all(seconds > 0 for seconds in row.time_lags)
+    without = session.call("overview", ("integer", "boolean"), live_max, False)[0]
+    assert (without.time_lags, without.offset_lags, without[:9]) == ([], [], row[:9])
     assert (row.stats_age == 0) is (live_max == ALWAYS_LIVE)
     types = ("text", "integer", "integer", "integer")
     by_namespace = [tuple(one) for one in session.call("numbers_by", types, "namespace", 10, 0, live_max)]

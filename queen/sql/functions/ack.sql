@@ -12,8 +12,8 @@
 -- behind the cursor; examine() tells which. Rules: everything below the highest completed is done with it, but never
 -- beyond what was given back; the end of the leased span releases the lease and clears the counters; a retry releases
 -- it and charges nothing.
--- The rules stand here twice, once for each way to a row: a row that moved while the first way waited for it is not
--- where the hint says any more, and must still get its ack.
+-- The rules stand here twice, once for each way to a row: by its place, and by key for what was not found there (no hint,
+-- or the row moved, perhaps while the first way waited for it). The second way is not gone when the first found all.
 -- Tables written, in lock order: cursors (by partition, group).
 create or replace function ack(
     p_partition_ids bigint[], p_groups text[], p_lease_ids uuid[], p_completed bigint[], p_retried bigint[],

@@ -1,9 +1,10 @@
--- overview(live_max) → one row: the numbers of the whole system
+-- overview(live_max, lags) → one row: the numbers of the whole system
 -- If there is little (see countable) it is counted, else they are sums of what is kept.
 --   time_lags, offset_lags   average, median, least and most over all groups of all queues: seconds since the oldest
---                            message behind was stored, and messages behind
+--                            message behind was stored, and messages behind. They cost a look at every group of every queue:
+--                            without `lags` they are empty
 --   stats_age                seconds since the oldest of the numbers was computed: 0 when counted, -1 when never
-create or replace function overview(p_live_max integer)
+create or replace function overview(p_live_max integer, p_lags boolean default true)
 returns table (queues bigint, partitions bigint, namespaces bigint, tasks bigint, total bigint, pending bigint,
                processing bigint, dead_letters bigint, retained_bytes bigint, time_lags double precision[],
                offset_lags double precision[], stats_age double precision)
@@ -28,6 +29,12 @@ begin
         select greatest(x.counted, case when x.counted > 10000 then (select sum(k.dead_letters) from queue_stats k) end)
           into dead_letters
           from (select count(*) as counted from (select from dead_letters limit 10001) d) x;
+    end if;
+    if not p_lags then
+        time_lags := '{}';
+        offset_lags := '{}';
+        return next;
+        return;
     end if;
     select array[coalesce(avg(l.seconds), 0), coalesce(percentile_cont(0.5) within group (order by l.seconds), 0),
                  coalesce(min(l.seconds), 0), coalesce(max(l.seconds), 0)],

@@ -146,9 +146,9 @@ class Statistics(Calls):
         rows = await self._call("depth", queue_id, group, limit, offset, self._live_max)
         return [Depth(*row) for row in rows]
 
-    async def overview(self) -> Overview:
-        """The numbers of the whole system."""
-        return Overview(*(await self._call("overview", self._live_max))[0])
+    async def overview(self, lags: bool = True) -> Overview:
+        """The numbers of the whole system; without `lags` the lags are empty."""
+        return Overview(*(await self._call("overview", self._live_max, lags))[0])
 
     async def by_namespace(self, limit: int, offset: int) -> list[Named]:
         """Numbers of queues by namespace, in the order of names."""
