@@ -8,12 +8,10 @@ system changes, and no script of a package runs. `python -m tests.support.newer_
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from tests.support.versions import NotHere, cache_folder, locked
+from tests.support.versions import NotHere, cache_folder, locked, run
 
 RELEASE = "trixie"
 """Debian 13: PgBouncer 1.24, which keeps prepared statements without being told."""
@@ -56,7 +54,7 @@ def _install(cache: Path) -> None:
         draft.mkdir(mode=0o755)
         _fetch(draft)
         for package in sorted(draft.glob("*.deb")):
-            _run(["dpkg-deb", "--extract", str(package), str(draft / "files")], draft)
+            run(["dpkg-deb", "--extract", str(package), str(draft / "files")], draft, _FETCH_S)
             package.unlink()
         _write_start(draft, cache / RELEASE)
         draft.rename(cache / RELEASE)
@@ -79,16 +77,15 @@ def _fetch(folder: Path) -> None:
         "APT::Sandbox::User": "",  # this folder is ours alone
     }
     command = ["apt-get", "-q", *(word for name, value in own.items() for word in ("-o", f"{name}={value}"))]
-    _run([*command, "update"], folder)
-    _run([*command, "download", *(f"{name}/{RELEASE}" for name in _PACKAGES)], folder)
+    run([*command, "update"], folder, _FETCH_S)
+    run([*command, "download", *(f"{name}/{RELEASE}" for name in _PACKAGES)], folder, _FETCH_S)
     shutil.rmtree(apt)
 
 
 def _source(folder: Path) -> str:
     """Where this system's own Debian packages come from."""
-    lines = _run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"], folder
-    ).split()
+    asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
+    lines = run(asked, folder, _FETCH_S).split()
     if not lines:
         raise NotHere("apt knows no source of Debian's packages; `apt-get update` may help")
     return lines[0]
@@ -106,24 +103,6 @@ def _write_start(draft: Path, place: Path) -> None:
         f'#!/bin/sh\nexec {loader} --library-path {folder} {place}/files/usr/sbin/pgbouncer "$@"\n', "utf-8"
     )
     start.chmod(0o755)
-
-
-def _run(command: Sequence[str], folder: Path) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_FETCH_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise NotHere(f"{command[0]} did not end within {_FETCH_S} s") from None
-    if done.returncode != 0:
-        raise NotHere(f"{command[0]} failed: {done.stderr.strip()[-300:]}")
-    return done.stdout
 
 
 def main() -> int:

