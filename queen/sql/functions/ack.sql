@@ -14,6 +14,7 @@
 -- it and charges nothing.
 -- The rules stand here twice, once for each way to a row: by its place, and by key for what was not found there (no hint,
 -- or the row moved, perhaps while the first way waited for it). The second way is not gone when the first found all.
+-- What the first way did is told by xmin: within a savepoint, whose rows bear another, the second would do it again.
 -- Tables written, in lock order: cursors (by partition, group).
 create or replace function ack(
     p_partition_ids bigint[], p_groups text[], p_lease_ids uuid[], p_completed bigint[], p_retried bigint[],

@@ -33,6 +33,7 @@
 --   spot          where the cursor's row lies now; null for a candidate that is held back
 -- Where every hint is there and each request has one candidate, rows are taken by place alone, and only what got nothing is
 -- looked up by key afterwards. Requests with several candidates go the general way: a second look must not exceed their limit.
+-- What the first look leased is told by xmin, as in ack(): not to be called within a savepoint.
 -- The lease ends at the last message handed out. Never waits: a cursor locked by another call is skipped.
 -- Tables written, in lock order: cursors, leases.
 create or replace function create_pop(p_epoch integer) returns void
