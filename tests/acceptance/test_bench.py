@@ -14,7 +14,9 @@ from tests.support.command import queen_command
 from tests.support.server import wait_until
 
 pytestmark = pytest.mark.pg
-_SMOKE = ("--profile", "smoke", "--warmup", "1s", "--duration", "3s", "--slo", "p99(e2e)<20s")
+# What holds on a machine that others use as well: how fast it is is not what is tested here.
+_LAX = ("--slo", "p99(e2e)<20s", "--slo", "rate(delivered)>=0.2*target")
+_SMOKE = ("--profile", "smoke", "--warmup", "1s", "--duration", "3s", *_LAX)
 
 
 def left_over(folder: Path) -> list[str]:

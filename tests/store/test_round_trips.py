@@ -91,7 +91,7 @@ def test_many_small_pushes_share_operations_of_at_most_a_thousand_messages(datab
             await runtime.engine.push(_messages(100, 100, "warm"))
             async with watched(runtime) as traffic:
                 await asyncio.gather(*[runtime.engine.push([one]) for one in _messages(1000, 100, "one")])
-            assert (traffic.round_trips, traffic.executed) == (1, 1)
+            assert (traffic.round_trips, traffic.executed) == (1, 1), traffic.sent
             before = runtime.engine.sizes()["push_flushes"]
             await asyncio.gather(*[runtime.engine.push([one]) for one in _messages(2500, 100, "two")])
             assert runtime.engine.sizes()["push_flushes"] - before == 3

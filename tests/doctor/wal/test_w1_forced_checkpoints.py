@@ -39,7 +39,8 @@ def test_a_log_that_is_full_is_found_inside_the_window_and_gone_with_room(small_
     apply(small_log.dsn, finding.fix)
     try:
         with meanwhile(small_log.dsn, LOG_8MB):
-            result = look(small_log.dsn, "W1", window_s=0.5)
+            # The last forced one may be counted after the change.
+            result = look_until(small_log.dsn, "W1", "ok", "skipped")
         assert result.status in ("ok", "skipped"), result
         assert not result.findings
     finally:
