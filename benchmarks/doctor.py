@@ -69,9 +69,9 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="doctor", description="What queen doctor costs a busy server.")
     parser.add_argument("--size", type=whole(1, 10_000), default=100, metavar="N", help="messages a request (100)")
     parser.add_argument("--partitions", type=whole(1, 100_000), default=1000, metavar="N", help="in all (1000)")
-    parser.add_argument("--doctor-window", type=seconds, default=10.0, metavar="S", help="its --window (10)")
+    parser.add_argument("--doctor-window", type=seconds, default=30.0, metavar="S", help="its --window (30)")
     parser.add_argument("--short", action="store_true", help="60 pairs of windows of 6 s, 1.5 s of them the doctor's")
-    shell.add_common(parser, window_s=10.0 + SPARE_S, warmup_s=1.0, repeat=6, connections=64)
+    shell.add_common(parser, window_s=30.0 + SPARE_S, warmup_s=1.0, repeat=6, connections=64)
     if parser.parse_args(arguments).short:
         parser.set_defaults(**_SHORT)
     options = Options(**vars(parser.parse_args(arguments)))

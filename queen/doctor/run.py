@@ -20,6 +20,7 @@ from queen.doctor.judge import Answer, judge, missing, skipped
 from queen.doctor.needs import Ground, Missing
 from queen.doctor.probes import clock, host, pooler, server, waits
 from queen.doctor.report import Report, saturated, together, verdict_of
+from queen.doctor.window import WINDOW_S
 from queen.errors import CannotLook
 from queen.measure.processes import own_cpu_s
 from queen.store.inspect import Inspector
@@ -44,7 +45,7 @@ class Ask:
     checks: Sequence[Check]
     schema: str = "queen"
     url: str | None = None
-    window_s: float = 10.0
+    window_s: float = WINDOW_S
     deep: bool = False
     thresholds: Mapping[str, Threshold] = field(default_factory=dict)
     pooler_admin: str | None = None
@@ -81,7 +82,7 @@ class _Run:
         first = self._stage("first sample", lambda: self._sample(moving, facts, twice_only=True))
         static = [check for check in able if not check.delta]
         still = self._stage("static checks", lambda: self._sample(static, facts, first))
-        seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
+        seen_waits = self._stage("window", lambda: self._wait(facts, needed=bool(moving)))
         once = [query.text_for(facts.version) for check in moving for query in check.queries.values() if query.once]
         asked = {text: still[text] for text in once if text in still}
         second = self._stage("second sample", lambda: self._sample(moving, facts, asked))
@@ -178,10 +179,12 @@ class _Run:
         except CannotLook as error:
             return [] if query.optional else error
 
-    def _wait(self, needed: bool) -> waits.Waits:
+    def _wait(self, facts: Facts, *, needed: bool) -> waits.Waits:
         if not needed:
             return waits.Waits()
         before = self._inspector.busy_s
+        if facts.backend_pid == facts.protocol_pid:
+            self._inspector.keep_plans()
         try:
             return waits.sample(self._inspector, self._ask.window_s)
         except CannotLook:

@@ -20,6 +20,7 @@ from queen.store.session import Session, line_of, refusal
 APPLICATION: Final = "queen-doctor"
 STATEMENT_TIMEOUT_MS: Final = 2000
 LOCK_TIMEOUT_MS: Final = 100
+_PLAN_KEPT_AFTER: Final = 3
 
 Row = dict[str, Any]
 
@@ -71,6 +72,11 @@ class Inspector(Session):
         finally:
             self.busy_s += time.monotonic() - began
 
+    def keep_plans(self) -> None:
+        """From now on a text that is sent again and again is planned once. Not behind a pooler, which may hand the next
+        one to another backend."""
+        self.connection.prepare_threshold = _PLAN_KEPT_AFTER
+
     def row(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Row:
         """The first row, empty when there is none. Raises like `rows`."""
         found = self.rows(text, parameters)
@@ -90,7 +96,7 @@ class Inspector(Session):
     def _dial(self) -> Connection[DictRow]:
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-            f" -c lock_timeout={LOCK_TIMEOUT_MS}"
+            f" -c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off"
         )
         try:
             return self._connect(options=options)

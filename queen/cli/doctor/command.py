@@ -23,7 +23,7 @@ def doctor(
     ids: o.IdsArgument = None,
     only: o.OnlyOption = None,
     skip: o.SkipOption = None,
-    window: o.WindowOption = "10s",
+    window: o.WindowOption = None,
     deep: o.DeepOption = False,
     url: o.UrlOption = None,
     pooler_admin: o.PoolerOption = None,
@@ -51,7 +51,7 @@ def doctor(
 ) -> None:
     """Say what is wrong with the database and the servers, what it costs and what to do; with --fix, do it.
 
-    Examples: queen doctor; queen doctor V C1 --window 30s; queen doctor --fix --dry-run; queen doctor --explain V4
+    Examples: queen doctor; queen doctor V C1 --window 5s; queen doctor --fix --dry-run; queen doctor --explain V4
     """
     tells = list_ or explain is not None
     if tells and not nagios:
@@ -60,7 +60,8 @@ def doctor(
     try:
         if tells:
             raise SettingsError("--nagios goes with a look at a database, not with --list or --explain")
-        window_s = o.window(window)
+        watch_s = None if watch is None else o.seconds("--watch", watch, 1.0, 86_400.0)
+        window_s = o.window(window, watch_s)
         wish = Wish(
             only=o.named("--only", [only] if only is not None else []),
             skip=o.split(skip),
@@ -78,7 +79,7 @@ def doctor(
             verbose=verbose,
             quiet=quiet,
             color=color,
-            watch_s=None if watch is None else o.seconds("--watch", watch, 1.0, 86_400.0),
+            watch_s=watch_s,
             ids=o.named("ID", ids or []),
             fix=fix,
             allow=tuple(allow or ()),

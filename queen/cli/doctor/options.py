@@ -12,6 +12,7 @@ import typer
 
 from queen.cli.doctor.screen import Color
 from queen.cli.panels import PanelCommand
+from queen.doctor.window import WINDOW_S
 from queen.errors import SettingsError
 from queen.units import parse_duration_ms
 
@@ -52,7 +53,7 @@ OnlyOption = Annotated[
 ]
 SkipOption = Annotated[str | None, _option("--skip", metavar="ID,…", panel=_LOOK, help="Checks to leave out.")]
 WindowOption = Annotated[
-    str, _option("--window", metavar="TIME", panel=_LOOK, help="Time between the two samples. Default: 10s.")
+    str | None, _option("--window", metavar="TIME", panel=_LOOK, help="Time between the two samples. Default: 30s.")
 ]
 DeepOption = Annotated[bool, _option("--deep", panel=_LOOK, help="Also what reads whole tables or indexes.")]
 UrlOption = Annotated[
@@ -202,8 +203,10 @@ def seconds(option: str, text: str, least: float, most: float) -> float:
     return value
 
 
-def window(text: str) -> float:
-    """Seconds of --window."""
+def window(text: str | None, watch_s: float | None) -> float:
+    """Seconds of --window; as it comes, not longer than the time from one watched run to the next."""
+    if text is None:
+        return min(WINDOW_S, watch_s or WINDOW_S)
     return seconds("--window", text, _WINDOW_MIN_S, WINDOW_MAX_S)
 
 

@@ -1,15 +1,14 @@
-"""Which waits the active sessions are in, sampled ten times a second over the window of a run."""
+"""Which waits the active sessions are in, sampled about a hundred times over the window of a run."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
 
+from queen.doctor.window import period
 from queen.store.inspect import Inspector
 
-PERIOD_S: Final = 0.1
 # What does the queue's work: client sessions of this database that are active now, ours and the bench's aside. And the
 # workers of autovacuum, in whichever database: they share one cost limit. This is what lies below pg_stat_activity: the
 # view joins the names of databases and roles, which takes PostgreSQL longer than all the rest, and it is asked often.
@@ -51,6 +50,7 @@ class Waits:
 
 def sample(inspector: Inspector, window_s: float) -> Waits:
     """Look for `window_s` seconds. Raises CannotLook, StoreUnavailable."""
+    period_s = period(window_s)
     end = time.monotonic() + window_s
     counts: Counter[str] = Counter()
     vacuum: Counter[str] = Counter()
@@ -60,5 +60,5 @@ def sample(inspector: Inspector, window_s: float) -> Waits:
         for row in inspector.rows(_ACTIVE):
             (vacuum if row["vacuum"] else counts)[row["wait"]] += row["sessions"]
         samples += 1
-        time.sleep(max(0.0, min(left, PERIOD_S - (time.monotonic() - began))))
+        time.sleep(max(0.0, min(left, period_s - (time.monotonic() - began))))
     return Waits(samples, counts.total(), dict(counts), dict(vacuum))
