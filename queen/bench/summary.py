@@ -150,7 +150,7 @@ def _campaign(campaign: Campaign) -> Iterator[str]:
     if len(campaign.steps) > _STEPS_MAX:
         yield f"… and {len(campaign.steps) - _STEPS_MAX} more"
     for run in campaign.runs[:2]:
-        yield _row("confirmed", run.verdict.line)
+        yield _row("confirmed" if campaign.kind == "search" else "run", run.verdict.line)
     for note in campaign.notes[:3]:
         yield _row("note", note)
     for reason in campaign.verdict.reasons[:3]:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import sys
 from collections.abc import Mapping
@@ -17,9 +15,8 @@ import msgspec
 
 from queen.doctor.catalogue import find
 from queen.doctor.finding import Finding, Fix, Result, Severity, Stake, StakeKind, Status, Threshold
+from queen.doctor.published import schema_of, text_of
 from queen.doctor.report import Ranked, Report, Verdict
-
-SCHEMA_VERSION: Final = 1
 
 
 class FixShape(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -159,19 +156,12 @@ def plain(value: Any) -> Any:
 
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of a report."""
-    (top,), parts = msgspec.json.schema_components([ReportShape], ref_template="#/$defs/{name}")
-    for part in parts.values():
-        # Not every version of msgspec takes the indentation out of a text.
-        if "description" in part:
-            part["description"] = inspect.cleandoc(part["description"])
-    title = f"Report of queen doctor, schema {SCHEMA_VERSION}"
-    draft = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": draft, "title": title, **top, "$defs": dict(sorted(parts.items()))}
+    return schema_of("Report of queen doctor", [ReportShape])
 
 
 def text() -> str:
     """The file as it is published."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return text_of(schema())
 
 
 def _check(result: Result) -> CheckShape:

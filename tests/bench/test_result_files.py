@@ -125,6 +125,13 @@ def test_the_summary_says_what_was_missed_and_what_needs_more_samples(examples: 
     assert "n/a (needs 1,000)" in summary.text(examples["partial"])
 
 
+@pytest.mark.parametrize(("kind", "confirmed"), [("search", True), ("ab", False)])
+def test_only_a_search_confirms(kind: str, confirmed: bool) -> None:
+    runs = bench_results.campaign("search").runs
+    lines = summary.text(msgspec.structs.replace(bench_results.campaign(kind), runs=runs)).splitlines()
+    assert any(line.startswith("confirmed ") for line in lines) == confirmed
+
+
 def test_margins_are_in_the_summary_and_on_the_page(examples: dict[str, Result | Campaign]) -> None:
     line = next(line for line in summary.text(examples["failed"]).splitlines() if "p99(e2e)<50ms  " in line)
     assert line.split()[-3:] == ["ms", "-47", "%"]

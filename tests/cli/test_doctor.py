@@ -134,6 +134,7 @@ def test_nagios(ill_dsn: str, capsys: Capture, args: list[str], code: int, word:
         ["--bogus"],
         ["--window", "soon"],
         ["--fail-on", "never"],
+        ["--fail-on", "crit"],
         ["--list"],
         ["--explain", "V4"],
     ],

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from queen.cli import console
 from queen.cli.doctor import words
 from queen.cli.doctor.screen import plain
 from queen.doctor import describe
 from queen.doctor.catalogue import catalogue, find
-from queen.doctor.check import GROUPS, Check, Query
-from queen.doctor.shape import SCHEMA_VERSION
+from queen.doctor.catalogue_shape import of_check, of_list, versions
+from queen.doctor.check import GROUPS, Query
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def list_checks(screen: Console, *, as_json: bool) -> None:
     """The whole catalogue."""
     if as_json:
-        console.put_json({"schema_version": SCHEMA_VERSION, "checks": [_entry(check) for check in catalogue()]})
+        console.put_json(of_list(catalogue()))
         return
     for group, title in GROUPS.items():
         checks = [check for check in catalogue() if check.group == group]
@@ -34,7 +34,7 @@ def explain(screen: Console, name: str, *, as_json: bool) -> None:
     """All about one check. Raises SettingsError."""
     check = find(name)
     if as_json:
-        console.put_json({"schema_version": SCHEMA_VERSION, **_entry(check), **_details(check)})
+        console.put_json(of_check(check))
         return
     _put(screen, f"{check.id}  {check.title}", "bold")
     _put(screen, f"{GROUPS[check.group]}; {'two samples, a window apart' if check.delta else 'one look'}")
@@ -56,25 +56,11 @@ def explain(screen: Console, name: str, *, as_json: bool) -> None:
 
 def _query(screen: Console, name: str, query: Query) -> None:
     """Its texts, to be run by hand: never wrapped."""
-    for version, text in _versions(query).items():
+    for version, text in versions(query).items():
         _put(screen, "")
         _put(screen, f"-- {name}, PostgreSQL {version} and later")
         for line in text.strip("\n").splitlines():
             screen.print(plain(line, unicode=True), soft_wrap=True)
-
-
-def _versions(query: Query) -> dict[int, str]:
-    """The text by major version, `{schema}` filled in by the usual name."""
-    texts = {query.min_version: query.text, **query.since}
-    return {
-        number // 10_000: text.replace("{schema_name}", "'queen'")
-        .replace("{schema}", "queen")
-        .replace("{{", "{")
-        .replace("}}", "}")
-        if "{schema" in text
-        else text
-        for number, text in sorted(texts.items())
-    }
 
 
 def _put(screen: Console, text: str, style: str = "") -> None:
@@ -82,24 +68,3 @@ def _put(screen: Console, text: str, style: str = "") -> None:
 
     unicode = screen.encoding.lower().replace("-", "") == "utf8"
     screen.print(Text(plain(text, unicode=unicode), style=style))
-
-
-def _entry(check: Check) -> dict[str, Any]:
-    return {
-        "id": check.id,
-        "group": check.group,
-        "title": check.title,
-        "why": check.why,
-        "false_positive": check.false_positive,
-        "two_samples": check.delta,
-        "thresholds": {
-            name: {"warn": limit.warn, "crit": limit.crit, "unit": limit.unit}
-            for name, limit in check.thresholds.items()
-        },
-        "needs": describe.needs(check),
-        "fix_classes": list(describe.fix_classes(check)),
-    }
-
-
-def _details(check: Check) -> dict[str, Any]:
-    return {"explain": check.explain, "queries": {name: _versions(query) for name, query in check.queries.items()}}

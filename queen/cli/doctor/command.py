@@ -29,7 +29,7 @@ def doctor(
     pooler_admin: o.PoolerOption = None,
     timeout: o.TimeoutOption = None,
     threshold: o.ThresholdOption = None,
-    fail_on: o.FailOnOption = o.FailOn.warn,
+    fail_on: o.FailOnOption = None,
     baseline: o.BaselineOption = None,
     save_baseline: o.SaveBaselineOption = None,
     as_json: o.JsonOption = False,
@@ -60,6 +60,8 @@ def doctor(
     try:
         if tells:
             raise SettingsError("--nagios goes with a look at a database, not with --list or --explain")
+        if nagios and fail_on is not None:
+            raise SettingsError("--nagios and --fail-on do not go together: the exit codes of --nagios are fixed")
         watch_s = None if watch is None else o.seconds("--watch", watch, 1.0, 86_400.0)
         window_s = o.window(window, watch_s)
         wish = Wish(
@@ -71,7 +73,7 @@ def doctor(
             url=url,
             pooler_admin=pooler_admin,
             thresholds=tuple(threshold or ()),
-            fail_on=fail_on,
+            fail_on=fail_on or o.FailOn.warn,
             baseline=baseline,
             save_baseline=save_baseline,
             as_json=as_json,

@@ -75,7 +75,7 @@ ThresholdOption = Annotated[
     _option("--threshold", metavar="ID.NAME=WARN,CRIT", panel=_JUDGE, help="Another threshold; may be repeated."),
 ]
 FailOnOption = Annotated[
-    FailOn, _option("--fail-on", panel=_JUDGE, help="Exit code 1 from this severity on. Default: warn.")
+    FailOn | None, _option("--fail-on", panel=_JUDGE, help="Exit code 1 from this severity on. Default: warn.")
 ]
 BaselineOption = Annotated[
     Path | None, _option("--baseline", metavar="FILE", panel=_JUDGE, help="Report only what is not in this file.")

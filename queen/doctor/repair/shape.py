@@ -5,15 +5,14 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import sys
 from typing import Any, Literal
 
 import msgspec
 
+from queen.doctor.published import schema_of, text_of
 from queen.doctor.report import Verdict
-from queen.doctor.shape import SCHEMA_VERSION, FindingShape
+from queen.doctor.shape import FindingShape
 
 
 class StepShape(msgspec.Struct, frozen=True, rename={"kind": "class"}):
@@ -96,19 +95,12 @@ class UndoShape(msgspec.Struct, frozen=True):
 
 def schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of either answer."""
-    tops, parts = msgspec.json.schema_components([RepairShape, UndoShape], ref_template="#/$defs/{name}")
-    for part in parts.values():
-        # Not every version of msgspec takes the indentation out of a text.
-        if "description" in part:
-            part["description"] = inspect.cleandoc(part["description"])
-    title = f"Repair or undo of queen doctor, schema {SCHEMA_VERSION}"
-    draft = "https://json-schema.org/draft/2020-12/schema"
-    return {"$schema": draft, "title": title, "oneOf": list(tops), "$defs": dict(sorted(parts.items()))}
+    return schema_of("Repair or undo of queen doctor", [RepairShape, UndoShape])
 
 
 def text() -> str:
     """The file as it is published."""
-    return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    return text_of(schema())
 
 
 if __name__ == "__main__":
