@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 pytest_plugins = [
     "tests.support.chosen_version",
     "tests.support.fix_browser",
@@ -17,3 +19,7 @@ pytest_plugins = [
     "tests.support.fix_swap",
     "tests.support.tiers",
 ]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in its background like this, and commands that a test starts would not hear Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)

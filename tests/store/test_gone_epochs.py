@@ -14,7 +14,7 @@ from queen.runtime import Runtime, open_runtime
 from queen.settings import EngineSettings, Settings
 from queen.store.base import PopBatch
 from tests.sql.client import Session
-from tests.sql.upkeep import close, epochs, expire, leave, pass_time
+from tests.sql.upkeep import close, epochs, expire, leave, pass_time, record
 from tests.support.server import wait_until
 
 PATIENCE_S = 60
@@ -42,9 +42,15 @@ def _drop_the_first(session: Session) -> None:
     session.configure("q", retentionEnabled=True, retentionSeconds=50, dedupWindowSeconds=0)
     close(session)
     pass_time(session, 100)
-    expire(session)
-    # Whoever reads the child, or the upkeep's lock, has precedence: a server that starts, or autovacuum.
-    wait_until(lambda: leave(session) == epochs(session)[-1:], "the first epoch to be dropped")
+
+    def gone() -> bool:
+        record(session)
+        expire(session)
+        return leave(session) == epochs(session)[-1:]
+
+    # Others have precedence: the upkeep of a server that starts, and autovacuum.
+    wait_until(gone, "the first epoch to be dropped")
+    assert epochs(session) == [2]
 
 
 @pytest.mark.parametrize("consumed", [False, True], ids=["left unread", "consumed"])
