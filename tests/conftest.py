@@ -21,5 +21,5 @@ pytest_plugins = [
 ]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what runs in its background like this, and commands that a test starts would not hear Ctrl-C either.
+    # A shell starts what runs in its background so, and commands that a test starts would not hear Ctrl-C either.
     signal.signal(signal.SIGINT, signal.default_int_handler)
