@@ -42,7 +42,6 @@ ILLNESSES: Final = (
     "select pg_reload_conf()",
 )
 COLUMNS: Final = 80
-WINDOW: Final = "15s"
 _PLACE: Final = re.compile(r"/\S*queen-hotpath-\w+/")
 """Where this run's data lies, which says nothing to a reader."""
 
@@ -101,12 +100,12 @@ def _tell(options: Options) -> shell.Outcome:
         _make_ill(target.dsn)
         windows["ill"] = _measure(options, target, problems)
         with _load(options, target):
-            acts.append(_doctor(target, "--window", WINDOW))
+            acts.append(_doctor(target))
             acts.append(_doctor(target, "--fix", "--allow", "reload"))
             acts.append(_doctor(target, "--fix", "I2", "--yes"))
         windows["repaired"] = _measure(options, target, problems)
         with _load(options, target):
-            acts.append(_doctor(target, "--window", WINDOW))
+            acts.append(_doctor(target))
     record = StoryRecord(
         **head.fields(problems, facts),
         healthy=windows["healthy"],

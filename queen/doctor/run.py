@@ -73,6 +73,8 @@ class _Run:
     def report(self) -> Report:
         """All stages, in order."""
         facts = self._stage("facts", lambda: gather(self._inspector))
+        if facts.backend_pid == facts.protocol_pid:
+            self._inspector.keep_plans()
         ground = self._ground(facts)
         gone = {check.id: missing(check, ground) for check in self._ask.checks}
         able = [check for check in self._ask.checks if gone[check.id] is None]
@@ -82,7 +84,7 @@ class _Run:
         first = self._stage("first sample", lambda: self._sample(moving, facts, twice_only=True))
         static = [check for check in able if not check.delta]
         still = self._stage("static checks", lambda: self._sample(static, facts, first))
-        seen_waits = self._stage("window", lambda: self._wait(facts, needed=bool(moving)))
+        seen_waits = self._stage("window", lambda: self._wait(bool(moving)))
         once = [query.text_for(facts.version) for check in moving for query in check.queries.values() if query.once]
         asked = {text: still[text] for text in once if text in still}
         second = self._stage("second sample", lambda: self._sample(moving, facts, asked))
@@ -166,25 +168,23 @@ class _Run:
         for query in (query for check in checks for query in check.queries.values()):
             text = query.text_for(facts.version)
             if text not in answers and not (twice_only and query.once):
-                answers[text] = self._answer(query, text, facts)
+                answers[text] = self._answer(query, text, facts, again=twice_only)
         return answers
 
-    def _answer(self, query: Query, text: str, facts: Facts) -> Answer:
+    def _answer(self, query: Query, text: str, facts: Facts, *, again: bool) -> Answer:
         if facts.version < query.min_version:
             return CannotLook(f"needs PostgreSQL {query.min_version // 10_000}", kind="missing")
         if self._inspector.busy_s - self._sampled_s > BUDGET_S:
             return CannotLook(f"the run's time of {BUDGET_S:.0f} s was used up", kind="timeout")
         try:
-            return self._inspector.rows(text)
+            return self._inspector.rows(text, again=again)
         except CannotLook as error:
             return [] if query.optional else error
 
-    def _wait(self, facts: Facts, *, needed: bool) -> waits.Waits:
+    def _wait(self, needed: bool) -> waits.Waits:
         if not needed:
             return waits.Waits()
         before = self._inspector.busy_s
-        if facts.backend_pid == facts.protocol_pid:
-            self._inspector.keep_plans()
         try:
             return waits.sample(self._inspector, self._ask.window_s)
         except CannotLook:

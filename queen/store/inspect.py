@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import Connection, sql
+from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import DictRow
 
 from queen.errors import CannotLook, QueenError
@@ -20,7 +22,8 @@ from queen.store.session import Session, line_of, refusal
 APPLICATION: Final = "queen-doctor"
 STATEMENT_TIMEOUT_MS: Final = 2000
 LOCK_TIMEOUT_MS: Final = 100
-_PLAN_KEPT_AFTER: Final = 3
+_NEVER_BY_ITSELF: Final = 1 << 30  # how often a text has to come before the driver prepares it unasked
+_GLANCE: Final = b"queen_doctor_glance"
 
 Row = dict[str, Any]
 
@@ -35,6 +38,7 @@ class Inspector(Session):
         """Statements sent so far, each a transaction of its own."""
         self.busy_s = 0.0
         """Seconds spent waiting for their answers."""
+        self._glanced = False
 
     @property
     def version(self) -> int:
@@ -56,26 +60,55 @@ class Inspector(Session):
         """The backend as the protocol names it; behind a pooler not the one that works."""
         return self.connection.info.backend_pid
 
-    def rows(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> list[Row]:
+    def keep_plans(self) -> None:
+        """From now on texts that come again are planned once. Not behind a pooler, which may hand the next one to
+        another backend."""
+        self.connection.prepare_threshold = _NEVER_BY_ITSELF
+
+    def rows(
+        self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, again: bool = False
+    ) -> list[Row]:
         """The rows of one statement; in it `{schema}` stands for Queen's schema as an identifier, `{schema_name}` for
-        its name as a literal (other braces are then written twice).
+        its name as a literal (other braces are then written twice). `again`: the text will come once more.
 
         Raises CannotLook when PostgreSQL refuses or gives up this statement, StoreUnavailable when the session broke.
         """
         self.statements += 1
         began = time.monotonic()
         try:
-            cursor = self.connection.execute(self._composed(text), parameters)
+            cursor = self.connection.execute(self._composed(text), parameters, prepare=again or None)
             return cursor.fetchall() if cursor.description else []
         except psycopg.Error as error:
             raise self._refusal(error) from error
         finally:
             self.busy_s += time.monotonic() - began
 
-    def keep_plans(self) -> None:
-        """From now on a text that is sent again and again is planned once. Not behind a pooler, which may hand the next
-        one to another backend."""
-        self.connection.prepare_threshold = _PLAN_KEPT_AFTER
+    def glance(self, text: str) -> list[tuple[str, ...]]:
+        """The rows of a text that comes again and again, as PostgreSQL writes them; null is empty. One such text a
+        session, without parameters. By libpq alone: after a pause beside a busy database every line of Python is slow.
+
+        Raises like `rows`.
+        """
+        self.statements += 1
+        began = time.monotonic()
+        try:
+            return self._texts(text.encode())
+        except psycopg.Error as error:
+            raise self._refusal(error) from error
+        finally:
+            self.busy_s += time.monotonic() - began
+
+    def _texts(self, text: bytes) -> list[tuple[str, ...]]:
+        link = self.connection.pgconn
+        if self.connection.prepare_threshold is None:
+            result = _checked(link.exec_(text))
+        else:
+            if not self._glanced:
+                _checked(link.prepare(_GLANCE, text))
+                self._glanced = True
+            result = _checked(link.exec_prepared(_GLANCE, None))
+        rows, columns = range(result.ntuples), range(result.nfields)
+        return [tuple((result.get_value(row, column) or b"").decode() for column in columns) for row in rows]
 
     def row(self, text: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> Row:
         """The first row, empty when there is none. Raises like `rows`."""
@@ -105,6 +138,15 @@ class Inspector(Session):
             if "parameter" not in str(error):
                 raise
             return self._connect()
+
+
+def _checked(result: PGresult) -> PGresult:
+    """Raises psycopg.Error when it is one."""
+    if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
+        return result
+    if not result.error_field(DiagnosticField.SQLSTATE):  # libpq says so itself: the connection is gone
+        raise psycopg.OperationalError(result.get_error_message())
+    raise psycopg.errors.error_from_result(result)
 
 
 def _kind(error: psycopg.Error) -> str:

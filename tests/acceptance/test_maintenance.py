@@ -65,7 +65,7 @@ def test_it_reaches_the_polls_of_another_server(api: Api, other: EmbeddedServer,
         since = time.monotonic()
         turn(api, True)
         assert poll.result() is None
-        assert time.monotonic() - since < 5
+        assert time.monotonic() - since < 30, "told, and not at the end of its 60 s"
         api.push_to(queue, ["held"])
         assert far.pop(queue) is None
         late = threads.submit(far.pop, queue, wait="true", timeout=60_000)

@@ -13,8 +13,8 @@ from queen.store.inspect import Inspector
 # workers of autovacuum, in whichever database: they share one cost limit. This is what lies below pg_stat_activity: the
 # view joins the names of databases and roles, which takes PostgreSQL longer than all the rest, and it is asked often.
 _ACTIVE = """
-SELECT coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, backend_type = 'autovacuum worker' AS vacuum,
-       count(*) AS sessions
+SELECT CASE backend_type WHEN 'autovacuum worker' THEN 'vacuum' ELSE 'client' END AS kind,
+       coalesce(wait_event_type || ':' || wait_event, 'CPU') AS wait, count(*) AS sessions
   FROM pg_stat_get_activity(NULL)
  WHERE backend_type = 'autovacuum worker'
     OR state = 'active' AND backend_type = 'client backend'
@@ -57,8 +57,8 @@ def sample(inspector: Inspector, window_s: float) -> Waits:
     samples = 0
     while (left := end - time.monotonic()) > 0:
         began = time.monotonic()
-        for row in inspector.rows(_ACTIVE):
-            (vacuum if row["vacuum"] else counts)[row["wait"]] += row["sessions"]
+        for kind, wait, sessions in inspector.glance(_ACTIVE):
+            (vacuum if kind == "vacuum" else counts)[wait] += int(sessions)
         samples += 1
         time.sleep(max(0.0, min(left, period_s - (time.monotonic() - began))))
     return Waits(samples, counts.total(), dict(counts), dict(vacuum))

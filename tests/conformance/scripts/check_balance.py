@@ -54,7 +54,7 @@ async def wakes(c):
     popped = asyncio.create_task(there.queue(c.name).batch(1).wait(True).pop())
     await asyncio.sleep(0.5)
     await c.push("here")
-    assert payloads(await asyncio.wait_for(popped, 5)) == ["here"]
+    assert payloads(await asyncio.wait_for(popped, 20)) == ["here"]
 
 
 @check("popped at one server, renewed and acknowledged at the other")

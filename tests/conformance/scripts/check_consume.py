@@ -121,7 +121,7 @@ async def idle(c):
     started_at = time.monotonic()
     await c.queue.wait(False).idle_millis(500).consume(collecting(seen))
     assert seen == [1]
-    assert time.monotonic() - started_at < 5
+    assert time.monotonic() - started_at < 30
 
 
 @check("timeout_millis bounds a waiting consumer's poll", since="0.15.0")
@@ -153,7 +153,7 @@ async def waiting(c):
     for number in range(3):
         await asyncio.sleep(0.1)
         await c.push(number)
-    await asyncio.wait_for(consuming, 10)
+    await asyncio.wait_for(consuming, 30)
     assert seen == [0, 1, 2]
 
 

@@ -67,9 +67,9 @@ async def consume_new(c):
         await builder.consume(handler)
 
     consuming = asyncio.create_task(consume())
-    await asyncio.sleep(0.5)
+    await c.subscribed("g")
     await c.push("new")
-    await asyncio.wait_for(consuming, 10)
+    await asyncio.wait_for(consuming, 30)
     assert seen == ["new"]
 
 

@@ -51,14 +51,14 @@ async def waiting(c):
     pushed_at = time.monotonic()
     await c.push("later")
     assert payloads(await popped) == ["later"]
-    assert time.monotonic() - pushed_at < 2
+    assert time.monotonic() - pushed_at < 15, "woken, and not at the end of its 30 s"
 
 
 @check("a waiting pop that gets nothing ends in time", since="0.15.0")
 async def timeout(c):
     started_at = time.monotonic()
     assert await c.queue.batch(1).wait(True).timeout_millis(1000).pop() == []
-    assert 0.5 < time.monotonic() - started_at < 4
+    assert 0.5 < time.monotonic() - started_at < 15, "not after the 30 s of a poll as it comes"
 
 
 @check("one partition")

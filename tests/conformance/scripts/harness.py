@@ -81,6 +81,14 @@ class Checking:
             assert answer["success"], answer
         return found
 
+    async def subscribed(self, group):
+        """Wait until the server knows the group on the check's queue."""
+        async with httpx.AsyncClient(base_url=self.url) as http:
+            ends_at = time.monotonic() + 30
+            while self.name not in (await http.get(f"/api/v1/consumer-groups/{group}")).text:
+                assert time.monotonic() < ends_at, f"{group} did not come to {self.name}"
+                await asyncio.sleep(0.02)
+
     async def pending(self, queue=None):
         """How many messages of the queue wait for its slowest group."""
         return (await self.queen.admin.get_queue(queue or self.name))["totals"]["pending"]

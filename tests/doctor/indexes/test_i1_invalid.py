@@ -73,7 +73,7 @@ def test_an_index_that_is_being_built_is_not_broken(database_dsn: str) -> None:
         wait_for(database_dsn, building)
         assert look(database_dsn, "I1").status == "ok"
         writer.rollback()
-        built.result(timeout=10)
+        built.result(timeout=60)
 
 
 def test_a_fresh_schema_is_well(module_dsn: str) -> None:

@@ -55,7 +55,7 @@ def test_the_one_at_the_head_is_named_with_all_who_stand_behind(database_dsn: st
         apply(database_dsn, finding.fix)
         wait_for(database_dsn, WAITING.format(1))
         second.rollback()
-        assert [job.result(timeout=10) for job in jobs] == [None, None]
+        assert [job.result(timeout=60) for job in jobs] == [None, None]
         assert look(database_dsn, "L1", thresholds=AT_ONCE).status == "ok"
 
 
@@ -68,7 +68,7 @@ def test_of_a_session_at_work_only_the_statement_is_cancelled(database_dsn: str)
         finding = only(look(database_dsn, "L1", thresholds=AT_ONCE))
         assert finding.evidence["blocker"]["state"] == "active"
         apply(database_dsn, finding.fix)
-        assert sleeping.result(timeout=10) == "QueryCanceled"
+        assert sleeping.result(timeout=60) == "QueryCanceled"
         busy.rollback()
-        assert reading.result(timeout=10) is None
+        assert reading.result(timeout=60) is None
         assert look(database_dsn, "L1", thresholds=AT_ONCE).status == "ok"

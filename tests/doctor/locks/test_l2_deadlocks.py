@@ -22,10 +22,10 @@ def cross(dsn: str, order: list[str], other_order: list[str]) -> int:
         one.execute(order[0])
         if order == other_order:
             rest = thread.submit(finish, other, other_order)
-            return finish(one, order[1:]) + rest.result(timeout=10)
+            return finish(one, order[1:]) + rest.result(timeout=60)
         other.execute(other_order[0])
         rest = thread.submit(finish, other, other_order[1:])
-        return finish(one, order[1:]) + rest.result(timeout=10)
+        return finish(one, order[1:]) + rest.result(timeout=60)
 
 
 def finish(connection: psycopg.Connection[Any], statements: list[str]) -> int:

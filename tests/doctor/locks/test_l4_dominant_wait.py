@@ -37,7 +37,7 @@ def test_a_row_that_all_want_is_found_and_gone_when_it_is_free(database_dsn: str
         assert (finding.at_stake.kind, finding.at_stake.method) == ("bound", "wait share")
         holder.commit()
         for job in jobs:
-            job.result(timeout=10)
+            job.result(timeout=60)
     assert look(database_dsn, "L4", window_s=0.3).status == "ok"
 
 
