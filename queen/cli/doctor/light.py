@@ -14,8 +14,9 @@ from typing import Final, NoReturn
 NICE: Final = 5
 """With 19 a run would take minutes where others never pause; with 10 it gets a tenth of what one of them gets."""
 
-_GARBAGE_AFTER: Final = 50_000
-"""Objects between two searches for garbage. A run makes few that need one; the loading of code sets off dozens."""
+_GARBAGE_AFTER: Final = 500_000
+"""Objects between two searches for garbage. A run makes few that need one, and ends before the first; the loading of
+code would set off dozens, which take a tenth of its time. `--watch` comes to one now and then."""
 
 
 def step_back() -> None:
