@@ -129,7 +129,7 @@ class Inspector(Session):
     def _dial(self) -> Connection[DictRow]:
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-            f" -c lock_timeout={LOCK_TIMEOUT_MS} -c jit=off"
+            f" -c lock_timeout={LOCK_TIMEOUT_MS}"
         )
         try:
             return self._connect(options=options)

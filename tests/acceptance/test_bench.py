@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 
 from tests.support.command import queen_command
+from tests.support.quiet_moment import in_a_quiet_moment
 from tests.support.server import wait_until
 
 pytestmark = pytest.mark.pg
-# What holds on a machine that others use as well: how fast it is is not what is tested here.
-_LAX = ("--slo", "p99(e2e)<20s", "--slo", "rate(delivered)>=0.2*target")
-_SMOKE = ("--profile", "smoke", "--warmup", "1s", "--duration", "3s", *_LAX)
+_SMOKE = ("--profile", "smoke", "--warmup", "1s", "--duration", "3s", "--slo", "p99(e2e)<20s")
 
 
 def left_over(folder: Path) -> list[str]:
@@ -42,7 +41,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.spec("R4")
 def test_a_whole_run_passes_and_leaves_only_its_files(postgres_programs: Path, tmp_path: Path, places: Path) -> None:
     insert = ("--slo", "p50(insert)<20s")
-    done = queen_command(tmp_path, "bench", *_SMOKE, *insert, "--output", str(tmp_path / "out"), TMPDIR=str(places))
+    asked = ("bench", *_SMOKE, *insert, "--output", str(tmp_path / "out"))
+    done = in_a_quiet_moment(lambda: queen_command(tmp_path, *asked, TMPDIR=str(places)))
     assert done.code == 0, done.err
     line = done.out.decode().splitlines()[-1]
     assert line.startswith("PASS 500 msg/s")

@@ -72,8 +72,3 @@ def test_a_glance_by_a_session_that_broke_ends_the_look(module_dsn: str) -> None
             )
         with pytest.raises(StoreUnavailable):
             inspector.glance("SELECT 1")
-
-
-def test_nothing_is_compiled_for_a_look(module_dsn: str) -> None:
-    with Inspector(module_dsn) as inspector:
-        assert inspector.row("SHOW jit") == {"jit": "off"}
