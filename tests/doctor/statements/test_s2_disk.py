@@ -9,6 +9,7 @@ from queen.doctor.check import Seen
 from queen.doctor.finding import Threshold
 from queen.doctor.probes.disk import Disk
 from queen.doctor.probes.host import Host
+from queen.doctor.window import WINDOW_S
 from tests.doctor.queues.support import write_minute
 from tests.doctor.support import look, only
 from tests.sql.client import Session
@@ -55,6 +56,7 @@ def test_little_room_and_growth_of_the_disk_itself_are_found(plain_seen: Seen) -
     assert judged(100 << 30, 100 << 30, 60) == []
     assert judged(500 << 30, 499 << 30, 60) == [("warn", 8.3)]
     assert judged(500 << 30, 499 << 30, 10) == [], "a checkpoint in ten seconds is no growth"
+    assert judged(500 << 30, 499 << 30, WINDOW_S) == [], "nor is the log of a burst in a window as it comes"
     assert judged(20 << 30, 20 << 30, 10) == [("crit", None)]
 
 

@@ -16,8 +16,9 @@ from queen.store.inspect import Row
 
 OBSERVED_MIN_S: Final = 600.0
 """Growth is told from what was stored in ten minutes or more: one burst fills no disk."""
-WINDOW_MIN_S: Final = 30.0
-"""The disk's own growth inside a window counts from this length on: below, one checkpoint would be all of it."""
+WINDOW_MIN_S: Final = 60.0
+"""The disk's own growth inside a window counts from this length on, which is more than a run has unasked: below, one
+checkpoint or the log of a burst would be all of it."""
 ROOMY_BYTES: Final = 64 << 30
 """A tenth of a large disk is no little room."""
 
@@ -125,7 +126,7 @@ Free bytes of the file system below the data, and below pg_wal where that is ano
 
 Growth comes from two places, the larger one counts. What the newest two child tables of `messages` took over their
 life, ten minutes at least, less the share of children that left again in the last day: where as many leave as are
-opened, nothing grows. And what the disk itself shows inside the window, when that is 30 seconds or longer
+opened, nothing grows. And what the disk itself shows inside the window, when that is a minute or longer
 (--window 60s), which sees other programs and the log too.
 
 Little room is a finding by itself, with or without growth.""",
