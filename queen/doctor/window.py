@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 WINDOW_S: Final = 30.0
-"""Between the two samples. A run takes half a second of processor time, most of it for its start: over 30 s that is
+"""Between the two samples. A run takes 0.6 s of processor time, most of it for its start: over 30 s that is
 less than a hundredth of two processors, over 10 s it is not. And the rates say more."""
 
 LOOKS: Final = 100
